@@ -1,0 +1,72 @@
+// Moving elements: assign, contiguous and strided_copy, in every dtype that Paddle has.
+//
+// `contiguous` and `strided_copy` are what Paddle makes of views; it looks them up without a
+// fallback, so a missing dtype would be an error in the middle of a program.
+#include "paddle/phi/kernels/assign_kernel.h"
+#include "paddle/phi/kernels/contiguous_kernel.h"
+#include "paddle/phi/kernels/strided_copy_kernel.h"
+#include "plugin/paddle/recorder.h"
+#include "plugin/paddle/register.h"
+#include "plugin/paddle/strided.h"
+
+namespace mps::paddle {
+namespace {
+
+using phi::CustomContext;
+using phi::DenseTensor;
+
+Value strided_input(Recorder& record, const DenseTensor& tensor) {
+  const StridedStorage from = storage_of(tensor, dims_of(tensor), strides_of(tensor));
+  const Value storage = record.input(from.address, from.dtype, from.count);
+  return record.graph.strided_view(storage, from.shape, from.strides, from.offset);
+}
+
+// `out` receives the elements of `input`, dense and in row-major order.
+void copy_dense(const CustomContext& ctx, const DenseTensor& input, DenseTensor* out) {
+  void* const to = ctx.Alloc(out, out->dtype());
+  if (input.numel() == 0) return;
+  Recorder record(ctx);
+  record.output(to, strided_input(record, input));
+  record.launch();
+}
+
+void assign(const CustomContext& ctx, const DenseTensor& x, DenseTensor* out) {
+  copy_dense(ctx, x, out);
+}
+
+void contiguous(const CustomContext& ctx, const DenseTensor& input, DenseTensor* out) {
+  phi::DenseTensorMeta meta = input.meta();
+  meta.strides = phi::DenseTensorMeta::calc_strides(meta.dims);
+  meta.offset = 0;
+  out->set_meta(meta);
+  copy_dense(ctx, input, out);
+}
+
+// `out` owns memory already: only the elements that its new dimensions and strides name are
+// written.
+void strided_copy(const CustomContext& ctx, const DenseTensor& input,
+                  const std::vector<int64_t>& dims, const std::vector<int64_t>& out_strides,
+                  int64_t out_offset, DenseTensor* out) {
+  phi::DenseTensorMeta meta = input.meta();
+  meta.dims = phi::make_ddim(dims);
+  meta.strides = phi::make_ddim(out_strides);
+  meta.offset = static_cast<size_t>(out_offset);
+  out->set_meta(meta);
+  if (input.numel() == 0) return;
+  MPS_CHECK(input.numel() == out->numel(), kArgument, "wrong number of elements: expected ",
+            out->numel(), ", got ", input.numel(), ". Broadcast the value first.");
+  Recorder record(ctx);
+  const StridedStorage to = storage_of(*out, dims_of(*out), strides_of(*out));
+  const Value update = record.graph.reshape(strided_input(record, input), to.shape);
+  const Value base = record.input(to.address, to.dtype, to.count);
+  record.output(to.address, record.graph.strided_update(base, update, to.strides, to.offset));
+  record.launch();
+}
+
+}  // namespace
+
+MPS_KERNEL_WITHOUT_T(assign, phi::AssignKernel, assign, kEveryPaddleDType)
+MPS_KERNEL(contiguous, phi::ContiguousKernel, contiguous, kEveryPaddleDType)
+MPS_KERNEL(strided_copy, phi::StridedCopyKernel, strided_copy, kEveryPaddleDType)
+
+}  // namespace mps::paddle

@@ -1,0 +1,162 @@
+#include "plugin/core/graph.h"
+
+#include "plugin/core/check.h"
+#include "plugin/core/infer.h"
+
+namespace mps {
+namespace {
+
+bool is_identity_permutation(Dims permutation) {
+  for (size_t i = 0; i < permutation.size(); ++i) {
+    if (permutation[i] != static_cast<int64_t>(i)) return false;
+  }
+  return true;
+}
+
+// A fast, well-mixing hash over 8-byte words (constants are odd 64-bit primes of xxHash, BSD-2, Y.
+// Collet). Only speed and spread matter: equality is always checked in full.
+uint64_t mix(uint64_t hash, uint64_t word) {
+  hash ^= word * 0x9e3779b185ebca87u;
+  hash = (hash << 27) | (hash >> 37);
+  return hash * 0xc2b2ae3d27d4eb4fu + 0x165667b19e3779f9u;
+}
+
+}  // namespace
+
+Value Graph::push(NodeKind kind, DType dtype, Dims shape, Span<const Value> operands,
+                  Dims attributes) {
+  check_shape(shape);
+  const size_t pool_size = pool_.size() + shape.size() + operands.size() + attributes.size();
+  if (pool_size > pool_.capacity()) {
+    // Shapes and attributes are often spans into this very pool, which is about to move.
+    const Ints shape_copy(shape), attributes_copy(attributes);
+    pool_.reserve(pool_size);
+    return push(kind, dtype, shape_copy, operands, attributes_copy);
+  }
+  Node node;
+  node.kind = kind;
+  node.dtype = dtype;
+  node.rank = static_cast<uint8_t>(shape.size());
+  node.operand_count = static_cast<uint16_t>(operands.size());
+  node.attribute_count = static_cast<uint16_t>(attributes.size());
+  node.at = static_cast<uint32_t>(pool_.size());
+  pool_.append(shape.data(), shape.size());
+  for (Value operand : operands) pool_.push_back(operand.node);
+  pool_.append(attributes.data(), attributes.size());
+  nodes_.push_back(node);
+  return {static_cast<uint32_t>(nodes_.size() - 1)};
+}
+
+Value Graph::add(NodeKind kind, Span<const Value> operands, Dims attributes, Dims target) {
+  const Inferred result = infer(*this, kind, operands, attributes, target);
+  return push(kind, result.dtype, result.shape, operands, attributes);
+}
+
+Value Graph::placeholder(DType dtype, Dims shape) {
+  return push(NodeKind::placeholder, dtype, shape, {}, {int64_t{feed_count_++}});
+}
+
+Value Graph::scalar(DType dtype) {
+  return push(NodeKind::scalar, dtype, {}, {}, {int64_t{feed_count_++}});
+}
+
+Value Graph::constant(Scalar value, DType dtype, Dims shape) {
+  return push(NodeKind::constant, dtype, shape, {}, {static_cast<int64_t>(value.bits(dtype))});
+}
+
+Value Graph::select(Value predicate, Value if_true, Value if_false) {
+  return add(NodeKind::select, {predicate, if_true, if_false});
+}
+
+Value Graph::cast(Value x, DType to) {
+  return dtype(x) == to ? x : add(NodeKind::cast, {x}, {static_cast<int64_t>(to)});
+}
+
+Value Graph::reshape(Value x, Dims target) {
+  return same_shape(shape(x), target) ? x : add(NodeKind::reshape, {x}, {}, target);
+}
+
+Value Graph::transpose(Value x, Dims permutation) {
+  if (permutation.size() == shape(x).size() && is_identity_permutation(permutation)) return x;
+  return add(NodeKind::transpose, {x}, permutation);
+}
+
+Value Graph::broadcast(Value x, Dims target) {
+  return same_shape(shape(x), target) ? x : add(NodeKind::broadcast, {x}, {}, target);
+}
+
+Value Graph::slice(Value x, Dims starts, Dims ends, Dims steps) {
+  const Shape from(shape(x));
+  MPS_CHECK(
+      starts.size() == from.size() && ends.size() == from.size() && steps.size() == from.size(),
+      kInternal, "bad slice: expected ", from.size(), " starts, ends and steps, got ",
+      starts.size(), ", ", ends.size(), " and ", steps.size(), ".");
+  Ints attributes(starts);
+  attributes.append(steps.data(), steps.size());
+  Shape target;
+  for (size_t i = 0; i < from.size(); ++i) {
+    const int64_t length = ends[i] - starts[i];
+    target.push_back(length <= 0 || steps[i] <= 0 ? 0 : (length + steps[i] - 1) / steps[i]);
+  }
+  return same_shape(from, target) ? x : add(NodeKind::slice, {x}, attributes, target);
+}
+
+Value Graph::concatenation(Span<const Value> values, int axis) {
+  // Metal has no empty tensors: a value that is not empty must not depend on one.
+  SmallVector<Value, 16> filled;
+  for (Value value : values) {
+    if (elements(value) != 0) filled.push_back(value);
+  }
+  if (filled.empty() && !values.empty()) filled.append(values.data(), values.size());
+  MPS_CHECK(!filled.empty(), kArgument,
+            "nothing to concatenate: expected at least one tensor, got none.");
+  return filled.size() == 1 ? filled[0] : add(NodeKind::concatenation, filled, {int64_t{axis}});
+}
+
+Value Graph::strided_view(Value storage, Dims target, Dims strides, int64_t offset) {
+  Ints attributes{offset};
+  attributes.append(strides.data(), strides.size());
+  return add(NodeKind::strided_view, {storage}, attributes, target);
+}
+
+Value Graph::strided_update(Value storage, Value update, Dims strides, int64_t offset) {
+  if (elements(update) == 0) return storage;
+  Ints attributes{offset};
+  attributes.append(strides.data(), strides.size());
+  return add(NodeKind::strided_update, {storage, update}, attributes);
+}
+
+Value Graph::reduction_sum(Value x, Dims axes) {
+  const Inferred result = infer(*this, NodeKind::reduction_sum, {x}, axes, {});
+  if (same_shape(shape(x), result.shape)) return x;  // every reduced dimension has size 1 already
+  if (elements(x) == 0) return constant(int64_t{0}, result.dtype, result.shape);
+  return push(NodeKind::reduction_sum, result.dtype, result.shape, {x}, axes);
+}
+
+Value Graph::matrix_multiplication(Value x, Value y) {
+  const Inferred result = infer(*this, NodeKind::matrix_multiplication, {x, y}, {}, {});
+  if (elements(x) == 0 || elements(y) == 0) return constant(int64_t{0}, result.dtype, result.shape);
+  return push(NodeKind::matrix_multiplication, result.dtype, result.shape, {x, y}, {});
+}
+
+void Graph::clear() {
+  nodes_.clear();
+  pool_.clear();
+  results_.clear();
+  feed_count_ = 0;
+}
+
+uint64_t Graph::hash() const {
+  uint64_t hash = nodes_.size();
+  for (const Node& node : nodes_) {
+    static_assert(sizeof node == 12, "a node has no padding, since its bytes are compared");
+    uint64_t head;  // everything but `at`, which follows from the nodes before
+    std::memcpy(&head, &node, sizeof head);
+    hash = mix(hash, head);
+  }
+  for (int64_t word : pool_) hash = mix(hash, static_cast<uint64_t>(word));
+  for (uint32_t result : results_) hash = mix(hash, result);
+  return hash;
+}
+
+}  // namespace mps

@@ -1,0 +1,132 @@
+// A graph: what one kernel computes, as plain data.
+//
+// A kernel records nodes into a Graph and hands it to launch(). Recording validates and infers
+// shapes (infer.cc), so a Graph is well formed by construction. All of it, nodes with their
+// attributes, dtypes and shapes, lies in two flat arrays: hashing and comparing a graph is hashing
+// and comparing those bytes, and that is the cache key. Values that change from launch to launch
+// (addresses, host scalars) are feeds, not part of the graph.
+//
+// A Graph is used by one thread. Recording a dozen nodes takes no allocation and a fraction of a
+// microsecond.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "plugin/core/dtype.h"
+#include "plugin/core/node.h"
+#include "plugin/core/scalar.h"
+#include "plugin/core/shape.h"
+
+namespace mps {
+
+// A node's result, by the node's position in its graph. Nodes come after their operands.
+struct Value {
+  uint32_t node = UINT32_MAX;
+};
+
+// One recorded node. Its numbers (dimensions, operands, attributes) stand in that order in the
+// graph's pool, at `at`.
+struct Node {
+  NodeKind kind;
+  DType dtype;
+  uint8_t rank;
+  uint16_t operand_count;
+  uint16_t attribute_count;
+  uint32_t at;
+};
+
+class Graph {
+ public:
+  // -- sources
+  // ------------------------------------------------------------------------------------------------------
+  // Feeds are numbered in the order of these calls; launch() takes them in that order.
+  Value placeholder(DType dtype, Dims shape);  // attributes: feed number
+  Value scalar(
+      DType dtype);  // a 0-D value given by the host at each launch; attributes: feed number
+  Value constant(Scalar value, DType dtype, Dims shape = {});  // attributes: the value's bits
+
+  // -- pointwise: one method per row of nodes.def, with MPSGraph's stem as its name
+  // -----------------------------------
+#define MPS_UNARY_NODE(kind) \
+  Value kind(Value x) { return add(NodeKind::kind, {x}); }
+#define MPS_BINARY_NODE(kind) \
+  Value kind(Value x, Value y) { return add(NodeKind::kind, {x, y}); }
+#include "plugin/core/nodes_by_family.h"
+
+  Value select(Value predicate, Value if_true, Value if_false);
+  Value cast(Value x, DType dtype);  // returns x itself when it has that dtype
+
+  // -- shape and movement
+  // -------------------------------------------------------------------------------------------
+  // These return x itself when there is nothing to do.
+  Value reshape(Value x, Dims shape);  // attributes: none beyond the shape
+  Value transpose(Value x,
+                  Dims permutation);     // attributes: result axis i is operand axis permutation[i]
+  Value broadcast(Value x, Dims shape);  // attributes: none beyond the shape
+  Value slice(Value x, Dims starts, Dims ends,
+              Dims steps);  // attributes: starts, then steps; steps are positive
+  Value concatenation(Span<const Value> values,
+                      int axis);  // attributes: axis; empty operands are dropped
+  // Elements of the flat `storage` at offset + sum(index * stride), in elements; strides may be 0
+  // or negative. Attributes: offset, then strides.
+  Value strided_view(Value storage, Dims shape, Dims strides, int64_t offset);
+  // `storage` with the elements that strided_view would read replaced by those of `update`. Same
+  // attributes. If two indices name one element, which of their values it gets is not defined.
+  Value strided_update(Value storage, Value update, Dims strides, int64_t offset);
+
+  // -- reductions and linear algebra
+  // -------------------------------------------------------------------------------- Reduced
+  // dimensions stay, with size 1. Attributes: the axes. float16 and bfloat16 accumulate in float32.
+  Value reduction_sum(Value x, Dims axes);
+  // [..., M, K] x [..., K, N] -> [..., M, N]; leading dimensions broadcast; at least two dimensions
+  // each. float16 and bfloat16 accumulate in float32; integers wrap.
+  Value matrix_multiplication(Value x, Value y);
+
+  // -- results
+  // ------------------------------------------------------------------------------------------------------
+  // Results are numbered in the order of these calls. A value may be a result more than once.
+  void result(Value value) { results_.push_back(value.node); }
+
+  // -- reading
+  // ------------------------------------------------------------------------------------------------------
+  size_t node_count() const { return nodes_.size(); }
+  const Node& node(uint32_t index) const { return nodes_[index]; }
+  const Node& node(Value value) const { return nodes_[value.node]; }
+  DType dtype(Value value) const { return nodes_[value.node].dtype; }
+  Dims shape(const Node& node) const { return {pool_.data() + node.at, node.rank}; }
+  Dims shape(Value value) const { return shape(nodes_[value.node]); }
+  Dims operands(const Node& node) const {
+    return {pool_.data() + node.at + node.rank, node.operand_count};
+  }
+  Dims attributes(const Node& node) const {
+    return {pool_.data() + node.at + node.rank + node.operand_count, node.attribute_count};
+  }
+  Value operand(const Node& node, size_t i) const {
+    return {static_cast<uint32_t>(operands(node)[i])};
+  }
+  int64_t elements(Value value) const { return element_count(shape(value)); }
+  size_t bytes(Value value) const {
+    return static_cast<size_t>(elements(value)) * size_of(dtype(value));
+  }
+  Span<const uint32_t> results() const { return results_; }
+  size_t feed_count() const { return feed_count_; }
+  bool empty() const { return nodes_.empty(); }
+
+  void clear();
+  uint64_t hash() const;
+  friend bool operator==(const Graph& a, const Graph& b) {
+    return a.nodes_ == b.nodes_ && a.pool_ == b.pool_ && a.results_ == b.results_;
+  }
+
+ private:
+  Value add(NodeKind kind, Span<const Value> operands, Dims attributes = {}, Dims target = {});
+  Value push(NodeKind kind, DType dtype, Dims shape, Span<const Value> operands, Dims attributes);
+
+  SmallVector<Node, 16> nodes_;
+  SmallVector<int64_t, 128> pool_;
+  SmallVector<uint32_t, 4> results_;
+  uint32_t feed_count_ = 0;
+};
+
+}  // namespace mps

@@ -1,0 +1,62 @@
+// The node table as code. `nodes.def` holds the facts; this file only expands it.
+#pragma once
+
+#include <cstdint>
+
+namespace mps {
+
+enum class NodeKind : uint16_t {
+#define MPS_NODE(kind, ...) kind,
+#include "plugin/core/nodes.def"
+#undef MPS_NODE
+};
+
+enum class NodeFamily : uint8_t {
+  kSource,
+  kUnary,
+  kBinary,
+  kCompare,
+  kSelect,
+  kCast,
+  kReshape,
+  kTranspose,
+  kBroadcast,
+  kSlice,
+  kConcatenation,
+  kStridedView,
+  kStridedUpdate,
+  kReduce,
+  kMatmul,
+};
+
+enum class NodeDTypes : uint8_t { kAny, kNumeric, kFloat, kBool };
+
+struct NodeInfo {
+  const char* name;
+  NodeFamily family;
+  NodeDTypes dtypes;
+  const char* selector;
+  int macos;
+};
+
+inline constexpr NodeInfo kNodeInfos[] = {
+#define MPS_NODE(kind, family, dtypes, selector, macos) \
+  {#kind, NodeFamily::family, NodeDTypes::dtypes, selector, macos},
+#include "plugin/core/nodes.def"
+#undef MPS_NODE
+};
+
+inline constexpr int kNodeCount = sizeof kNodeInfos / sizeof kNodeInfos[0];
+
+constexpr const NodeInfo& info(NodeKind kind) { return kNodeInfos[static_cast<int>(kind)]; }
+
+// Pointwise nodes read one element of each operand per element of the result; devices fuse runs of
+// them.
+constexpr bool is_pointwise(NodeKind kind) {
+  const NodeFamily family = info(kind).family;
+  return family == NodeFamily::kUnary || family == NodeFamily::kBinary ||
+         family == NodeFamily::kCompare || family == NodeFamily::kSelect ||
+         family == NodeFamily::kCast;
+}
+
+}  // namespace mps

@@ -1,0 +1,112 @@
+#include "plugin/core/runtime.h"
+
+#include <algorithm>
+
+#include "plugin/core/check.h"
+#include "plugin/core/env.h"
+#include "plugin/core/log.h"
+
+namespace mps {
+namespace {
+
+struct State {
+  std::vector<std::unique_ptr<DeviceState>> devices;
+  std::string reason = "the runtime was not opened.";
+};
+
+// Never destroyed: streams and kernels may still be called by Paddle's own static destructors at
+// exit.
+State& state() {
+  static State* const instance = new State;
+  return *instance;
+}
+
+const Backend* choose(Span<const Backend* const> backends) {
+  const std::string& wanted = env::backend();
+  std::string names;
+  for (const Backend* backend : backends) {
+    if (wanted.empty() || wanted == backend->name) return backend;
+    names += names.empty() ? backend->name : std::string(", ") + backend->name;
+  }
+  MPS_THROW(kArgument, "no such backend in PADDLE_MPS_BACKEND: expected one of ", names, ", got '",
+            wanted, "'. Correct or unset it.");
+}
+
+}  // namespace
+
+DeviceState::DeviceState(int index, std::unique_ptr<Device> device)
+    : index_(index),
+      device_(std::move(device)),
+      cache_(*device_, static_cast<uint64_t>(env::cache_entries()),
+             static_cast<uint64_t>(env::cache_bytes())),
+      memory_(*device_, static_cast<uint64_t>(env::memory_limit()), [this] { drain(); }) {}
+
+Stream* DeviceState::create_stream() {
+  std::shared_ptr<Stream> stream = device_->new_stream();
+  std::lock_guard<std::mutex> lock(streams_mutex_);
+  streams_.push_back(std::move(stream));
+  return streams_.back().get();
+}
+
+void DeviceState::destroy_stream(Stream* stream) {
+  std::shared_ptr<Stream>
+      last;  // declared first, so destroyed after the lock is gone: its destructor waits
+  std::lock_guard<std::mutex> lock(streams_mutex_);
+  const auto it = std::find_if(streams_.begin(), streams_.end(),
+                               [&](const auto& s) { return s.get() == stream; });
+  if (it == streams_.end()) return;
+  last = std::move(*it);
+  streams_.erase(it);
+}
+
+std::vector<std::shared_ptr<Stream>> DeviceState::streams() {
+  std::lock_guard<std::mutex> lock(streams_mutex_);
+  return streams_;
+}
+
+void DeviceState::drain() {
+  for (const auto& stream : streams()) stream->drain();
+}
+
+void DeviceState::synchronize() {
+  std::exception_ptr first;
+  for (const auto& stream : streams()) {
+    try {
+      stream->synchronize();
+    } catch (const Error&) {
+      if (first == nullptr) first = std::current_exception();
+    }
+  }
+  if (first != nullptr) std::rethrow_exception(first);
+}
+
+void Runtime::open(Span<const Backend* const> backends) noexcept {
+  State& s = state();
+  try {
+    MPS_CHECK(!backends.empty(), kInternal, "no backend was linked in.");
+    const Backend* backend = choose(backends);
+    s.reason.clear();
+    for (auto& device : backend->open(&s.reason)) {
+      s.devices.push_back(
+          std::make_unique<DeviceState>(static_cast<int>(s.devices.size()), std::move(device)));
+    }
+  } catch (const std::exception& error) {
+    s.devices.clear();
+    s.reason = error.what();
+  }
+  if (s.devices.empty() && s.reason.empty()) s.reason = "the backend found no device.";
+}
+
+int Runtime::device_count() { return static_cast<int>(state().devices.size()); }
+
+DeviceState& Runtime::device(int index) {
+  State& s = state();
+  const int count = static_cast<int>(s.devices.size());
+  MPS_CHECK(index >= 0 && index < count, kArgument, "no such device: expected an index below ",
+            count, ", got ", index, ". See paddle_mps.device_count().");
+  return *s.devices[static_cast<size_t>(index)];
+}
+
+const std::string& Runtime::unavailable_reason() { return state().reason; }
+
+}  // namespace mps

@@ -1,0 +1,59 @@
+// The process's devices, opened once: each with its memory, its compiled graphs and its streams.
+// Everything above the seam that needs a device asks here.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "plugin/core/cache.h"
+#include "plugin/core/device.h"
+#include "plugin/core/memory.h"
+
+namespace mps {
+
+class DeviceState {
+ public:
+  DeviceState(int index, std::unique_ptr<Device> device);
+
+  int index() const { return index_; }
+  Device& device() { return *device_; }
+  Memory& memory() { return memory_; }
+  Cache& cache() { return cache_; }
+
+  // Streams live until destroy_stream or the end of the process.
+  Stream* create_stream();
+  void destroy_stream(Stream* stream);
+  // Waits for every stream; throws the first error kept by one of them, after all have been waited
+  // for.
+  void synchronize();
+  // Waits for every stream; errors stay with their streams for the next synchronize().
+  void drain();
+
+ private:
+  std::vector<std::shared_ptr<Stream>> streams();  // a copy, so that no lock is held while waiting
+
+  const int index_;
+  const std::unique_ptr<Device> device_;
+  Cache cache_;
+  std::mutex streams_mutex_;
+  std::vector<std::shared_ptr<Stream>> streams_;
+  Memory memory_;  // after streams_: it drains them
+};
+
+class Runtime {
+ public:
+  // Opens the devices of the chosen backend (PADDLE_MPS_BACKEND, else the first of the list).
+  // Called once, before any other use; never throws: without a usable device there are none, and a
+  // reason.
+  static void open(Span<const Backend* const> backends) noexcept;
+  // The devices; none before open().
+  static int device_count();
+  // Throws kArgument for an index that does not exist.
+  static DeviceState& device(int index);
+  // Why there is no device; empty if there is one.
+  static const std::string& unavailable_reason();
+};
+
+}  // namespace mps

@@ -1,0 +1,282 @@
+// Each callback is a few lines: guard, call the core, return a status. Paddle calls them from any
+// thread. set_device and get_device run several times per op, so they touch one thread-local number
+// and nothing else.
+#include "plugin/paddle/callbacks.h"
+
+#include <cstring>
+
+#include "plugin/core/check.h"
+#include "plugin/core/runtime.h"
+#include "plugin/paddle/guard.h"
+#include "plugin/paddle/python_hook.h"
+
+namespace mps::paddle {
+namespace {
+
+thread_local int t_device = 0;
+
+DeviceState& state(C_Device device) { return Runtime::device(device->id); }
+Stream& stream_of(C_Stream stream) { return *reinterpret_cast<Stream*>(stream); }
+Event& event_of(C_Event event) { return *reinterpret_cast<Event*>(event); }
+
+// -- devices
+// ----------------------------------------------------------------------------------------------------------
+
+C_Status initialize() {
+  // Never fails: a failure here would end the process. Without a device the count is 0 and the
+  // reason is kept.
+  return guard_callback("initialize", [] { offer_python_module(); });
+}
+
+C_Status finalize() { return C_SUCCESS; }
+
+C_Status get_device_count(size_t* count) {
+  *count = static_cast<size_t>(Runtime::device_count());
+  return C_SUCCESS;
+}
+
+C_Status get_device_list(size_t* devices) {
+  for (int i = 0; i < Runtime::device_count(); ++i) devices[i] = static_cast<size_t>(i);
+  return C_SUCCESS;
+}
+
+C_Status init_device(C_Device device) {
+  return guard_callback("init_device", [&] { state(device); });
+}
+
+C_Status deinit_device(C_Device) { return C_SUCCESS; }
+
+C_Status set_device(C_Device device) {
+  if (device->id < 0 || device->id >= Runtime::device_count()) {
+    return guard_callback("set_device", [&] { state(device); });
+  }
+  t_device = device->id;
+  return C_SUCCESS;
+}
+
+C_Status get_device(C_Device device) {
+  device->id = t_device;
+  return C_SUCCESS;
+}
+
+C_Status synchronize_device(C_Device device) {
+  return guard_callback("synchronize", [&] { state(device).synchronize(); });
+}
+
+// -- streams and events
+// -------------------------------------------------------------------------------------------------
+
+C_Status create_stream(C_Device device, C_Stream* stream) {
+  return guard_callback("create_stream", [&] {
+    *stream = reinterpret_cast<C_Stream>(state(device).create_stream());
+  });
+}
+
+C_Status destroy_stream(C_Device device, C_Stream stream) {
+  guard_callback("destroy_stream",
+                 [&] { state(device).destroy_stream(reinterpret_cast<Stream*>(stream)); });
+  return C_SUCCESS;  // Paddle calls this in destructors, where any failure ends the process
+}
+
+C_Status query_stream(C_Device, C_Stream stream) {
+  return stream_of(stream).query() ? C_SUCCESS : C_FAILED;
+}
+
+C_Status synchronize_stream(C_Device, C_Stream stream) {
+  return guard_callback("synchronize", [&] { stream_of(stream).synchronize(); });
+}
+
+C_Status stream_add_callback(C_Device device, C_Stream stream, C_Callback callback,
+                             void* user_data) {
+  return guard_callback("stream_add_callback", [&] {
+    const int id = device->id;
+    stream_of(stream).add_callback([id, stream, callback, user_data] {
+      C_Device_st for_callback{id};
+      C_Status status = C_SUCCESS;
+      callback(&for_callback, stream, user_data, &status);
+    });
+  });
+}
+
+C_Status create_event(C_Device device, C_Event* event) {
+  return guard_callback("create_event", [&] {
+    *event = reinterpret_cast<C_Event>(state(device).device().new_event().release());
+  });
+}
+
+C_Status destroy_event(C_Device, C_Event event) {
+  delete reinterpret_cast<Event*>(event);
+  return C_SUCCESS;
+}
+
+C_Status record_event(C_Device, C_Stream stream, C_Event event) {
+  return guard_callback("record_event", [&] { stream_of(stream).record(event_of(event)); });
+}
+
+C_Status query_event(C_Device, C_Event event) {
+  return event_of(event).query() ? C_SUCCESS : C_FAILED;
+}
+
+C_Status synchronize_event(C_Device, C_Event event) {
+  return guard_callback("synchronize", [&] { event_of(event).synchronize(); });
+}
+
+C_Status stream_wait_event(C_Device, C_Stream stream, C_Event event) {
+  return guard_callback("stream_wait_event", [&] { stream_of(stream).wait(event_of(event)); });
+}
+
+// -- memory
+// -----------------------------------------------------------------------------------------------------------
+
+C_Status allocate(C_Device device, void** address, size_t bytes) {
+  *address = nullptr;
+  // Out of memory is success with a null pointer: Paddle then frees its idle chunks and tries
+  // again, and at last raises MemoryError. A failure status would end in an OSError at once.
+  return guard_callback("allocate", [&] { *address = state(device).memory().allocate(bytes); });
+}
+
+C_Status deallocate(C_Device device, void* address, size_t) {
+  guard_callback("deallocate", [&] { state(device).memory().free(address); });
+  return C_SUCCESS;  // called in destructors
+}
+
+C_Status memory_set(C_Device device, void* address, unsigned char value, size_t bytes) {
+  return guard_callback("memory_set", [&] {
+    state(device).memory().resolve(address, bytes);
+    state(device).drain();
+    std::memset(address, value, bytes);
+  });
+}
+
+// Device memory is host-visible: once the work before it is done, a synchronous copy is a memcpy,
+// whichever side the ends are on.
+C_Status copy_now(C_Device device, void* to, const void* from, size_t bytes) {
+  return guard_callback("memory_copy", [&] {
+    state(device).drain();
+    std::memcpy(to, from, bytes);
+  });
+}
+
+C_Status copy_between_devices(C_Device to_device, C_Device from_device, void* to, const void* from,
+                              size_t bytes) {
+  return guard_callback("memory_copy", [&] {
+    state(from_device).drain();
+    state(to_device).drain();
+    std::memcpy(to, from, bytes);
+  });
+}
+
+C_Status upload(C_Device device, C_Stream stream, void* to, const void* from, size_t bytes) {
+  return guard_callback("memory_copy", [&] {
+    stream_of(stream).upload(state(device).memory().resolve(to, bytes), from);
+  });
+}
+
+C_Status download(C_Device device, C_Stream stream, void* to, const void* from, size_t bytes) {
+  return guard_callback("memory_copy", [&] {
+    stream_of(stream).download(to, state(device).memory().resolve(from, bytes));
+  });
+}
+
+C_Status copy_in_stream(C_Device device, C_Stream stream, void* to, const void* from,
+                        size_t bytes) {
+  return guard_callback("memory_copy", [&] {
+    const Memory& memory = state(device).memory();
+    stream_of(stream).copy(memory.resolve(to, bytes), memory.resolve(from, bytes));
+  });
+}
+
+C_Status copy_between_devices_in_stream(C_Device to_device, C_Device from_device, C_Stream stream,
+                                        void* to, const void* from, size_t bytes) {
+  if (to_device->id == from_device->id) return copy_in_stream(to_device, stream, to, from, bytes);
+  stream_of(stream).drain();  // the stream belongs to one of the two; both are waited for
+  return copy_between_devices(to_device, from_device, to, from, bytes);
+}
+
+C_Status memory_stats(C_Device device, size_t* total, size_t* free) {
+  return guard_callback("memory_stats", [&] {
+    const MemoryStats stats = state(device).memory().stats();
+    *total = stats.limit;
+    *free = stats.limit - stats.allocated;
+  });
+}
+
+C_Status min_chunk_size(C_Device device, size_t* bytes) {
+  return guard_callback("min_chunk_size",
+                        [&] { *bytes = state(device).device().properties().alignment; });
+}
+
+C_Status extra_padding_size(C_Device, size_t* bytes) {
+  *bytes = 0;
+  return C_SUCCESS;
+}
+
+// -- properties
+// -------------------------------------------------------------------------------------------------------
+
+C_Status is_float16_supported(C_Device device, bool* supported) {
+  return guard_callback("is_float16_supported",
+                        [&] { *supported = state(device).device().properties().float16; });
+}
+
+C_Status is_bfloat16_supported(C_Device device, bool* supported) {
+  return guard_callback("is_bfloat16_supported",
+                        [&] { *supported = state(device).device().properties().bfloat16; });
+}
+
+C_Status multi_processors(C_Device device, size_t* count) {
+  return guard_callback("multi_processors", [&] {
+    *count = static_cast<size_t>(state(device).device().properties().core_count);
+  });
+}
+
+}  // namespace
+
+void fill_device_interface(C_DeviceInterface* interface) {
+  const size_t size = interface->size;
+  std::memset(interface, 0, sizeof *interface);
+  interface->size = size;
+
+  interface->initialize = initialize;
+  interface->finalize = finalize;
+  interface->init_device = init_device;
+  interface->deinit_device = deinit_device;
+  interface->set_device = set_device;
+  interface->get_device = get_device;
+  interface->get_device_count = get_device_count;
+  interface->get_device_list = get_device_list;
+  interface->synchronize_device = synchronize_device;
+
+  interface->create_stream = create_stream;
+  interface->destroy_stream = destroy_stream;
+  interface->query_stream = query_stream;
+  interface->synchronize_stream = synchronize_stream;
+  interface->stream_add_callback = stream_add_callback;
+  interface->create_event = create_event;
+  interface->destroy_event = destroy_event;
+  interface->record_event = record_event;
+  interface->query_event = query_event;
+  interface->synchronize_event = synchronize_event;
+  interface->stream_wait_event = stream_wait_event;
+
+  interface->device_memory_allocate = allocate;
+  interface->device_memory_deallocate = deallocate;
+  interface->device_memory_set = memory_set;
+  interface->memory_copy_h2d = copy_now;
+  interface->memory_copy_d2h = copy_now;
+  interface->memory_copy_d2d = copy_now;
+  interface->memory_copy_p2p = copy_between_devices;
+  interface->async_memory_copy_h2d = upload;
+  interface->async_memory_copy_d2h = download;
+  interface->async_memory_copy_d2d = copy_in_stream;
+  interface->async_memory_copy_p2p = copy_between_devices_in_stream;
+  interface->device_memory_stats = memory_stats;
+  interface->device_min_chunk_size = min_chunk_size;
+  interface->device_extra_padding_size = extra_padding_size;
+
+  interface->is_float16_supported = is_float16_supported;
+  interface->is_bfloat16_supported = is_bfloat16_supported;
+  interface->get_multi_process = multi_processors;
+}
+
+}  // namespace mps::paddle

@@ -1,0 +1,77 @@
+#include "plugin/paddle/guard.h"
+
+#include <new>
+
+#include "paddle/phi/core/enforce.h"
+#include "plugin/core/log.h"
+
+namespace mps::paddle {
+namespace {
+
+thread_local std::string t_last_error;
+thread_local ErrorKind t_last_error_kind = ErrorKind::kInternal;
+
+}  // namespace
+
+void throw_to_paddle(ErrorKind kind, const char* message) {
+  switch (kind) {
+    case ErrorKind::kArgument:
+      PADDLE_THROW(common::errors::InvalidArgument("%s", message));
+    case ErrorKind::kUnsupported:
+      PADDLE_THROW(common::errors::Unimplemented("%s", message));
+    case ErrorKind::kMemory:
+      PADDLE_THROW(common::errors::ResourceExhausted("%s", message));
+    case ErrorKind::kDevice:
+      PADDLE_THROW(common::errors::External("%s", message));
+    case ErrorKind::kInternal:
+      PADDLE_THROW(common::errors::Fatal("%s", message));
+  }
+  __builtin_unreachable();
+}
+
+void rethrow_to_paddle() {
+  try {
+    throw;
+  } catch (const common::enforce::EnforceNotMet&) {
+    throw;
+  } catch (const Error& error) {
+    throw_to_paddle(error.kind(), error.what());
+  } catch (const std::bad_alloc&) {
+    throw_to_paddle(ErrorKind::kMemory, "the host is out of memory.");
+  } catch (const std::exception& error) {
+    throw_to_paddle(ErrorKind::kInternal, error.what());
+  } catch (...) {
+    throw_to_paddle(ErrorKind::kInternal, "an exception of unknown type.");
+  }
+}
+
+C_Status report_callback_error() noexcept {
+  try {
+    try {
+      throw;
+    } catch (const Error& error) {
+      t_last_error_kind = error.kind();
+      t_last_error = error.what();
+    } catch (const std::exception& error) {
+      t_last_error_kind = ErrorKind::kInternal;
+      t_last_error = error.what();
+    }
+    MPS_LOG(kError, t_last_error);
+  } catch (...) {
+    // Not a std::exception, or no memory for its text: the status is all that can be said.
+  }
+  return C_FAILED;
+}
+
+const char* last_error() noexcept { return t_last_error.c_str(); }
+ErrorKind last_error_kind() noexcept { return t_last_error_kind; }
+
+void set_last_error(const std::string& message) noexcept {
+  try {
+    t_last_error = message;
+  } catch (const std::bad_alloc&) {
+    t_last_error.clear();
+  }
+}
+
+}  // namespace mps::paddle

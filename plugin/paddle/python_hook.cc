@@ -1,0 +1,41 @@
+// Python's functions are looked up at run time, so that the plugin needs no Python and serves every
+// CPython version.
+#include "plugin/paddle/python_hook.h"
+
+#include <dlfcn.h>
+
+#include "plugin/core/env.h"
+#include "plugin/core/log.h"
+
+namespace mps::paddle {
+namespace {
+
+template <typename Function>
+Function* find(const char* name) {
+  return reinterpret_cast<Function*>(dlsym(RTLD_DEFAULT, name));
+}
+
+constexpr const char* kCode =
+    "import importlib.util as _u\n"
+    "if _u.find_spec('_paddle_mps_hook') is not None:\n"
+    "    import _paddle_mps_hook as _h\n"
+    "    _h.install()\n";
+
+}  // namespace
+
+void offer_python_module() {
+  if (!env::python_hook()) return;
+  auto* is_initialized = find<int()>("Py_IsInitialized");
+  if (is_initialized == nullptr || is_initialized() == 0) return;
+  auto* ensure = find<int()>("PyGILState_Ensure");
+  auto* release = find<void(int)>("PyGILState_Release");
+  auto* run = find<int(const char*, void*)>("PyRun_SimpleStringFlags");
+  if (ensure == nullptr || release == nullptr || run == nullptr) return;
+  const int gil = ensure();
+  // Prints the traceback itself if the hook raises.
+  if (run(kCode, nullptr) != 0)
+    MPS_LOG(kWarning, "`paddle.mps` is not available; `import paddle_mps` still is.");
+  release(gil);
+}
+
+}  // namespace mps::paddle

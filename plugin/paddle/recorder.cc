@@ -1,0 +1,91 @@
+#include "plugin/paddle/recorder.h"
+
+#include <vector>
+
+#include "plugin/core/check.h"
+
+namespace mps::paddle {
+namespace {
+
+template <typename Bytes>
+bool overlap_in_part(const Bytes& a, const Bytes& b) {
+  if (a.size == 0 || b.size == 0 || a.begin + a.size <= b.begin || b.begin + b.size <= a.begin)
+    return false;
+  return a.begin != b.begin || a.size != b.size;
+}
+
+}  // namespace
+
+Recorder::Recorder(const phi::CustomContext& ctx)
+    : ctx_(ctx),
+      device_(Runtime::device(ctx.GetPlace().GetDeviceId())),
+      stream_(*static_cast<Stream*>(ctx.stream())) {}
+
+Value Recorder::input(const phi::DenseTensor& tensor) { return input(tensor, dims_of(tensor)); }
+
+Value Recorder::input(const phi::DenseTensor& tensor, Dims shape) {
+  // An empty tensor has no memory, and no live node reads it.
+  return feed(tensor.numel() == 0 ? nullptr : tensor.data(),
+              graph.placeholder(dtype_of(tensor), shape));
+}
+
+Value Recorder::input(const void* address, DType dtype, int64_t count) {
+  return feed(address, graph.placeholder(dtype, {count}));
+}
+
+Value Recorder::feed(const void* address, Value placeholder) {
+  feeds_.push_back(Feed(address));
+  feed_bytes_.push_back({static_cast<const char*>(address), graph.bytes(placeholder)});
+  return placeholder;
+}
+
+Value Recorder::scalar(Scalar value, DType dtype) {
+  feeds_.push_back(Feed(value));
+  return graph.scalar(dtype);
+}
+
+void Recorder::output(phi::DenseTensor* tensor, Value value) {
+  if (tensor == nullptr) return;
+  MPS_CHECK(dtype_of(*tensor) == graph.dtype(value) && tensor->numel() == graph.elements(value),
+            kInternal, "result does not fit its tensor: expected ", name(dtype_of(*tensor)),
+            to_string(dims_of(*tensor)), ", got ", name(graph.dtype(value)),
+            to_string(graph.shape(value)), ".");
+  output(ctx_.Alloc(tensor, tensor->dtype()), value);
+}
+
+void Recorder::output(void* address, Value value) {
+  graph.result(value);
+  results_.push_back(address);
+}
+
+void Recorder::launch() {
+  // Most calls have no overlap, and then this is all.
+  std::vector<Detour> detours = detour_overlapping_results();
+  mps::launch(device_, stream_, graph, feeds_, results_);
+  for (const Detour& detour : detours) {
+    const size_t size = detour.bytes;
+    stream_.copy(device_.memory().resolve(detour.to, size),
+                 device_.memory().resolve(detour.temporary.data(), size));
+  }
+  // Paddle may hand the temporaries' memory out again at once: only to later work of this stream,
+  // which comes after.
+}
+
+std::vector<Recorder::Detour> Recorder::detour_overlapping_results() {
+  std::vector<Detour> detours;
+  for (size_t i = 0; i < results_.size(); ++i) {
+    const Value value{graph.results()[i]};
+    const FeedBytes result{static_cast<const char*>(results_[i]), graph.bytes(value)};
+    for (const FeedBytes& read : feed_bytes_) {
+      if (!overlap_in_part(result, read)) continue;
+      Detour detour{results_[i], result.size, {}};
+      detour.temporary.Resize({static_cast<int64_t>(result.size)});
+      results_[i] = ctx_.Alloc(&detour.temporary, phi::DataType::UINT8);
+      detours.push_back(std::move(detour));
+      break;
+    }
+  }
+  return detours;
+}
+
+}  // namespace mps::paddle

@@ -1,0 +1,143 @@
+// Kernel registration from tables.
+//
+//   void Add(const phi::CustomContext&, const phi::DenseTensor& x, const phi::DenseTensor& y,
+//   phi::DenseTensor* out); MPS_KERNEL(add, phi::AddKernel, Add, kAllDTypes)
+//
+// registers `Add` as Paddle's kernel `add` on mps for every dtype of the set. One function serves
+// all dtypes: the graph takes them from the tensors. Paddle calls a kernel through an erased
+// pointer, so a wrong parameter list would corrupt memory; the macro therefore compares the
+// function's type with that of Paddle's own declaration, and the compiler refuses a difference.
+//
+// Rows are collected by static constructors of this library and handed to Paddle by
+// register_kernels(), which InitPlugin calls only if the process can use them.
+#pragma once
+
+#include <initializer_list>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "paddle/phi/backends/custom/custom_context.h"
+#include "paddle/phi/core/dense_tensor.h"
+#include "paddle/phi/core/kernel_registry.h"
+#include "plugin/paddle/guard.h"
+#include "plugin/paddle/op_counts.h"
+
+namespace mps::paddle {
+
+using DTypes = std::initializer_list<phi::DataType>;
+
+inline constexpr DTypes kFloats = {phi::DataType::FLOAT32, phi::DataType::FLOAT16,
+                                   phi::DataType::BFLOAT16};
+inline constexpr DTypes kFloatsAndInts = {phi::DataType::FLOAT32, phi::DataType::FLOAT16,
+                                          phi::DataType::BFLOAT16, phi::DataType::INT32,
+                                          phi::DataType::INT64};
+inline constexpr DTypes kNumbers = {
+    phi::DataType::FLOAT32, phi::DataType::FLOAT16, phi::DataType::BFLOAT16, phi::DataType::INT32,
+    phi::DataType::INT64,   phi::DataType::UINT8,   phi::DataType::INT8,     phi::DataType::INT16};
+inline constexpr DTypes kAllDTypes = {
+    phi::DataType::FLOAT32, phi::DataType::FLOAT16, phi::DataType::BFLOAT16,
+    phi::DataType::INT32,   phi::DataType::INT64,   phi::DataType::UINT8,
+    phi::DataType::INT8,    phi::DataType::INT16,   phi::DataType::BOOL};
+// Also types that no Metal kernel computes with: for kernels that only move elements.
+inline constexpr DTypes kEveryPaddleDType = {
+    phi::DataType::FLOAT32,       phi::DataType::FLOAT16,    phi::DataType::BFLOAT16,
+    phi::DataType::INT32,         phi::DataType::INT64,      phi::DataType::UINT8,
+    phi::DataType::INT8,          phi::DataType::INT16,      phi::DataType::BOOL,
+    phi::DataType::FLOAT64,       phi::DataType::UINT16,     phi::DataType::UINT32,
+    phi::DataType::UINT64,        phi::DataType::COMPLEX64,  phi::DataType::COMPLEX128,
+    phi::DataType::FLOAT8_E4M3FN, phi::DataType::FLOAT8_E5M2};
+
+struct KernelRow {
+  const char* name;
+  DTypes dtypes;
+  phi::KernelArgsParseFn parse;
+  phi::KernelArgsDefFn define;  // dtypes of outputs that are not the kernel's own
+  phi::KernelFn boxed;          // called by PIR
+  void* typed;                  // called by eager mode
+};
+
+void add_kernel_row(const KernelRow& row);
+// Hands every row to Paddle. Called once.
+void register_kernels();
+
+namespace detail {
+
+// The dtype to count a call under: that of the first tensor.
+inline phi::DataType first_dtype() { return phi::DataType::UNDEFINED; }
+template <typename First, typename... Rest>
+phi::DataType first_dtype(const First& first, const Rest&... rest) {
+  using T = std::remove_cv_t<std::remove_reference_t<First>>;
+  if constexpr (std::is_same_v<T, phi::DenseTensor>) {
+    return first.dtype();
+  } else if constexpr (std::is_same_v<T, phi::DenseTensor*>) {
+    if (first != nullptr) return first->dtype();
+  } else if constexpr (std::is_same_v<T, std::vector<const phi::DenseTensor*>> ||
+                       std::is_same_v<T, std::vector<phi::DenseTensor*>>) {
+    if (!first.empty() && first[0] != nullptr) return first[0]->dtype();
+  }
+  return first_dtype(rest...);
+}
+
+// Row: a type with kName, kFunction and counter().
+template <typename Row, typename Function>
+struct Thunk;
+template <typename Row, typename... Args>
+struct Thunk<Row, void (*)(const phi::CustomContext&, Args...)> {
+  static void call(const phi::CustomContext& ctx, Args... args) {
+    OpScope scope(Row::kName);
+    try {
+      Row::counter().count(first_dtype(args...));
+      Row::kFunction(ctx, std::forward<Args>(args)...);
+    } catch (...) {
+      rethrow_to_paddle();
+    }
+  }
+};
+
+template <typename Row>
+bool add_row(DTypes dtypes, phi::KernelArgsDefFn define) {
+  using T = Thunk<Row, std::remove_const_t<decltype(Row::kFunction)>>;
+  Row::counter();  // made now, so that the list of counters is complete before any thread runs
+  add_kernel_row({Row::kName, dtypes, phi::KernelArgsParseFunctor<decltype(&T::call)>::Parse,
+                  define, PHI_KERNEL(T::call), PHI_VARIADIC_KERNEL(T::call)});
+  return true;
+}
+
+inline void define_nothing(const phi::KernelKey&, phi::Kernel*) {}
+
+}  // namespace detail
+
+// `declaration` is Paddle's template for the kernel, in <T, Context>.
+#define MPS_KERNEL(name, declaration, function, dtypes) \
+  MPS_KERNEL_WITH_DEFINE(name, declaration, function, dtypes, ::mps::paddle::detail::define_nothing)
+
+// As MPS_KERNEL; `define` sets the dtypes of outputs that differ from the kernel's own, as Paddle's
+// registrations do.
+#define MPS_KERNEL_WITH_DEFINE(name, declaration, function, dtypes, define)                     \
+  static_assert(                                                                                \
+      std::is_same_v<decltype(&declaration<float, ::phi::CustomContext>), decltype(&function)>, \
+      "the parameters of kernel " #name " are not those of Paddle's declaration");              \
+  MPS_KERNEL_UNCHECKED(name, function, dtypes, define)
+
+// As MPS_KERNEL, for a kernel whose declaration is a template in <Context> alone.
+#define MPS_KERNEL_WITHOUT_T(name, declaration, function, dtypes)                                  \
+  static_assert(std::is_same_v<decltype(&declaration<::phi::CustomContext>), decltype(&function)>, \
+                "the parameters of kernel " #name " are not those of Paddle's declaration");       \
+  MPS_KERNEL_UNCHECKED(name, function, dtypes, ::mps::paddle::detail::define_nothing)
+
+#define MPS_KERNEL_UNCHECKED(name, function, dtypes, define)      \
+  namespace {                                                     \
+  struct name##_row {                                             \
+    static constexpr const char* kName = #name;                   \
+    static constexpr auto kFunction = &function;                  \
+    static ::mps::paddle::OpCounter& counter() {                  \
+      static ::mps::paddle::OpCounter instance(kName);            \
+      return instance;                                            \
+    }                                                             \
+  };                                                              \
+  [[maybe_unused]] const bool name##_added =                      \
+      ::mps::paddle::detail::add_row<name##_row>(dtypes, define); \
+  }
+
+}  // namespace mps::paddle
