@@ -29,6 +29,12 @@ void matmul(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& y
   Graph& g = record.graph;
   const Value result = graphs::product(g, graphs::left_matrices(g, record.input(x), transpose_x),
                                        graphs::right_matrices(g, record.input(y), transpose_y));
+  // Paddle's shape inference does not broadcast batches against each other: the shape is the graph's, less the
+  // dimensions that vectors were given.
+  std::vector<int64_t> shape(g.shape(result).begin(), g.shape(result).end());
+  if (dims_of(y).size() == 1) shape.pop_back();
+  if (dims_of(x).size() == 1) shape.erase(shape.end() - (dims_of(y).size() == 1 ? 1 : 2));
+  out->Resize(phi::make_ddim(shape));
   record.output(out, g.reshape(result, dims_of(*out)));
   record.launch();
 }
