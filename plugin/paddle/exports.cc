@@ -55,7 +55,9 @@ bool memory(int32_t device, PaddleMpsMemory* out) {
   return guarded("memory", [&] {
     DeviceState& state = Runtime::device(device);
     const MemoryStats stats = state.memory().stats();
-    *out = {stats.allocated,
+    *out = {stats.requested,
+            stats.peak_requested,
+            stats.allocated,
             stats.peak_allocated,
             stats.reserved,
             stats.peak_reserved,

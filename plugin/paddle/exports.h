@@ -30,6 +30,7 @@ typedef struct PaddleMpsProperties {
 // Bytes. What tensors hold is Paddle's own statistic (its cache hands out parts of these blocks)
 // and not here; these are the plugin's: blocks given to Paddle and heaps taken from the system.
 typedef struct PaddleMpsMemory {
+  uint64_t requested_bytes, peak_requested_bytes;  // what Paddle asked for; blocks are rounded up
   uint64_t blocks_bytes, peak_blocks_bytes;
   uint64_t reserved_bytes, peak_reserved_bytes;
   uint64_t block_count, heap_count;

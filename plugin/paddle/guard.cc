@@ -3,6 +3,7 @@
 #include <new>
 
 #include "paddle/phi/core/enforce.h"
+#include "paddle/phi/core/memory/allocation/allocator.h"
 #include "plugin/core/log.h"
 
 namespace mps::paddle {
@@ -34,6 +35,8 @@ void rethrow_to_paddle() {
     throw;
   } catch (const common::enforce::EnforceNotMet&) {
     throw;
+  } catch (const ::paddle::memory::allocation::BadAlloc&) {
+    throw;  // from ctx.Alloc(); Paddle's too, and a MemoryError in Python
   } catch (const Error& error) {
     throw_to_paddle(error.kind(), error.what());
   } catch (const std::bad_alloc&) {

@@ -15,11 +15,13 @@ Function* find(const char* name) {
   return reinterpret_cast<Function*>(dlsym(RTLD_DEFAULT, name));
 }
 
+// In a namespace of its own, so that nothing is left behind in the program's `__main__`.
 constexpr const char* kCode =
-    "import importlib.util as _u\n"
-    "if _u.find_spec('_paddle_mps_hook') is not None:\n"
-    "    import _paddle_mps_hook as _h\n"
-    "    _h.install()\n";
+    "exec('''import importlib.util as u\n"
+    "if u.find_spec('_paddle_mps_hook') is not None:\n"
+    "    import _paddle_mps_hook as h\n"
+    "    h.install()\n"
+    "''', {})\n";
 
 }  // namespace
 

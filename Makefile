@@ -1,0 +1,85 @@
+# What a developer types. Everything stays inside this folder (.venv, build); nothing needs root.
+# Any command may be interrupted and run again.
+
+PYTHON ?=
+VENV ?= .venv
+TEST_JOBS ?= 2
+PYTEST_ARGS ?=
+BENCH ?= ops dispatch models memory
+DEMO_ARGS ?= --device mps
+
+PY := $(VENV)/bin/python
+# A second environment (make VENV=.venv-3.12) gets a build folder of its own.
+BUILD := build/dev$(patsubst .venv%,%,$(notdir $(VENV)))
+NATIVE := $(PY) tools/setup/native.py
+CPP_TESTS := mps_unit_test mps_conformance_host mps_conformance_null
+
+export PYTHON
+# A run must not depend on what the user's shell happens to be set to.
+unexport PYTHONPATH PYTHONHOME CUSTOM_DEVICE_ROOT
+
+.PHONY: help setup setup-lint build demo test test-cpp lint format bench sanitize clean
+
+help:
+	@echo "make demo      train a small network on the mps device"
+	@echo "make build     build the plugin and install it into $(VENV); only what changed is compiled"
+	@echo "make test      all tests: C++ (needs GoogleTest), then Python"
+	@echo "make test-cpp  the C++ tests alone"
+	@echo "make lint      formatters, linters, include arrows"
+	@echo "make format    let the formatters repair what they can"
+	@echo "make bench     benchmarks, side by side with Paddle on the CPU (BENCH='ops models')"
+	@echo "make sanitize  C++ tests under ASan and UBSan, then under TSan"
+	@echo "make clean     remove $(VENV), build and caches"
+	@echo "Options: PYTHON=python3.12 (3.9 to 3.13)  VENV=.venv-2  CXX=g++-12  PYTEST_ARGS='-k matmul'"
+
+setup:
+	@command -v $(or $(PYTHON),python3) >/dev/null || \
+	  { echo "[set-up] $(or $(PYTHON),python3) is missing: expected Python 3.9 to 3.13. Install it, or name one: make PYTHON=..."; exit 1; }
+	@$(or $(PYTHON),python3) tools/setup/venv.py --venv $(VENV) all
+
+setup-lint:
+	@command -v $(or $(PYTHON),python3) >/dev/null || \
+	  { echo "[set-up] $(or $(PYTHON),python3) is missing: expected Python 3.9 to 3.13. Install it, or name one: make PYTHON=..."; exit 1; }
+	@$(or $(PYTHON),python3) tools/setup/venv.py --venv $(VENV) lint
+
+build: setup
+	@$(NATIVE) --folder $(BUILD) --develop
+
+demo: build
+	$(PY) examples/train_digits.py $(DEMO_ARGS)
+
+test: build
+	@$(MAKE) --no-print-directory run-cpp-tests
+	$(PY) -m pytest tests -n $(TEST_JOBS) $(PYTEST_ARGS)
+
+test-cpp: setup
+	@$(NATIVE) --folder $(BUILD) --tests
+	@$(MAKE) --no-print-directory run-cpp-tests
+
+.PHONY: run-cpp-tests
+run-cpp-tests:
+	@if [ -d $(BUILD)/tests/cpp ]; then \
+	  $(VENV)/bin/ctest --test-dir $(BUILD) --output-on-failure --timeout 600 -j $(TEST_JOBS); \
+	else \
+	  echo; echo "*** GoogleTest is missing: THE C++ TESTS WERE NOT RUN. (Debian, Ubuntu: apt-get install libgtest-dev)"; echo; \
+	fi
+
+lint: setup-lint
+	@$(PY) tools/lint.py
+
+format: setup-lint
+	@$(PY) tools/lint.py --fix
+
+bench: build
+	@for name in $(BENCH); do $(PY) benchmarks/$$name.py || exit 1; done
+
+# Without oneDNN under TSan: OpenMP's own synchronisation is invisible to it, so every parallel loop would be reported.
+sanitize: setup
+	@$(NATIVE) --folder build/asan -D MPS_BUILD_PLUGIN=OFF -D "MPS_SANITIZE=address;undefined"
+	$(VENV)/bin/ctest --test-dir build/asan --output-on-failure --timeout 1200
+	@$(NATIVE) --folder build/tsan -D MPS_BUILD_PLUGIN=OFF -D MPS_SANITIZE=thread -D MPS_ONEDNN=OFF
+	$(VENV)/bin/ctest --test-dir build/tsan --output-on-failure --timeout 1200
+
+clean:
+	rm -rf $(VENV) build dist python/*.egg-info python/paddle_mps/lib python/paddle_mps/_C*.so .pytest_cache .ruff_cache
+	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

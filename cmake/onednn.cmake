@@ -1,0 +1,28 @@
+# mps::onednn: Paddle ships and loads libdnnl but not its headers; those come from the wheel that
+# tools/setup/onednn_headers.py unpacks. Without them the target is empty and the host device takes its plain paths.
+set(MPS_ONEDNN_INCLUDE ${PROJECT_SOURCE_DIR}/build/onednn/include CACHE PATH "Folder that holds oneapi/dnnl/dnnl.hpp")
+add_library(mps_onednn INTERFACE)
+add_library(mps::onednn ALIAS mps_onednn)
+
+set(missing "")
+set(libdnnl ${MPS_PADDLE_DIR}/libs/libdnnl.so.3)
+if(MPS_ONEDNN STREQUAL "OFF")
+  set(missing "MPS_ONEDNN=OFF")
+elseif(NOT (CMAKE_SYSTEM_NAME STREQUAL "Linux" AND CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$"))
+  set(missing "it is used on x86-64 Linux only")
+elseif(NOT EXISTS ${libdnnl})
+  set(missing "no libdnnl.so.3 in the Paddle package '${MPS_PADDLE_DIR}'")
+elseif(NOT EXISTS ${MPS_ONEDNN_INCLUDE}/oneapi/dnnl/dnnl.hpp)
+  set(missing "no headers in ${MPS_ONEDNN_INCLUDE}; run tools/setup/onednn_headers.py")
+endif()
+
+if(NOT missing)
+  target_include_directories(mps_onednn SYSTEM INTERFACE ${MPS_ONEDNN_INCLUDE})
+  target_link_libraries(mps_onednn INTERFACE ${libdnnl})
+  target_compile_definitions(mps_onednn INTERFACE MPS_HAS_ONEDNN=1)
+  message(STATUS "oneDNN headers in ${MPS_ONEDNN_INCLUDE}")
+elseif(MPS_ONEDNN STREQUAL "ON")
+  message(FATAL_ERROR "[build] oneDNN was asked for (MPS_ONEDNN=ON) but is not there: ${missing}.")
+else()
+  message(STATUS "Building without oneDNN (the host device will be slower): ${missing}")
+endif()

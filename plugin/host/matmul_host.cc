@@ -1,0 +1,194 @@
+#include "plugin/host/matmul_host.h"
+
+#include <algorithm>
+
+#include "plugin/core/check.h"
+#include "plugin/host/threads.h"
+
+namespace mps {
+namespace {
+
+// A piece should take long enough (some 20 us) for a second thread to be worth waking.
+constexpr int64_t kPieceFlops = int64_t{4} << 20;
+// Pieces per thread, so that a thread that is interrupted holds up the others little.
+constexpr int64_t kPiecesPerThread = 2;
+// Kernels work on blocks of rows and columns; cutting between them costs nothing.
+constexpr int64_t kCutAlignment = 32;
+
+std::unique_ptr<MatmulKernel> make_kernel(DType dtype, const MatmulGeometry& geometry) {
+  std::unique_ptr<MatmulKernel> kernel = make_onednn_matmul(dtype, geometry);
+  return kernel != nullptr ? std::move(kernel) : make_plain_matmul(dtype, geometry);
+}
+
+// True if a kernel reads a matrix that lies so: by rows or by columns, which may be apart but not interleaved.
+bool is_matrix(int64_t rows, int64_t columns, int64_t row, int64_t column) {
+  const bool by_rows = (columns == 1 || column == 1) && (rows == 1 || row >= columns);
+  const bool by_columns = (rows == 1 || row == 1) && (columns == 1 || column >= rows);
+  return by_rows || by_columns;
+}
+
+}  // namespace
+
+bool MatmulProgram::computes(DType dtype) {
+  if (dtype == DType::float32 || is_integer(dtype)) return true;
+  static const auto has_kernel = [](DType half) {
+    MatmulGeometry g;
+    g.rows = g.columns = g.inner = 64;
+    g.x_row = g.y_inner = g.to_row = 64;
+    g.x_inner = g.y_column = 1;
+    return make_onednn_matmul(half, g) != nullptr;
+  };
+  static const bool float16 = has_kernel(DType::float16), bfloat16 = has_kernel(DType::bfloat16);
+  return dtype == DType::float16 ? float16 : bfloat16;
+}
+
+bool MatmulProgram::reads(Dims shape, Dims strides) {
+  const size_t rank = shape.size();
+  for (size_t i = 0; i + 2 < rank; ++i) {
+    if (strides[i] < 0) return false;
+  }
+  return is_matrix(shape[rank - 2], shape[rank - 1], strides[rank - 2], strides[rank - 1]);
+}
+
+void MatmulProgram::add_batch_axis(BatchAxis axis) {
+  if (axis.size == 1) return;
+  if (!axes_.empty()) {
+    BatchAxis& outer = axes_.back();
+    if (outer.x == axis.x * axis.size && outer.y == axis.y * axis.size && outer.to == axis.to * axis.size) {
+      outer = {outer.size * axis.size, axis.x, axis.y, axis.to};
+      return;
+    }
+  }
+  axes_.push_back(axis);
+}
+
+// Products that share y are one product with more rows; the last axis that is left becomes the kernel's batch.
+void MatmulProgram::absorb_batch() {
+  MatmulGeometry& g = geometry_;
+  while (!axes_.empty()) {
+    const BatchAxis axis = axes_.back();
+    const bool continues = g.rows == 1 ? is_matrix(axis.size, g.inner, axis.x, g.x_inner) : axis.x == g.rows * g.x_row;
+    if (axis.y != 0 || axis.to != g.rows * g.to_row || !continues) break;
+    if (g.rows == 1) g.x_row = axis.x;
+    g.rows *= axis.size;
+    axes_.resize(axes_.size() - 1);
+  }
+  if (axes_.empty()) return;
+  const BatchAxis axis = axes_.back();
+  if (axis.x == 0 && axis.y == 0) return;  // oneDNN has no batch in the result alone
+  axes_.resize(axes_.size() - 1);
+  g.batch = axis.size;
+  g.x_batch = axis.x;
+  g.y_batch = axis.y;
+  g.to_batch = axis.to;
+}
+
+void MatmulProgram::cut_into_pieces() {
+  const MatmulGeometry& g = geometry_;
+  const int64_t flops = 2 * g.batch * g.rows * g.columns * g.inner;
+  const int64_t wanted = thread_count() == 1 ? 1 : (kPiecesPerThread * thread_count() + products_ - 1) / products_;
+  const int64_t count = std::max<int64_t>(1, std::min(wanted, flops / kPieceFlops));
+  int64_t size, alignment = kCutAlignment;
+  if (g.batch >= count) {
+    cut_ = Cut::kBatch;
+    size = g.batch;
+    alignment = 1;
+  } else if (g.rows >= g.columns) {
+    cut_ = Cut::kRows;
+    size = g.rows;
+  } else {
+    cut_ = Cut::kColumns;
+    size = g.columns;
+  }
+  piece_ = (size + count - 1) / count;
+  piece_ = std::min(size, (piece_ + alignment - 1) / alignment * alignment);
+  pieces_ = (size + piece_ - 1) / piece_;
+}
+
+MatmulProgram MatmulProgram::compile(DType dtype, Dims x_shape, Dims x_strides, Dims y_shape, Dims y_strides) {
+  MatmulProgram program;
+  program.element_bytes_ = size_of(dtype);
+  MatmulGeometry& g = program.geometry_;
+  const size_t x_rank = x_shape.size(), y_rank = y_shape.size();
+  g.rows = x_shape[x_rank - 2];
+  g.inner = x_shape[x_rank - 1];
+  g.columns = y_shape[y_rank - 1];
+  g.x_row = x_strides[x_rank - 2];
+  g.x_inner = x_strides[x_rank - 1];
+  g.y_inner = y_strides[y_rank - 2];
+  g.y_column = y_strides[y_rank - 1];
+  g.to_row = g.columns;
+
+  const Dims x_batch(x_shape.data(), x_rank - 2), y_batch(y_shape.data(), y_rank - 2);
+  const Shape batch = broadcast_shapes(x_batch, y_batch);
+  const Ints to_strides = contiguous_strides(batch);  // counted in matrices
+  const auto stride_at = [&](Dims shape, Dims strides, size_t axis) -> int64_t {
+    const size_t missing = batch.size() - shape.size();
+    return axis < missing || shape[axis - missing] == 1 ? 0 : strides[axis - missing];
+  };
+  for (size_t i = 0; i < batch.size(); ++i) {
+    program.add_batch_axis({batch[i], stride_at(x_batch, x_strides, i), stride_at(y_batch, y_strides, i),
+                            to_strides[i] * g.rows * g.columns});
+  }
+  program.absorb_batch();
+  for (const BatchAxis& axis : program.axes_) program.products_ *= axis.size;
+  program.cut_into_pieces();
+
+  const auto kernel_of = [&](int64_t size) {
+    MatmulGeometry part = g;
+    (program.cut_ == Cut::kBatch ? part.batch : program.cut_ == Cut::kRows ? part.rows : part.columns) = size;
+    return std::shared_ptr<const MatmulKernel>(make_kernel(dtype, part));
+  };
+  program.kernel_ = kernel_of(program.piece_);
+  const int64_t size = program.cut_ == Cut::kBatch ? g.batch : program.cut_ == Cut::kRows ? g.rows : g.columns;
+  const int64_t last = size - (program.pieces_ - 1) * program.piece_;
+  program.last_kernel_ = last == program.piece_ ? program.kernel_ : kernel_of(last);
+  return program;
+}
+
+void MatmulProgram::run(const void* x, const void* y, void* to) const {
+  const MatmulGeometry& g = geometry_;
+  const bool by_batch = cut_ == Cut::kBatch, by_rows = cut_ == Cut::kRows;
+  // Elements from one piece to the next.
+  const int64_t x_step = piece_ * (by_batch ? g.x_batch : by_rows ? g.x_row : 0);
+  const int64_t y_step = piece_ * (by_batch ? g.y_batch : by_rows ? 0 : g.y_column);
+  const int64_t to_step = piece_ * (by_batch ? g.to_batch : by_rows ? g.to_row : 1);
+  const int64_t size = static_cast<int64_t>(element_bytes_);
+  const auto run_pieces = [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t piece = i % pieces_;
+      int64_t product = i / pieces_;
+      int64_t x_at = piece * x_step, y_at = piece * y_step, to_at = piece * to_step;
+      for (size_t axis = axes_.size(); axis-- > 0;) {
+        const int64_t index = product % axes_[axis].size;
+        product /= axes_[axis].size;
+        x_at += index * axes_[axis].x;
+        y_at += index * axes_[axis].y;
+        to_at += index * axes_[axis].to;
+      }
+      const MatmulKernel& kernel = piece + 1 == pieces_ ? *last_kernel_ : *kernel_;
+      kernel.run(static_cast<const char*>(x) + x_at * size, static_cast<const char*>(y) + y_at * size,
+                 static_cast<char*>(to) + to_at * size);
+    }
+  };
+  const int64_t count = products_ * pieces_;
+  if (count == 1) {
+    run_pieces(0, 1);
+  } else {
+    const int64_t flops = 2 * g.batch * g.rows * g.columns * g.inner / pieces_;
+    parallel_for(count, std::max<int64_t>(1, kPieceFlops / std::max<int64_t>(1, flops)), run_pieces);
+  }
+}
+
+uint64_t MatmulProgram::cost_ns() const {
+  const MatmulGeometry& g = geometry_;
+  const uint64_t flops = 2u * static_cast<uint64_t>(products_ * g.batch * g.rows * g.columns * g.inner);
+  const uint64_t read = static_cast<uint64_t>((g.rows + g.columns) * g.inner) * element_bytes_;
+  return 500 * static_cast<uint64_t>(products_ * pieces_) + flops / 100 + read / 20;
+}
+
+size_t MatmulProgram::bytes() const {
+  return sizeof *this + kernel_->bytes() + (last_kernel_ != kernel_ ? last_kernel_->bytes() : 0);
+}
+
+}  // namespace mps

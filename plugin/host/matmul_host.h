@@ -1,0 +1,50 @@
+// A matrix product of any batch shape, compiled once and run on arrays. It is brought into the form of MatmulGeometry,
+// cut into pieces that several threads take, and each piece is a kernel's.
+//
+// A program is immutable: any number of threads may run it at once.
+#pragma once
+
+#include <memory>
+
+#include "plugin/core/graph.h"
+#include "plugin/host/matmul_kernel_host.h"
+
+namespace mps {
+
+class MatmulProgram {
+ public:
+  // True if products of this dtype are computed as they are. Others are computed in float32 and rounded once.
+  static bool computes(DType dtype);
+  // True if a kernel reads matrices that lie so; others are copied first.
+  static bool reads(Dims shape, Dims strides);
+
+  // [..., M, K] x [..., K, N]; leading dimensions broadcast. Strides are in elements, by each operand's own shape.
+  static MatmulProgram compile(DType dtype, Dims x_shape, Dims x_strides, Dims y_shape, Dims y_strides);
+
+  // The addresses are those of the first elements; the result is dense and overlaps no operand.
+  void run(const void* x, const void* y, void* to) const;
+
+  uint64_t cost_ns() const;  // rough time of run() on one thread
+  size_t bytes() const;      // memory held by the program
+
+ private:
+  struct BatchAxis {
+    int64_t size, x, y, to;
+  };
+  // The axis along which a matrix product is cut into pieces.
+  enum class Cut { kBatch, kRows, kColumns };
+
+  void add_batch_axis(BatchAxis axis);
+  void absorb_batch();
+  void cut_into_pieces();
+
+  size_t element_bytes_ = 0;
+  MatmulGeometry geometry_;                // of what the axes below do not count
+  SmallVector<BatchAxis, kMaxRank> axes_;  // outer batch axes, one product each
+  int64_t products_ = 1;                   // of their sizes
+  Cut cut_ = Cut::kRows;
+  int64_t piece_ = 1, pieces_ = 1;  // along `cut_`; the last piece may be smaller
+  std::shared_ptr<const MatmulKernel> kernel_, last_kernel_;
+};
+
+}  // namespace mps

@@ -1,0 +1,36 @@
+// One batch of matrix products on one thread: the piece that MatmulProgram cuts its work into. Two kinds exist, oneDNN's
+// kernels (onednn_host.cc) and plain loops (matmul_plain_host.cc); a kernel is immutable and may run on many threads at
+// once.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "plugin/core/dtype.h"
+
+namespace mps {
+
+// to[b, i, j] = sum over k of x[b, i, k] * y[b, k, j]; strides in elements. The columns of `to` lie side by side. An
+// x_batch or y_batch of 0 repeats one matrix.
+struct MatmulGeometry {
+  int64_t batch = 1, rows = 1, columns = 1, inner = 1;
+  int64_t x_batch = 0, x_row = 0, x_inner = 0;
+  int64_t y_batch = 0, y_inner = 0, y_column = 0;
+  int64_t to_batch = 0, to_row = 0;
+};
+
+class MatmulKernel {
+ public:
+  virtual ~MatmulKernel() = default;
+  virtual void run(const void* x, const void* y, void* to) const = 0;
+  virtual size_t bytes() const = 0;
+};
+
+// Null if oneDNN was not built in, or has no fast kernel for this on this processor. Throws kDevice if it fails.
+std::unique_ptr<MatmulKernel> make_onednn_matmul(DType dtype, const MatmulGeometry& geometry);
+
+// float32 and integers, any strides.
+std::unique_ptr<MatmulKernel> make_plain_matmul(DType dtype, const MatmulGeometry& geometry);
+
+}  // namespace mps

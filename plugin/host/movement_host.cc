@@ -1,0 +1,195 @@
+#include "plugin/host/movement_host.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+
+#include "plugin/core/check.h"
+#include "plugin/host/threads.h"
+
+namespace mps {
+namespace {
+
+// Work for one thread between two looks at what is left: some microseconds.
+constexpr int64_t kPieceElements = 32768;
+// Tiles of a transpose: this many lines of `from` stay in the first-level cache while they are read across.
+constexpr int64_t kTile = 32;
+
+template <typename T>
+void transpose_tile(T* to, int64_t to_stride, const T* from, int64_t from_stride, int64_t rows, int64_t columns) {
+  for (int64_t row = 0; row < rows; ++row) {
+    for (int64_t column = 0; column < columns; ++column) {
+      to[row * to_stride + column] = from[column * from_stride + row];
+    }
+  }
+}
+
+}  // namespace
+
+// Walks over the axes outside of the last ones, from any starting point.
+class CopyProgram::Cursor {
+ public:
+  Cursor(Span<const Axis> axes, int64_t start) : axes_(axes) {
+    index_.resize(axes.size());
+    for (size_t i = axes.size(); i-- > 0;) {
+      index_[i] = start % axes[i].size;
+      start /= axes[i].size;
+      to_ += index_[i] * axes[i].to;
+      from_ += index_[i] * axes[i].from;
+    }
+  }
+
+  int64_t to() const { return to_; }
+  int64_t from() const { return from_; }
+
+  void next() {
+    for (size_t i = axes_.size(); i-- > 0;) {
+      to_ += axes_[i].to;
+      from_ += axes_[i].from;
+      if (++index_[i] < axes_[i].size) return;
+      index_[i] = 0;
+      to_ -= axes_[i].size * axes_[i].to;
+      from_ -= axes_[i].size * axes_[i].from;
+    }
+  }
+
+ private:
+  const Span<const Axis> axes_;
+  Ints index_;
+  int64_t to_ = 0;
+  int64_t from_ = 0;
+};
+
+CopyProgram CopyProgram::compile(size_t element_bytes, Dims shape, Dims to_strides, Dims from_strides) {
+  CopyProgram program;
+  program.element_bytes_ = element_bytes;
+  program.elements_ = element_count(shape);
+  if (program.elements_ == 0) return program;
+
+  SmallVector<Axis, kMaxRank> axes;
+  for (size_t i = 0; i < shape.size(); ++i) {
+    if (shape[i] != 1) axes.push_back({shape[i], to_strides[i], from_strides[i]});
+  }
+  // The order of the axes is free. Writing forwards is what memory likes best.
+  std::stable_sort(axes.begin(), axes.end(),
+                   [](const Axis& a, const Axis& b) { return std::abs(a.to) > std::abs(b.to); });
+  for (const Axis& axis : axes) {
+    if (!program.axes_.empty()) {
+      Axis& outer = program.axes_.back();
+      if (outer.to == axis.to * axis.size && outer.from == axis.from * axis.size) {
+        outer = {outer.size * axis.size, axis.to, axis.from};
+        continue;
+      }
+    }
+    program.axes_.push_back(axis);
+  }
+  if (program.axes_.empty()) program.axes_.push_back({1, 1, 1});
+  program.choose_kernel();
+  return program;
+}
+
+void CopyProgram::choose_kernel() {
+  const Axis last = axes_.back();
+  kernel_ = Kernel::kStrided;
+  if (last.to != 1) return;
+  if (last.from == 1) {
+    kernel_ = axes_.size() == 1 ? Kernel::kDense : Kernel::kRows;
+  } else if (last.from == 0) {
+    kernel_ = Kernel::kFill;
+  } else {
+    for (size_t i = 0; i + 1 < axes_.size(); ++i) {
+      if (axes_[i].from != 1) continue;
+      std::rotate(axes_.begin() + i, axes_.begin() + i + 1, axes_.end() - 1);
+      kernel_ = Kernel::kTranspose;
+      return;
+    }
+  }
+}
+
+// Elements [begin, end) of the last axis; for kTranspose lines [begin, end) of the axis before it.
+template <typename T>
+void CopyProgram::run_line(T* to, const T* from, int64_t begin, int64_t end) const {
+  const Axis last = axes_.back();
+  switch (kernel_) {
+    case Kernel::kNothing:
+      return;
+    case Kernel::kDense:
+    case Kernel::kRows:
+      std::memcpy(to + begin, from + begin, static_cast<size_t>(end - begin) * sizeof(T));
+      return;
+    case Kernel::kFill:
+      std::fill(to + begin, to + end, *from);
+      return;
+    case Kernel::kTranspose: {
+      const int64_t to_stride = axes_[axes_.size() - 2].to;
+      for (int64_t row = begin; row < end; row += kTile) {
+        for (int64_t column = 0; column < last.size; column += kTile) {
+          transpose_tile(to + row * to_stride + column, to_stride, from + column * last.from + row, last.from,
+                         std::min(kTile, end - row), std::min(kTile, last.size - column));
+        }
+      }
+      return;
+    }
+    case Kernel::kStrided:
+      for (int64_t i = begin; i < end; ++i) to[i * last.to] = from[i * last.from];
+      return;
+  }
+}
+
+template <typename T>
+void CopyProgram::run_as(T* to, const T* from) const {
+  const bool two_axes = kernel_ == Kernel::kTranspose;
+  const Span<const Axis> outer(axes_.data(), axes_.size() - (two_axes ? 2 : 1));
+  const int64_t lines = axes_[outer.size()].size;          // what run_line() counts in
+  const int64_t line_elements = two_axes ? axes_.back().size : 1;
+  int64_t outer_count = 1;
+  for (const Axis& axis : outer) outer_count *= axis.size;
+  // Long lines are cut into parts, so that several threads find something to do even where there is only one.
+  int64_t part = std::max<int64_t>(1, kPieceElements / line_elements);
+  if (two_axes) part = (part + kTile - 1) / kTile * kTile;
+  const int64_t parts = (lines + part - 1) / part;
+  const int64_t grain = std::max<int64_t>(1, kPieceElements / (std::min(lines, part) * line_elements));
+  parallel_for(outer_count * parts, grain, [&](int64_t begin, int64_t end) {
+    Cursor cursor(outer, begin / parts);
+    int64_t at = begin % parts;
+    for (int64_t i = begin; i < end; ++i) {
+      run_line(to + cursor.to(), from + cursor.from(), at * part, std::min(lines, (at + 1) * part));
+      if (++at == parts) {
+        at = 0;
+        cursor.next();
+      }
+    }
+  });
+}
+
+void CopyProgram::run(void* to, const void* from) const {
+  if (kernel_ == Kernel::kNothing || (kernel_ == Kernel::kDense && to == from)) return;
+  switch (element_bytes_) {
+    case 1:
+      return run_as(static_cast<uint8_t*>(to), static_cast<const uint8_t*>(from));
+    case 2:
+      return run_as(static_cast<uint16_t*>(to), static_cast<const uint16_t*>(from));
+    case 4:
+      return run_as(static_cast<uint32_t*>(to), static_cast<const uint32_t*>(from));
+    case 8:
+      return run_as(static_cast<uint64_t*>(to), static_cast<const uint64_t*>(from));
+  }
+  MPS_THROW(kInternal, "no element of ", element_bytes_, " bytes.");
+}
+
+uint64_t CopyProgram::cost_ns() const {
+  const uint64_t elements = static_cast<uint64_t>(elements_);
+  switch (kernel_) {
+    case Kernel::kNothing:
+    case Kernel::kDense:
+    case Kernel::kRows:
+    case Kernel::kFill:
+      return 20 + elements * element_bytes_ / 10;
+    case Kernel::kTranspose:
+    case Kernel::kStrided:
+      return 20 + elements;
+  }
+  __builtin_unreachable();
+}
+
+}  // namespace mps

@@ -1,0 +1,331 @@
+#include "plugin/host/plan_host.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "plugin/core/check.h"
+#include "plugin/host/lower_host.h"
+#include "plugin/host/fusion_host.h"
+#include "plugin/host/steps_host.h"
+#include "plugin/host/view_host.h"
+
+namespace mps {
+namespace {
+
+constexpr size_t kTemporaryAlignment = 64;
+
+class Planner {
+ public:
+  explicit Planner(const Graph& graph)
+      : graph_(graph), fusions_(find_fusions(graph)), views_(graph.node_count()), homes_(graph.node_count(), kNoSlot) {
+    plan_.feeds = static_cast<uint32_t>(graph.feed_count());
+    plan_.results = static_cast<uint32_t>(graph.results().size());
+    plan_.slots = plan_.feeds + plan_.results;
+  }
+
+  HostPlan make() {
+    for (uint32_t i = 0; i < plan_.results; ++i) {
+      uint32_t& home = homes_[graph_.results()[i]];
+      if (home == kNoSlot) home = plan_.feeds + i;
+    }
+    for (uint32_t result : graph_.results()) {
+      if (graph_.elements(Value{result}) != 0) view(Value{result});
+    }
+    // What is returned without being computed into its place: feeds, constants, views, and a value that is returned twice.
+    for (uint32_t i = 0; i < plan_.results; ++i) {
+      const Value value{graph_.results()[i]};
+      const uint32_t slot = plan_.feeds + i;
+      if (graph_.elements(value) != 0 && view(value).slot != slot) copy(value, dense_view(slot, graph_.shape(value)));
+    }
+    place_temporaries();
+    find_conflicts();
+    return std::move(plan_);
+  }
+
+ private:
+  static constexpr uint32_t kNoSlot = UINT32_MAX;
+
+  struct Temporary {
+    uint32_t slot;
+    size_t bytes;
+    size_t first_step, last_step;
+    size_t offset;
+  };
+
+  SlotAt place(const View& view, DType dtype) const {
+    return {view.slot, view.offset * static_cast<int64_t>(size_of(dtype))};
+  }
+  SlotAt place(Value value) { return place(view(value), graph_.dtype(value)); }
+
+  uint32_t new_temporary(size_t bytes) {
+    temporaries_.push_back({plan_.slots, bytes, 0, 0, 0});
+    return plan_.slots++;
+  }
+
+  // Where a computed value is written: its result, else a temporary.
+  uint32_t home(Value value) {
+    uint32_t& slot = homes_[value.node];
+    if (slot == kNoSlot) slot = new_temporary(graph_.bytes(value));
+    return slot;
+  }
+
+  // Adds the steps that compute the value, if they are not there yet, and says where it lies.
+  const View& view(Value value) {
+    if (!views_[value.node]) {
+      std::optional<View> made = make_view(value);
+      views_[value.node] = std::move(made);
+    }
+    return *views_[value.node];
+  }
+
+  // The same for readers that take no strides.
+  View dense(Value value) {
+    const View& lies = view(value);
+    if (is_contiguous(graph_.shape(value), lies.strides)) return lies;
+    const View copied = dense_view(new_temporary(graph_.bytes(value)), graph_.shape(value));
+    copy(value, copied);
+    return copied;
+  }
+
+  void copy(Value value, const View& to) {
+    const View& from = view(value);
+    const DType dtype = graph_.dtype(value);
+    plan_.steps.push_back(
+        make_copy_step(CopyProgram::compile(size_of(dtype), graph_.shape(value), to.strides, from.strides),
+                       place(from, dtype), place(to, dtype)));
+  }
+
+  View make_view(Value value) {
+    const Node& node = graph_.node(value);
+    const Dims attributes = graph_.attributes(node);
+    const auto operand = [&](size_t i) { return graph_.operand(node, i); };
+    const auto attributes_from = [&](size_t start) {
+      return Dims(attributes.data() + start, attributes.size() - start);
+    };
+    switch (info(node.kind).family) {
+      case NodeFamily::kSource:
+        return source(value);
+      case NodeFamily::kUnary:
+      case NodeFamily::kBinary:
+      case NodeFamily::kCompare:
+      case NodeFamily::kSelect:
+      case NodeFamily::kCast: {
+        const Fusion& fusion = fusions_.all[fusions_.stored_by[value.node]];
+        add_fusion(fusion);
+        return dense_view(home(value), graph_.shape(value));
+      }
+      case NodeFamily::kReshape: {
+        const Dims from = graph_.shape(operand(0)), to = graph_.shape(value);
+        if (const auto same_memory = reshaped(view(operand(0)), from, to)) return *same_memory;
+        return *reshaped(dense(operand(0)), from, to);
+      }
+      case NodeFamily::kTranspose:
+        return transposed(view(operand(0)), attributes);
+      case NodeFamily::kBroadcast:
+        return broadcasted(view(operand(0)), graph_.shape(operand(0)), graph_.shape(value));
+      case NodeFamily::kSlice:
+        return sliced(view(operand(0)), {attributes.data(), node.rank}, attributes_from(node.rank));
+      case NodeFamily::kStridedView:
+        return strided(view(operand(0)), attributes[0], attributes_from(1));
+      case NodeFamily::kConcatenation:
+        return concatenation(value, node, static_cast<size_t>(attributes[0]));
+      case NodeFamily::kStridedUpdate:
+        return strided_update(value, operand(0), operand(1), attributes[0], attributes_from(1));
+      case NodeFamily::kReduce:
+        return reduction(value, operand(0));
+      case NodeFamily::kMatmul:
+        return matrix_multiplication(value, operand(0), operand(1));
+    }
+    __builtin_unreachable();
+  }
+
+  View source(Value value) {
+    const Node& node = graph_.node(value);
+    const uint64_t attribute = static_cast<uint64_t>(graph_.attributes(node)[0]);
+    if (node.kind != NodeKind::constant) return dense_view(static_cast<uint32_t>(attribute), graph_.shape(value));
+    View repeated{plan_.slots++, 0, {}};
+    repeated.strides.resize(node.rank, 0);
+    plan_.constants.push_back({repeated.slot, attribute});
+    return repeated;
+  }
+
+  PointwiseProgram compile(const Fusion& fusion) {
+    std::vector<Value> nodes, outputs;
+    std::vector<PointwiseView> strided_inputs;
+    for (uint32_t i : fusion.nodes) {
+      nodes.push_back(Value{i});
+      for (int64_t operand : graph_.operands(graph_.node(i))) {
+        const Value input{static_cast<uint32_t>(operand)};
+        if (fusion.nodes.count(input.node) != 0 || graph_.node(input).kind == NodeKind::constant) continue;
+        const View& lies = view(input);
+        if (!is_contiguous(graph_.shape(input), lies.strides)) strided_inputs.push_back({input, lies.strides});
+      }
+    }
+    for (uint32_t i : fusion.outputs) outputs.push_back(Value{i});
+    return PointwiseProgram::compile(graph_, nodes, outputs, strided_inputs);
+  }
+
+  std::vector<SlotAt> places(Span<const Value> values) {
+    std::vector<SlotAt> result;
+    for (Value value : values) result.push_back(place(value));
+    return result;
+  }
+
+  void add_fusion(const Fusion& fusion) {
+    PointwiseProgram program = compile(fusion);
+    std::vector<SlotAt> inputs = places(program.inputs()), outputs;
+    for (uint32_t i : fusion.outputs) {
+      views_[i] = dense_view(home(Value{i}), graph_.shape(Value{i}));
+      outputs.push_back({home(Value{i}), 0});
+    }
+    plan_.steps.push_back(make_pointwise_step(std::move(program), std::move(inputs), std::move(outputs)));
+  }
+
+  View reduction(Value value, Value operand) {
+    const SlotAt to{home(value), 0};
+    const uint32_t prologue = fusions_.prologue_of[value.node];
+    if (prologue == Fusions::kNone) {
+      const SlotAt from = place(dense(operand), graph_.dtype(operand));
+      plan_.steps.push_back(make_reduce_step(ReduceProgram::compile(graph_, value), {from}, to));
+    } else {
+      ReduceProgram program = ReduceProgram::compile(graph_, value, compile(fusions_.all[prologue]));
+      std::vector<SlotAt> inputs = places(program.inputs());
+      plan_.steps.push_back(make_reduce_step(std::move(program), std::move(inputs), to));
+    }
+    return dense_view(to.slot, graph_.shape(value));
+  }
+
+  View matrix_multiplication(Value value, Value x, Value y) {
+    const auto matrix = [&](Value operand) {
+      const View& lies = view(operand);
+      return MatmulProgram::reads(graph_.shape(operand), lies.strides) ? lies : dense(operand);
+    };
+    const View x_view = matrix(x), y_view = matrix(y);
+    const DType dtype = graph_.dtype(value);
+    const SlotAt to{home(value), 0};
+    plan_.steps.push_back(make_matmul_step(
+        MatmulProgram::compile(dtype, graph_.shape(x), x_view.strides, graph_.shape(y), y_view.strides),
+        place(x_view, dtype), place(y_view, dtype), to));
+    return dense_view(to.slot, graph_.shape(value));
+  }
+
+  View concatenation(Value value, const Node& node, size_t axis) {
+    const View whole = dense_view(home(value), graph_.shape(value));
+    View part = whole;
+    for (size_t i = 0; i < node.operand_count; ++i) {
+      const Value operand = graph_.operand(node, i);
+      copy(operand, part);
+      part.offset += graph_.shape(operand)[axis] * whole.strides[axis];
+    }
+    return whole;
+  }
+
+  View strided_update(Value value, Value storage, Value update, int64_t offset, Dims strides) {
+    const View whole = dense_view(home(value), graph_.shape(value));
+    // A storage that nobody else reads is computed where it is wanted.
+    const NodeFamily family = info(graph_.node(storage).kind).family;
+    const bool computed = is_pointwise(graph_.node(storage).kind) || family == NodeFamily::kStridedUpdate ||
+                          family == NodeFamily::kConcatenation;
+    if (computed && homes_[storage.node] == kNoSlot && count_uses(storage) == 1) homes_[storage.node] = whole.slot;
+    // In place, the storage changes while the update is read.
+    View from = view(update);
+    if (from.slot == view(storage).slot) from = dense_copy(update);
+    if (view(storage).slot != whole.slot) copy(storage, whole);
+    const DType dtype = graph_.dtype(value);
+    const View to = strided(whole, offset, strides);
+    plan_.steps.push_back(
+        make_copy_step(CopyProgram::compile(size_of(dtype), graph_.shape(update), to.strides, from.strides),
+                       place(from, dtype), place(to, dtype)));
+    return whole;
+  }
+
+  View dense_copy(Value value) {
+    const View copied = dense_view(new_temporary(graph_.bytes(value)), graph_.shape(value));
+    copy(value, copied);
+    return copied;
+  }
+
+  size_t count_uses(Value value) const {
+    size_t uses = 0;
+    for (uint32_t i = value.node + 1; i < graph_.node_count(); ++i) {
+      for (int64_t operand : graph_.operands(graph_.node(i))) uses += operand == value.node ? 1 : 0;
+    }
+    return uses;
+  }
+
+  // Temporaries that are not needed at the same time share memory: the largest first, each at the lowest offset where
+  // nobody else is during its life.
+  void place_temporaries() {
+    std::vector<Temporary*> by_slot(plan_.slots, nullptr);
+    for (Temporary& temporary : temporaries_) {
+      temporary.first_step = plan_.steps.size();
+      by_slot[temporary.slot] = &temporary;
+    }
+    for (size_t i = 0; i < plan_.steps.size(); ++i) {
+      const auto touch = [&](uint32_t slot) {
+        if (by_slot[slot] == nullptr) return;
+        by_slot[slot]->first_step = std::min(by_slot[slot]->first_step, i);
+        by_slot[slot]->last_step = i;
+      };
+      for (const PlanStep::Read& read : plan_.steps[i]->reads) touch(read.slot);
+      for (uint32_t slot : plan_.steps[i]->writes) touch(slot);
+    }
+    std::vector<Temporary> placed;  // by offset
+    std::stable_sort(temporaries_.begin(), temporaries_.end(),
+                     [](const Temporary& a, const Temporary& b) { return a.bytes > b.bytes; });
+    for (Temporary& temporary : temporaries_) {
+      size_t offset = 0;
+      for (const Temporary& other : placed) {
+        const bool meet = temporary.first_step <= other.last_step && other.first_step <= temporary.last_step;
+        if (!meet || other.offset + other.bytes <= offset) continue;
+        if (offset + temporary.bytes <= other.offset) break;
+        offset = (other.offset + other.bytes + kTemporaryAlignment - 1) / kTemporaryAlignment * kTemporaryAlignment;
+      }
+      temporary.offset = offset;
+      plan_.temporaries.push_back({temporary.slot, offset});
+      plan_.scratch_bytes = std::max(plan_.scratch_bytes, offset + temporary.bytes);
+      placed.insert(std::upper_bound(placed.begin(), placed.end(), temporary,
+                                     [](const Temporary& a, const Temporary& b) { return a.offset < b.offset; }),
+                    temporary);
+    }
+  }
+
+  // A result may lie exactly where a feed lies. That is fine if the feed is not read any more when the result is
+  // written, the elementwise reads of the writing step itself aside.
+  void find_conflicts() {
+    for (uint32_t result = 0; result < plan_.results; ++result) {
+      std::vector<bool> conflicts(plan_.feeds, false);
+      bool written = false;
+      for (const auto& step : plan_.steps) {
+        const bool writes =
+            std::find(step->writes.begin(), step->writes.end(), plan_.feeds + result) != step->writes.end();
+        for (const PlanStep::Read& read : step->reads) {
+          const bool too_late = written || (writes && !read.elementwise);
+          if (read.slot < plan_.feeds && too_late) conflicts[read.slot] = true;
+        }
+        written = written || writes;
+      }
+      for (uint32_t feed = 0; feed < plan_.feeds; ++feed) {
+        if (conflicts[feed]) plan_.conflicts.push_back({result, feed});
+      }
+    }
+  }
+
+  const Graph& graph_;
+  const Fusions fusions_;
+  HostPlan plan_;
+  std::vector<std::optional<View>> views_;  // by node, once its steps are there
+  std::vector<uint32_t> homes_;             // by node: the slot it is written to
+  std::vector<Temporary> temporaries_;
+};
+
+}  // namespace
+
+std::shared_ptr<const HostExecutable> compile_plan(const Graph& graph, std::shared_ptr<Scratch> scratch) {
+  const Graph lowered = lower(graph);
+  return make_executable(Planner(lowered).make(), std::move(scratch));
+}
+
+}  // namespace mps

@@ -1,0 +1,252 @@
+#include "plugin/host/pointwise_host.h"
+
+#include <algorithm>
+#include <cstring>
+#include <fstream>
+#include <new>
+#include <string>
+
+#include "plugin/core/check.h"
+#include "plugin/host/pointwise_plan_host.h"
+#include "plugin/host/threads.h"
+
+namespace mps {
+namespace {
+
+using Plan = PointwiseProgram::Plan;
+
+// Each thread's scratch memory for slots; grows to what its largest region needs, some tens of kilobytes.
+class Scratch {
+ public:
+  Scratch() = default;
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  ~Scratch() { ::operator delete(data_, kAlignment); }
+
+  char* get(size_t bytes) {
+    if (bytes > bytes_) {
+      ::operator delete(data_, kAlignment);
+      data_ = nullptr;
+      bytes_ = 0;
+      data_ = static_cast<char*>(::operator new(bytes, kAlignment));
+      bytes_ = bytes;
+    }
+    return data_;
+  }
+
+ private:
+  static constexpr std::align_val_t kAlignment{4096};
+  char* data_ = nullptr;
+  size_t bytes_ = 0;
+};
+
+thread_local Scratch t_scratch;
+
+// Outputs of more bytes than this are written past the caches: what is read next would have pushed them out, and the old
+// contents of their lines need not be fetched.
+size_t stream_threshold() {
+  static const size_t threshold = [] {
+    size_t kilobytes = 0;
+    std::ifstream("/sys/devices/system/cpu/cpu0/cache/index3/size") >> kilobytes;  // "32768K"
+    return (kilobytes == 0 ? size_t{32} << 20 : kilobytes << 10) / 2;
+  }();
+  return threshold;
+}
+
+// How an output reaches memory.
+enum class Delivery : uint8_t { kDirect, kStaged, kStreamed };
+using Deliveries = SmallVector<Delivery, 16>;
+
+// Direct, unless an input lies in the same place and is read later, or the outputs are too large to be found in a cache.
+Deliveries choose_deliveries(const Plan& plan, Span<const void* const> inputs, Span<void* const> outputs) {
+  Deliveries deliveries;
+  size_t total_bytes = 0;
+  for (const PlannedOutput& output : plan.outputs) total_bytes += output.element_bytes;
+  total_bytes *= static_cast<size_t>(plan.elements);
+  for (size_t o = 0; o < outputs.size(); ++o) {
+    Delivery delivery = total_bytes > stream_threshold() ? Delivery::kStreamed : Delivery::kDirect;
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      if (inputs[i] != outputs[o]) continue;
+      const bool conflict = plan.inputs[i].last_use > plan.outputs[o].written_at;
+      delivery = conflict ? Delivery::kStaged : Delivery::kDirect;
+      if (conflict) break;
+    }
+    deliveries.push_back(delivery);
+  }
+  return deliveries;
+}
+
+template <typename T>
+void repeat(const void* from, void* to, int64_t count) {
+  T value;
+  std::memcpy(&value, from, sizeof value);
+  std::fill_n(static_cast<T*>(to), count, value);
+}
+
+template <typename T>
+void collect_run(const T* from, int64_t stride, T* to, int64_t count) {
+  if (stride == 1) {
+    std::memcpy(to, from, static_cast<size_t>(count) * sizeof(T));
+  } else if (stride == 0) {
+    std::fill_n(to, count, *from);
+  } else {
+    for (int64_t i = 0; i < count; ++i) to[i] = from[i * stride];
+  }
+}
+
+// Elements [begin, begin + count) of the iteration space, from memory with these strides.
+template <typename T>
+void collect(const void* memory, Dims shape, Dims strides, int64_t begin, int64_t count, void* out) {
+  const size_t last = shape.size() - 1;
+  int64_t index[kMaxRank];
+  const T* from = static_cast<const T*>(memory);
+  for (size_t d = shape.size(); d-- > 0;) {
+    index[d] = begin % shape[d];
+    begin /= shape[d];
+    from += index[d] * strides[d];
+  }
+  T* to = static_cast<T*>(out);
+  for (;;) {
+    const int64_t run = std::min(count, shape[last] - index[last]);
+    collect_run(from, strides[last], to, run);
+    to += run;
+    count -= run;
+    if (count == 0) return;
+    from -= index[last] * strides[last];
+    index[last] = 0;
+    for (size_t d = last; d-- > 0;) {
+      from += strides[d];
+      if (++index[d] < shape[d]) break;
+      from -= shape[d] * strides[d];
+      index[d] = 0;
+    }
+  }
+}
+
+// Calls f with a value of an unsigned type of that size.
+template <typename F>
+void with_size(size_t bytes, F f) {
+  switch (bytes) {
+    case 1:
+      return f(uint8_t{});
+    case 2:
+      return f(uint16_t{});
+    case 4:
+      return f(uint32_t{});
+    default:
+      return f(uint64_t{});  // dtypes have no other size
+  }
+}
+
+// Works off elements [begin, end). `deliveries` is null if all outputs are direct; the outputs' addresses are those of
+// element `origin`.
+void evaluate(const Plan& plan, Span<const void* const> inputs, Span<void* const> outputs, const Delivery* deliveries,
+              int64_t origin, int64_t begin, int64_t end) {
+  const size_t input_count = plan.inputs.size(), output_count = plan.outputs.size();
+  SmallVector<char*, 32> at;
+  at.resize(plan.location_count());
+  for (size_t i = 0; i < input_count; ++i) {
+    // Inputs are never written; block functions take all their places in one array.
+    at[i] = const_cast<char*>(static_cast<const char*>(inputs[i]));
+    if (plan.inputs[i].access == InputAccess::kDense) at[i] += begin * plan.inputs[i].element_bytes;
+  }
+  const auto output_address = [&](size_t o, int64_t element) {
+    return static_cast<char*>(outputs[o]) + (element - origin) * plan.outputs[o].element_bytes;
+  };
+  const size_t scratch_bytes = deliveries != nullptr ? plan.staged_scratch_bytes : plan.scratch_bytes;
+  char* const scratch = scratch_bytes == 0 ? nullptr : t_scratch.get(scratch_bytes);
+  for (size_t o = 0; o < output_count; ++o) {
+    const bool direct = deliveries == nullptr || deliveries[o] == Delivery::kDirect;
+    at[input_count + o] = direct ? output_address(o, begin) : scratch + plan.outputs[o].stage_at;
+  }
+  size_t location = input_count + output_count;
+  for (const uint64_t& constant : plan.constants) {
+    at[location++] = const_cast<char*>(reinterpret_cast<const char*>(&constant));
+  }
+  for (uint32_t offset : plan.slot_offsets) at[location++] = scratch + offset;
+
+  const int64_t block = std::min(end - begin, deliveries != nullptr ? plan.staged_block : plan.block);
+  for (const Instruction& step : plan.prelude) step.fn(at[step.x], at[step.y], at[step.z], at[step.out], 1);
+  for (const Instruction& fill : plan.fills) {
+    with_size(fill.element_bytes, [&](auto zero) { repeat<decltype(zero)>(at[fill.x], at[fill.out], block); });
+  }
+  for (int64_t first = begin; first < end; first += block) {
+    const int64_t count = std::min(block, end - first);
+    for (const Instruction& step : plan.body) {
+      if (step.fn != nullptr) {
+        step.fn(at[step.x], at[step.y], at[step.z], at[step.out], static_cast<size_t>(count));
+      } else {
+        with_size(step.element_bytes, [&](auto zero) {
+          collect<decltype(zero)>(at[step.x], plan.shape, plan.inputs[step.x].strides, first, count, at[step.out]);
+        });
+      }
+    }
+    for (size_t i = 0; i < input_count; ++i) {
+      if (plan.inputs[i].access == InputAccess::kDense) at[i] += count * plan.inputs[i].element_bytes;
+    }
+    for (size_t o = 0; o < output_count; ++o) {
+      const int64_t bytes = count * plan.outputs[o].element_bytes;
+      const Delivery delivery = deliveries == nullptr ? Delivery::kDirect : deliveries[o];
+      if (delivery == Delivery::kDirect) at[input_count + o] += bytes;
+      if (delivery == Delivery::kStaged) {
+        std::memcpy(output_address(o, first), at[input_count + o], static_cast<size_t>(bytes));
+      }
+      if (delivery == Delivery::kStreamed) {
+        plan.kernels->stream(output_address(o, first), at[input_count + o], static_cast<size_t>(bytes));
+      }
+    }
+  }
+}
+
+void check_counts(const Plan& plan, Span<const void* const> inputs, Span<void* const> outputs) {
+  MPS_CHECK(inputs.size() == plan.inputs.size() && outputs.size() == plan.outputs.size(), kInternal,
+            "bad call of a pointwise region: expected ", plan.inputs.size(), " inputs and ", plan.outputs.size(),
+            " outputs, got ", inputs.size(), " and ", outputs.size(), ".");
+}
+
+}  // namespace
+
+Span<const Value> PointwiseProgram::inputs() const { return plan_->input_values; }
+
+bool PointwiseProgram::input_is_dense(size_t input) const {
+  return plan_->inputs[input].access == InputAccess::kDense;
+}
+
+void PointwiseProgram::run(Span<const void* const> inputs, Span<void* const> outputs) const {
+  const Plan& plan = *plan_;
+  check_counts(plan, inputs, outputs);
+  if (plan.elements == 0) return;
+  // Small work comes here most often and must not pay for what it cannot need.
+  if (plan.elements <= plan.grain && !plan.may_conflict) {
+    return evaluate(plan, inputs, outputs, nullptr, 0, 0, plan.elements);
+  }
+  const Deliveries deliveries = choose_deliveries(plan, inputs, outputs);
+  bool all_direct = true;
+  for (Delivery delivery : deliveries) all_direct = all_direct && delivery == Delivery::kDirect;
+  parallel_for(plan.elements, plan.grain, [&](int64_t begin, int64_t end) {
+    evaluate(plan, inputs, outputs, all_direct ? nullptr : deliveries.data(), 0, begin, end);
+  });
+}
+
+void PointwiseProgram::run_range(Span<const void* const> inputs, Span<void* const> outputs, int64_t begin,
+                                 int64_t count) const {
+  check_counts(*plan_, inputs, outputs);
+  if (count > 0) evaluate(*plan_, inputs, outputs, nullptr, begin, begin, begin + count);
+}
+
+int64_t PointwiseProgram::elements() const { return plan_->elements; }
+
+uint64_t PointwiseProgram::cost_ns() const {
+  constexpr double kCallNs = 50;
+  return static_cast<uint64_t>(kCallNs + plan_->ns_per_element * static_cast<double>(plan_->elements));
+}
+
+size_t PointwiseProgram::bytes() const {
+  const Plan& plan = *plan_;
+  return sizeof plan + plan.inputs.size() * (sizeof(PlannedInput) + sizeof(Value)) +
+         plan.outputs.size() * sizeof(PlannedOutput) + plan.constants.size() * sizeof(uint64_t) +
+         (plan.prelude.size() + plan.fills.size() + plan.body.size()) * sizeof(Instruction) +
+         plan.slot_offsets.size() * sizeof(uint32_t);
+}
+
+}  // namespace mps

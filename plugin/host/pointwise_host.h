@@ -1,0 +1,61 @@
+// A fused region of pointwise nodes, compiled once and run on arrays.
+//
+// The region's nodes are evaluated together, a block of elements at a time: every intermediate value lives in a block
+// that stays in the first-level cache, and only inputs and outputs touch memory. A block function per node and dtype
+// (vector_kernels.h) does the arithmetic, with the widest vectors that the processor has. float16 and bfloat16 values
+// are held as float32 between nodes and rounded after each node, so fusing does not change a bit.
+//
+// A program is immutable: any number of threads may run it at once.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+#include "plugin/core/graph.h"
+
+namespace mps {
+
+// Says that an input of a region is not dense: element (i, j, ...) of `value`, counted in value's own shape, lies at
+// address + i * strides[0] + j * strides[1] + ..., in elements. Strides may be 0 or negative. This is how a region reads
+// through a transpose, broadcast or slice that feeds it.
+struct PointwiseView {
+  Value value;
+  Ints strides;
+};
+
+class PointwiseProgram {
+ public:
+  // `nodes`: the pointwise nodes to evaluate, operands before users. `outputs`: those of them (each once) whose values
+  // are wanted; all have one shape, to which every node of the region broadcasts. `views`: the inputs that are not dense.
+  // Operands outside of `nodes` become inputs, except constants, which are compiled in.
+  static PointwiseProgram compile(const Graph& graph, Span<const Value> nodes, Span<const Value> outputs,
+                                  Span<const PointwiseView> views = {});
+
+  // The values that run() wants addresses of, in its order, each once.
+  Span<const Value> inputs() const;
+  // True if that input is read element by element at the position of the outputs: only then may its memory also be an
+  // output's.
+  bool input_is_dense(size_t input) const;
+
+  // Evaluates the whole region. An input's address is that of its first element; for a scalar feed it is the address of
+  // the value's bits. An output may lie exactly where a dense input of the same element size lies, or overlap no input;
+  // outputs do not overlap.
+  void run(Span<const void* const> inputs, Span<void* const> outputs) const;
+
+  // Evaluates elements [begin, begin + count) of the flat iteration space on the calling thread; each output address
+  // receives element `begin`.
+  void run_range(Span<const void* const> inputs, Span<void* const> outputs, int64_t begin, int64_t count) const;
+
+  int64_t elements() const;   // of the iteration space
+  uint64_t cost_ns() const;   // rough time of run() on one thread
+  size_t bytes() const;       // memory held by the program
+
+  struct Plan;  // pointwise_plan_host.h
+
+ private:
+  explicit PointwiseProgram(std::shared_ptr<const Plan> plan) : plan_(std::move(plan)) {}
+  std::shared_ptr<const Plan> plan_;
+};
+
+}  // namespace mps

@@ -1,0 +1,237 @@
+#include "plugin/host/queue_host.h"
+
+#include <pthread.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <set>
+
+namespace mps {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// A worker looks for the next task this long before it sleeps: waking it costs the submitting thread several
+// microseconds, and the next task usually follows at once.
+constexpr auto kWorkerSpin = std::chrono::microseconds(20);
+// A waiting thread spins less: it may be taking the core that the work needs.
+constexpr auto kWaiterSpin = std::chrono::microseconds(5);
+// A program that submits faster than the device works should not fill the memory with tasks.
+constexpr size_t kMaxQueued = 4096;
+// A task that runs longer than this at exit is left alone: an exit must not hang.
+constexpr auto kExitPatience = std::chrono::seconds(5);
+
+std::atomic<bool> g_forked{false};
+
+// Every queue, for the exit of the process. Never destroyed, since queues may outlive static destructors.
+struct Registry {
+  std::mutex mutex;
+  std::set<HostQueue*> queues;
+};
+
+Registry& registry() {
+  static Registry* const instance = new Registry;
+  return *instance;
+}
+
+void abandon_all() {
+  if (g_forked.load()) return;
+  Registry& all = registry();
+  std::lock_guard<std::mutex> lock(all.mutex);
+  for (HostQueue* queue : all.queues) queue->abandon();
+}
+
+void watch_process_once() {
+  static const bool watching = [] {
+    // Registered after the handlers of the libraries that tasks use were loaded, hence run before theirs.
+    std::atexit(abandon_all);
+    pthread_atfork(nullptr, nullptr, [] { g_forked.store(true); });
+    return true;
+  }();
+  (void)watching;
+}
+
+void check_not_forked() {
+  MPS_CHECK(!g_forked.load(std::memory_order_relaxed), kUnsupported,
+            "the device was used in a forked process: expected the process that opened it, got a child of it. Start "
+            "workers with the 'spawn' method, or keep their tensors on the CPU.");
+}
+
+inline void pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+template <typename Condition>
+bool spin(Clock::duration time, const Condition& condition) {
+  const auto end = Clock::now() + time;
+  do {
+    for (int i = 0; i < 16; ++i) {
+      if (condition()) return true;
+      pause();
+    }
+  } while (Clock::now() < end);
+  return false;
+}
+
+}  // namespace
+
+std::shared_ptr<HostQueue> HostQueue::make(int64_t delay_us) {
+  check_not_forked();
+  watch_process_once();
+  // A forked child must not touch the thread and the condition variables that it inherited, not even to destroy them.
+  std::shared_ptr<HostQueue> queue(new HostQueue(delay_us), [](HostQueue* last) {
+    if (!g_forked.load()) delete last;
+  });
+  std::lock_guard<std::mutex> lock(registry().mutex);
+  registry().queues.insert(queue.get());
+  return queue;
+}
+
+HostQueue::HostQueue(int64_t delay_us)
+    : delay_us_(delay_us), random_(reinterpret_cast<uintptr_t>(this) | 1u) {}
+
+HostQueue::~HostQueue() {
+  {
+    std::lock_guard<std::mutex> lock(registry().mutex);
+    registry().queues.erase(this);
+  }
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  if (worker_.joinable()) worker_.join();
+}
+
+bool HostQueue::begin_inline() {
+  check_not_forked();
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (delay_us_ > 0 || running_ || !tasks_.empty()) return false;
+  running_ = true;
+  submitted_.store(submitted_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+  return true;
+}
+
+void HostQueue::end_task(std::exception_ptr failure) {
+  bool more;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    const Ticket ticket = completed_.load(std::memory_order_relaxed) + 1;
+    if (failure != nullptr && failure_ == nullptr) {
+      failure_ = std::move(failure);
+      failed_ = ticket;
+    }
+    running_ = false;
+    completed_.store(ticket, std::memory_order_release);
+    more = !tasks_.empty();
+  }
+  if (more) wake_.notify_one();  // submitted while this one ran
+  done_.notify_all();
+}
+
+void HostQueue::push(const char* op, std::function<void()> work) {
+  check_not_forked();
+  std::unique_lock<std::mutex> lock(mutex_);
+  done_.wait(lock, [&] { return tasks_.size() < kMaxQueued; });
+  submitted_.store(submitted_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+  if (abandoned_.load()) {
+    lock.unlock();
+    end_task(guarded(op, work));
+    return;
+  }
+  tasks_.push_back({op, std::move(work)});
+  queued_.store(tasks_.size(), std::memory_order_release);
+  if (!worker_.joinable()) worker_ = std::thread([this] { work_loop(); });
+  lock.unlock();
+  wake_.notify_one();
+}
+
+bool HostQueue::reached(Ticket ticket) const {
+  return completed_.load(std::memory_order_acquire) >= ticket || abandoned_.load(std::memory_order_acquire) ||
+         g_forked.load(std::memory_order_relaxed);
+}
+
+void HostQueue::wait(Ticket ticket) {
+  if (spin(kWaiterSpin, [&] { return reached(ticket); })) return;
+  std::unique_lock<std::mutex> lock(mutex_);
+  done_.wait(lock, [&] { return reached(ticket); });
+}
+
+void HostQueue::rethrow(Ticket ticket) {
+  if (g_forked.load(std::memory_order_relaxed)) return;
+  std::exception_ptr failure;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (failure_ == nullptr || failed_ > ticket) return;
+    failure = std::move(failure_);
+    failure_ = nullptr;
+  }
+  std::rethrow_exception(failure);
+}
+
+void HostQueue::abandon() {
+  std::deque<Task> dropped;
+  std::unique_lock<std::mutex> lock(mutex_);
+  dropped.swap(tasks_);
+  queued_.store(0);
+  // From here on nobody waits: marks behind the running task will never be reached in any other way.
+  abandoned_.store(true);
+  done_.notify_all();
+  const bool on_worker = worker_.joinable() && worker_.get_id() == std::this_thread::get_id();
+  if (!on_worker) done_.wait_for(lock, kExitPatience, [&] { return !running_; });
+}
+
+bool HostQueue::next_task(Task* task) {
+  spin(kWorkerSpin, [&] { return queued_.load(std::memory_order_acquire) != 0; });
+  std::unique_lock<std::mutex> lock(mutex_);
+  wake_.wait(lock, [&] { return (!tasks_.empty() && !running_) || (tasks_.empty() && stopping_); });
+  if (tasks_.empty()) return false;
+  *task = std::move(tasks_.front());
+  tasks_.pop_front();
+  queued_.store(tasks_.size(), std::memory_order_release);
+  running_ = true;
+  return true;
+}
+
+void HostQueue::work_loop() {
+  Task task;
+  while (next_task(&task)) {
+    delay();
+    std::exception_ptr failure = guarded(task.op, task.work);
+    task.work = nullptr;  // what it held may be freed before anyone hears that it is done
+    end_task(std::move(failure));
+  }
+}
+
+void HostQueue::delay() {
+  if (delay_us_ <= 0) return;
+  random_ ^= random_ << 13;  // xorshift64
+  random_ ^= random_ >> 7;
+  random_ ^= random_ << 17;
+  std::this_thread::sleep_for(std::chrono::microseconds(random_ % static_cast<uint64_t>(delay_us_ + 1)));
+}
+
+std::exception_ptr HostQueue::named_failure() {
+  // Everything that leaves a stream is an Error that names its op.
+  try {
+    try {
+      throw;
+    } catch (const Error&) {
+      return std::current_exception();
+    } catch (const std::bad_alloc&) {
+      MPS_THROW(kMemory, "no memory for temporaries: expected room on the host, got none. Free some tensors.");
+    } catch (const std::exception& error) {
+      MPS_THROW(kDevice, "the device failed: ", error.what(), ".");
+    } catch (...) {
+      MPS_THROW(kInternal, "queued work threw something that is no std::exception.");
+    }
+  } catch (const Error&) {
+    return std::current_exception();
+  }
+}
+
+}  // namespace mps

@@ -1,0 +1,112 @@
+#include "plugin/host/steps_host.h"
+
+#include <utility>
+
+namespace mps {
+namespace {
+
+char* address(char* const* slots, const SlotAt& at) { return slots[at.slot] + at.offset_bytes; }
+
+using Inputs = SmallVector<const void*, 16>;
+
+Inputs addresses(char* const* slots, const std::vector<SlotAt>& places) {
+  Inputs result;
+  for (const SlotAt& at : places) result.push_back(address(slots, at));
+  return result;
+}
+
+class PointwiseStep final : public PlanStep {
+ public:
+  PointwiseStep(PointwiseProgram program, std::vector<SlotAt> inputs, std::vector<SlotAt> outputs)
+      : program_(std::move(program)), inputs_(std::move(inputs)), outputs_(std::move(outputs)) {
+    for (size_t i = 0; i < inputs_.size(); ++i) {
+      reads.push_back({inputs_[i].slot, program_.input_is_dense(i) && inputs_[i].offset_bytes == 0});
+    }
+    for (const SlotAt& output : outputs_) writes.push_back(output.slot);
+  }
+  void run(char* const* slots) const override {
+    SmallVector<void*, 8> outputs;
+    for (const SlotAt& at : outputs_) outputs.push_back(address(slots, at));
+    program_.run(addresses(slots, inputs_), outputs);
+  }
+  uint64_t cost_ns() const override { return program_.cost_ns(); }
+  size_t bytes() const override { return sizeof *this + program_.bytes(); }
+
+ private:
+  const PointwiseProgram program_;
+  const std::vector<SlotAt> inputs_, outputs_;
+};
+
+class ReduceStep final : public PlanStep {
+ public:
+  ReduceStep(ReduceProgram program, std::vector<SlotAt> inputs, SlotAt output)
+      : program_(std::move(program)), inputs_(std::move(inputs)), output_(output) {
+    for (const SlotAt& input : inputs_) reads.push_back({input.slot, false});
+    writes.push_back(output_.slot);
+  }
+  void run(char* const* slots) const override {
+    program_.run(addresses(slots, inputs_), address(slots, output_));
+  }
+  uint64_t cost_ns() const override { return program_.cost_ns(); }
+  size_t bytes() const override { return sizeof *this + program_.bytes(); }
+
+ private:
+  const ReduceProgram program_;
+  const std::vector<SlotAt> inputs_;
+  const SlotAt output_;
+};
+
+class MatmulStep final : public PlanStep {
+ public:
+  MatmulStep(MatmulProgram program, SlotAt x, SlotAt y, SlotAt to)
+      : program_(std::move(program)), x_(x), y_(y), to_(to) {
+    reads = {{x_.slot, false}, {y_.slot, false}};
+    writes = {to_.slot};
+  }
+  void run(char* const* slots) const override {
+    program_.run(address(slots, x_), address(slots, y_), address(slots, to_));
+  }
+  uint64_t cost_ns() const override { return program_.cost_ns(); }
+  size_t bytes() const override { return sizeof *this + program_.bytes(); }
+
+ private:
+  const MatmulProgram program_;
+  const SlotAt x_, y_, to_;
+};
+
+class CopyStep final : public PlanStep {
+ public:
+  CopyStep(CopyProgram program, SlotAt from, SlotAt to) : program_(program), from_(from), to_(to) {
+    const bool in_place = program_.is_dense() && from_.offset_bytes == 0 && to_.offset_bytes == 0;
+    reads = {{from_.slot, in_place}};
+    writes = {to_.slot};
+  }
+  void run(char* const* slots) const override { program_.run(address(slots, to_), address(slots, from_)); }
+  uint64_t cost_ns() const override { return program_.cost_ns(); }
+  size_t bytes() const override { return sizeof *this; }
+
+ private:
+  const CopyProgram program_;
+  const SlotAt from_, to_;
+};
+
+}  // namespace
+
+std::unique_ptr<PlanStep> make_pointwise_step(PointwiseProgram program, std::vector<SlotAt> inputs,
+                                          std::vector<SlotAt> outputs) {
+  return std::make_unique<PointwiseStep>(std::move(program), std::move(inputs), std::move(outputs));
+}
+
+std::unique_ptr<PlanStep> make_reduce_step(ReduceProgram program, std::vector<SlotAt> inputs, SlotAt output) {
+  return std::make_unique<ReduceStep>(std::move(program), std::move(inputs), output);
+}
+
+std::unique_ptr<PlanStep> make_matmul_step(MatmulProgram program, SlotAt x, SlotAt y, SlotAt to) {
+  return std::make_unique<MatmulStep>(std::move(program), x, y, to);
+}
+
+std::unique_ptr<PlanStep> make_copy_step(CopyProgram program, SlotAt from, SlotAt to) {
+  return std::make_unique<CopyStep>(program, from, to);
+}
+
+}  // namespace mps

@@ -1,0 +1,44 @@
+// The steps of a plan, each a program of another file bound to the slots it reads and writes.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "plugin/core/graph.h"
+#include "plugin/host/matmul_host.h"
+#include "plugin/host/movement_host.h"
+#include "plugin/host/pointwise_host.h"
+#include "plugin/host/reduce_host.h"
+
+namespace mps {
+
+// A place in a slot.
+struct SlotAt {
+  uint32_t slot = 0;
+  int64_t offset_bytes = 0;
+};
+
+class PlanStep {
+ public:
+  virtual ~PlanStep() = default;
+  // `slots`: the address of every slot.
+  virtual void run(char* const* slots) const = 0;
+  virtual uint64_t cost_ns() const = 0;
+  virtual size_t bytes() const = 0;
+
+  struct Read {
+    uint32_t slot;
+    bool elementwise;  // each element is read before, and only for, the result in its place
+  };
+  std::vector<Read> reads;
+  std::vector<uint32_t> writes;
+};
+
+std::unique_ptr<PlanStep> make_pointwise_step(PointwiseProgram program, std::vector<SlotAt> inputs,
+                                          std::vector<SlotAt> outputs);
+std::unique_ptr<PlanStep> make_reduce_step(ReduceProgram program, std::vector<SlotAt> inputs, SlotAt output);
+std::unique_ptr<PlanStep> make_matmul_step(MatmulProgram program, SlotAt x, SlotAt y, SlotAt to);
+std::unique_ptr<PlanStep> make_copy_step(CopyProgram program, SlotAt from, SlotAt to);
+
+}  // namespace mps

@@ -1,0 +1,264 @@
+#include "plugin/host/threads.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <exception>
+#include <fstream>
+#include <mutex>
+#include <set>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#if defined(__linux__)
+#include <sched.h>
+#endif
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#include "plugin/core/check.h"
+#include "plugin/core/env.h"
+#include "plugin/core/log.h"
+
+namespace mps {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+void pause_cpu() {
+#if defined(__x86_64__)
+  _mm_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+#if defined(__linux__)
+int read_topology(int cpu, const char* name) {
+  std::ifstream file("/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/topology/" + name);
+  int value = -1;
+  file >> value;
+  return file ? value : -1;
+}
+
+// Cores that this process may run on, each counted once however many hardware threads it has; 0 if unknown.
+int physical_cores() {
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return 0;
+  std::set<std::pair<int, int>> cores;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (!CPU_ISSET(cpu, &allowed)) continue;
+    const int package = read_topology(cpu, "physical_package_id");
+    const int core = read_topology(cpu, "core_id");
+    // Where the kernel does not say, every processor counts as a core.
+    cores.insert(core < 0 ? std::make_pair(-2, cpu) : std::make_pair(package, core));
+  }
+  return static_cast<int>(cores.size());
+}
+#else
+int physical_cores() { return static_cast<int>(std::thread::hardware_concurrency()); }
+#endif
+
+int default_thread_count() {
+  const int64_t wanted = env::host_threads();
+  return static_cast<int>(wanted > 0 ? std::min<int64_t>(wanted, 1024) : std::max(1, physical_cores()));
+}
+
+std::atomic<int>& thread_count_setting() {
+  static std::atomic<int> count(default_thread_count());
+  return count;
+}
+
+// True on helpers, and on a caller inside its loop: a loop started there runs alone.
+thread_local bool t_inside_loop = false;
+
+class Pool {
+ public:
+  // False if another thread's loop is running; then nothing was done.
+  bool run(int64_t count, int64_t grain, int threads, detail::ParallelBody body, void* context);
+
+ private:
+  // What the helpers need to know of the running loop. Written while no helper is inside, see gate_.
+  struct Loop {
+    int64_t count = 0;
+    int64_t piece = 0;
+    detail::ParallelBody body = nullptr;
+    void* context = nullptr;
+    std::atomic<int64_t> next{0};
+    std::atomic<bool> failed{false};
+    std::exception_ptr error;  // of whoever set `failed`
+  };
+
+  // The gate: number of the loop (high bits), how many helpers may still enter it, how many are inside. A helper enters
+  // and leaves by changing this one word, so the caller can close a loop and know that nobody will read it any more.
+  static constexpr int kHelperBits = 12;
+  static constexpr uint64_t kInside = 1, kMayEnter = uint64_t{1} << kHelperBits;
+  static constexpr uint64_t kNumber = uint64_t{1} << (2 * kHelperBits);
+  static uint64_t inside(uint64_t gate) { return gate % kMayEnter; }
+  static uint64_t may_enter(uint64_t gate) { return gate % kNumber / kMayEnter; }
+  static uint64_t number(uint64_t gate) { return gate / kNumber; }
+
+  void start_helpers(int wanted);
+  void helper();
+  bool enter();
+  void work();
+  uint64_t wait_for_change(uint64_t seen);
+
+  std::atomic<bool> busy_{false};
+  std::atomic<uint64_t> gate_{0};
+  Loop loop_;
+  int helpers_ = 0;  // guarded by busy_
+  std::atomic<int> sleepers_{0};
+  std::mutex mutex_;
+  std::condition_variable wake_;
+};
+
+void Pool::work() {
+  const int64_t count = loop_.count, piece = loop_.piece;
+  for (;;) {
+    const int64_t begin = loop_.next.fetch_add(piece, std::memory_order_relaxed);
+    if (begin >= count || loop_.failed.load(std::memory_order_relaxed)) return;
+    try {
+      loop_.body(loop_.context, begin, std::min(count, begin + piece));
+    } catch (...) {
+      if (!loop_.failed.exchange(true)) loop_.error = std::current_exception();
+    }
+  }
+}
+
+bool Pool::enter() {
+  uint64_t gate = gate_.load(std::memory_order_acquire);
+  while (may_enter(gate) > 0) {
+    if (gate_.compare_exchange_weak(gate, gate - kMayEnter + kInside, std::memory_order_acq_rel)) return true;
+  }
+  return false;
+}
+
+// Returns when the number of the loop is no longer `seen`: spins first, since the next loop usually follows at once.
+uint64_t Pool::wait_for_change(uint64_t seen) {
+  constexpr auto kSpin = std::chrono::microseconds(20);
+  const auto start = Clock::now();
+  do {
+    for (int i = 0; i < 32; ++i) {
+      const uint64_t now = number(gate_.load(std::memory_order_acquire));
+      if (now != seen) return now;
+      pause_cpu();
+    }
+  } while (Clock::now() - start < kSpin);
+  std::unique_lock<std::mutex> lock(mutex_);
+  // Ordered against run(), which changes the gate and then looks for sleepers: one of the two sees the other.
+  sleepers_.fetch_add(1);
+  wake_.wait(lock, [&] { return number(gate_.load()) != seen; });
+  sleepers_.fetch_sub(1);
+  return number(gate_.load(std::memory_order_acquire));
+}
+
+void Pool::helper() {
+  t_inside_loop = true;
+  uint64_t seen = 0;
+  for (;;) {
+    seen = wait_for_change(seen);
+    while (enter()) {
+      work();
+      gate_.fetch_sub(kInside, std::memory_order_acq_rel);
+    }
+  }
+}
+
+void Pool::start_helpers(int wanted) {
+  if (helpers_ >= wanted) return;
+  // Signals are for the program's own threads: Python expects them on its main thread.
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  try {
+    for (; helpers_ < wanted; ++helpers_) std::thread([this] { helper(); }).detach();
+  } catch (const std::system_error& error) {
+    // The loop still runs, on fewer threads; once is enough to say so.
+    static std::once_flag once;
+    std::call_once(once, [&] {
+      MPS_LOG(kWarning, "the host device computes with ", helpers_ + 1, " threads instead of ", wanted + 1,
+              ": the system refused to start one (", error.what(), ").");
+    });
+  }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+bool Pool::run(int64_t count, int64_t grain, int threads, detail::ParallelBody body, void* context) {
+  if (busy_.exchange(true, std::memory_order_acquire)) return false;
+  start_helpers(threads - 1);
+  loop_.count = count;
+  // Several pieces per thread even out what delays one of them.
+  loop_.piece = std::max<int64_t>(1, count / (4 * threads) / grain) * grain;
+  loop_.body = body;
+  loop_.context = context;
+  loop_.next.store(0, std::memory_order_relaxed);
+  loop_.failed.store(false, std::memory_order_relaxed);
+  const uint64_t admitted = static_cast<uint64_t>(std::min(threads - 1, helpers_));
+  gate_.store((number(gate_.load(std::memory_order_relaxed)) + 1) * kNumber + admitted * kMayEnter);
+  if (sleepers_.load() > 0) {
+    { std::lock_guard<std::mutex> lock(mutex_); }  // whoever is about to sleep has seen the gate or is asleep
+    wake_.notify_all();
+  }
+
+  t_inside_loop = true;
+  work();
+  t_inside_loop = false;
+
+  // Nobody enters any more; those inside finish the piece that they have.
+  uint64_t gate = gate_.load(std::memory_order_relaxed);
+  while (!gate_.compare_exchange_weak(gate, gate - may_enter(gate) * kMayEnter, std::memory_order_acq_rel)) continue;
+  for (int spins = 0; inside(gate_.load(std::memory_order_acquire)) != 0; ++spins) {
+    spins < 1000 ? pause_cpu() : std::this_thread::yield();
+  }
+  const std::exception_ptr error = std::exchange(loop_.error, nullptr);
+  busy_.store(false, std::memory_order_release);
+  if (error) std::rethrow_exception(error);
+  return true;
+}
+
+// The pool is never destroyed: its helpers may sleep in it until the process is gone. A forked child has no helpers, and
+// its copy may have been caught in the middle of a loop, so it gets another.
+std::atomic<Pool*> g_pool{nullptr};
+
+Pool& pool() {
+  Pool* pool = g_pool.load(std::memory_order_acquire);
+  if (pool != nullptr) return *pool;
+  static const int registered = pthread_atfork(nullptr, nullptr, [] {
+    g_pool.store(nullptr, std::memory_order_relaxed);
+    t_inside_loop = false;
+  });
+  static_cast<void>(registered);
+  Pool* const fresh = new Pool;
+  if (g_pool.compare_exchange_strong(pool, fresh, std::memory_order_acq_rel)) return *fresh;
+  delete fresh;
+  return *pool;
+}
+
+}  // namespace
+
+int thread_count() { return thread_count_setting().load(std::memory_order_relaxed); }
+
+void set_thread_count(int count) {
+  MPS_CHECK(count >= 1 && count <= 1024, kArgument, "bad number of host threads: expected 1..1024, got ", count,
+            ". Pass the number of cores to use.");
+  thread_count_setting().store(count, std::memory_order_relaxed);
+}
+
+namespace detail {
+void parallel_for(int64_t count, int64_t grain, ParallelBody body, void* context) {
+  if (count <= 0) return;
+  grain = std::max<int64_t>(grain, 1);
+  const int threads = static_cast<int>(std::min<int64_t>(thread_count(), (count + grain - 1) / grain));
+  if (threads > 1 && !t_inside_loop && pool().run(count, grain, threads, body, context)) return;
+  body(context, 0, count);
+}
+}  // namespace detail
+}  // namespace mps

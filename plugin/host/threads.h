@@ -1,0 +1,43 @@
+// The host device's own threads: one pool for the process, used through parallel_for.
+//
+// The calling thread takes part, so the pool holds thread_count() - 1 helpers. A helper that runs out of work spins for
+// some 20 us, because the next loop usually follows at once, and then sleeps. (OpenMP's helpers spin for milliseconds,
+// which starves Python's thread on a machine with two cores.) Helpers start at the first loop that wants them and are
+// never joined: the process may exit while they sleep. After fork() the child starts with a pool of its own.
+//
+// Any thread may call parallel_for. The pool serves one loop at a time: a caller that finds it busy, and a caller that
+// is itself inside a loop, does all of its work alone.
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+
+namespace mps {
+
+// How many threads a loop may use, the caller included: PADDLE_MPS_HOST_THREADS, or one per physical core that this
+// process may run on.
+int thread_count();
+
+// Changes thread_count() for later loops. Throws kArgument unless count is at least 1.
+void set_thread_count(int count);
+
+namespace detail {
+using ParallelBody = void (*)(void* context, int64_t begin, int64_t end);
+void parallel_for(int64_t count, int64_t grain, ParallelBody body, void* context);
+}  // namespace detail
+
+// Calls body(begin, end) on ranges that cover [0, count) once and begin at multiples of `grain`, on several threads at
+// once; returns when all are done. The ranges depend on timing: results must not depend on them. If
+// bodies throw, one of the exceptions reaches the caller, after every running body has returned.
+template <typename F>
+void parallel_for(int64_t count, int64_t grain, F&& body) {
+  using Body = std::remove_reference_t<F>;
+  detail::parallel_for(
+      count, grain,
+      [](void* context, int64_t begin, int64_t end) {
+        (*static_cast<Body*>(context))(begin, end);
+      },
+      const_cast<void*>(static_cast<const void*>(&body)));
+}
+
+}  // namespace mps

@@ -1,0 +1,40 @@
+#include "plugin/host/vector_tables.h"
+
+namespace mps {
+namespace {
+
+#if defined(__x86_64__)
+// Each wider set includes what the narrower ones use.
+bool has_avx2() {
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+}
+bool has_avx512() {
+  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+#endif
+
+using Tables = SmallVector<const VectorKernels*, 4>;
+
+Tables runnable_tables() {
+  Tables tables = {&kVectorKernelsBaseline};
+#if defined(__x86_64__)
+  if (has_avx2()) tables.push_back(&kVectorKernelsAvx2);
+  if (has_avx512()) tables.push_back(&kVectorKernelsAvx512);
+#endif
+  return tables;
+}
+
+}  // namespace
+
+Span<const VectorKernels* const> all_vector_kernels() {
+  static const Tables tables = runnable_tables();
+  return tables;
+}
+
+const VectorKernels& vector_kernels() {
+  static const VectorKernels& widest = *all_vector_kernels()[all_vector_kernels().size() - 1];
+  return widest;
+}
+
+}  // namespace mps

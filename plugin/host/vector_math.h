@@ -1,0 +1,141 @@
+// Elementary functions of one float, written so that a loop over them becomes vector code: no branches, no tables, no
+// calls. Both sides of every choice are computed and one is selected.
+//
+// Each is within 2 ULP of the true value for all 2^32 arguments, denormal arguments and results included, and exact
+// where the value is special; tests/cpp/unit/host_vector_test.cc holds them to it. Products are fused with sums only
+// where multiply_add says so, so that every instruction set that has this instruction gives the same bits.
+//
+// The polynomials are minimax fits of relative error made for this file. Reductions follow the usual texts (Cody and
+// Waite, "Software Manual for the Elementary Functions", 1980).
+//
+// To add a function: one function here, one line in vector_ops.h, one row in nodes.def.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+// Internal linkage on purpose: a copy compiled for one instruction set must never serve callers of another.
+#define MPS_VECTOR_INLINE static inline __attribute__((always_inline))
+
+namespace mps::vector_math {
+
+MPS_VECTOR_INLINE int32_t bits_of(float value) {
+  int32_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  return bits;
+}
+
+MPS_VECTOR_INLINE float float_of(int32_t bits) {
+  float value;
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+// 2^n for n in [-126, 127].
+MPS_VECTOR_INLINE float power_of_two(int32_t n) { return float_of((n + 127) << 23); }
+
+inline constexpr float kInfinity = __builtin_inff();
+inline constexpr float kNaN = __builtin_nanf("");
+
+// ln 2 in two parts: the first has so few bits that its product with any exponent is exact.
+inline constexpr float kLn2High = 0x1.63p-1f;
+inline constexpr float kLn2Low = -0x1.bd0106p-13f;
+
+// x * y + z, rounded once where the processor can. Accuracy does not depend on it, a third of the speed does.
+MPS_VECTOR_INLINE float multiply_add(float x, float y, float z) {
+#if defined(__FP_FAST_FMAF)
+  return __builtin_fmaf(x, y, z);
+#else
+  return x * y + z;
+#endif
+}
+
+MPS_VECTOR_INLINE float absolute(float x) { return float_of(bits_of(x) & 0x7fffffff); }
+
+// A value and what rounding it left out: their sum is more exact than any float.
+struct Sum {
+  float value;
+  float rest;
+};
+
+// exp(x) = 2^n exp(r) with n = round(x / ln 2) and |r| <= ln(2) / 2.
+MPS_VECTOR_INLINE Sum exponent_sum(float x) {
+  // Outside of these bounds the result is 0 or infinity anyway. A NaN passes both comparisons unchanged.
+  x = x < -104.0f ? -104.0f : x;
+  x = x > 89.0f ? 89.0f : x;
+  // Adding 1.5 * 2^23 rounds to an integer, which then stands in the low bits.
+  constexpr float kRound = 0x1.8p23f;
+  const float shifted = multiply_add(x, 0x1.715476p0f, kRound);
+  const float n = shifted - kRound;
+  const int32_t exponent = bits_of(shifted) - 0x4b400000;
+  const float r = multiply_add(n, -kLn2Low, multiply_add(n, -kLn2High, x));
+  float p = 0x1.6a1f4ep-10f;
+  p = multiply_add(p, r, 0x1.123cd6p-7f);
+  p = multiply_add(p, r, 0x1.555904p-5f);
+  p = multiply_add(p, r, 0x1.55548ep-3f);
+  p = multiply_add(p, r, 0x1.fffffcp-2f);
+  const float above_1 = multiply_add(r * r, p, r);
+  const float mantissa = above_1 + 1.0f;
+  const float rest = above_1 - (mantissa - 1.0f);
+  // In two steps, since 2^n itself may overflow or be denormal. Only the last product can round.
+  const float low_half = power_of_two(exponent >> 1);
+  const float high_half = power_of_two(exponent - (exponent >> 1));
+  return {mantissa * low_half * high_half, rest * low_half * high_half};
+}
+
+MPS_VECTOR_INLINE float exponent(float x) { return exponent_sum(x).value; }
+
+// log(x) = e ln 2 + log(1 + f) with x = 2^e (1 + f) and 1 + f in [sqrt(1/2), sqrt(2)).
+MPS_VECTOR_INLINE float logarithm(float x) {
+  const bool denormal = x < 0x1p-126f;
+  const float normal = denormal ? x * 0x1p25f : x;
+  constexpr int32_t kSqrtHalf = 0x3f3504f3;
+  const int32_t offset = bits_of(normal) - kSqrtHalf;
+  const float e = static_cast<float>((offset >> 23) - (denormal ? 25 : 0));
+  const float f = float_of((offset & 0x007fffff) + kSqrtHalf) - 1.0f;
+  float p = 0x1.1457a6p-4f;
+  p = multiply_add(p, f, -0x1.de3c16p-4f);
+  p = multiply_add(p, f, 0x1.e6f06ap-4f);
+  p = multiply_add(p, f, -0x1.fc2208p-4f);
+  p = multiply_add(p, f, 0x1.233768p-3f);
+  p = multiply_add(p, f, -0x1.555c4ep-3f);
+  p = multiply_add(p, f, 0x1.99a4b6p-3f);
+  p = multiply_add(p, f, -0x1.000006p-2f);
+  p = multiply_add(p, f, 0x1.555548p-2f);
+  const float tail = f * f * multiply_add(f, p, -0.5f);  // log(1 + f) - f
+  float result = multiply_add(e, kLn2High, f + multiply_add(e, kLn2Low, tail));
+  result = x < kInfinity ? result : x;  // infinity and NaN
+  result = x < 0.0f ? kNaN : result;
+  return x == 0.0f ? -kInfinity : result;
+}
+
+// 1 / (1 + exp(-x)). With t = exp(-|x|) nothing overflows, and for negative x the form t / (1 + t) keeps the relative
+// accuracy of t. One correction makes up for the rounding of t and of 1 + t.
+MPS_VECTOR_INLINE float sigmoid(float x) {
+  const Sum t = exponent_sum(-absolute(x));
+  const float divisor = 1.0f + t.value;
+  const float divisor_rest = (t.value - (divisor - 1.0f)) + t.rest;
+  const bool negative = x < 0.0f;
+  const float reciprocal = 1.0f / divisor;
+  const float quotient = negative ? t.value / divisor : reciprocal;
+  const float correction = multiply_add(-quotient, divisor_rest, negative ? t.rest : 0.0f);
+  return multiply_add(correction, reciprocal, quotient);
+}
+
+// Near 0 an odd polynomial, elsewhere 1 - 2 / (exp(2 |x|) + 1); the sign is put back as a bit.
+MPS_VECTOR_INLINE float tanh(float x) {
+  const float magnitude = absolute(x);
+  const float square = x * x;
+  float p = 0x1.18b4ecp-9f;
+  p = multiply_add(p, square, -0x1.0be918p-7f);
+  p = multiply_add(p, square, 0x1.638906p-6f);
+  p = multiply_add(p, square, -0x1.b9ee5cp-5f);
+  p = multiply_add(p, square, 0x1.111066p-3f);
+  p = multiply_add(p, square, -0x1.555554p-2f);
+  const float near = multiply_add(magnitude * square, p, magnitude);
+  const float far = 1.0f - 2.0f / (exponent(2.0f * magnitude) + 1.0f);
+  const float result = magnitude < 0.625f ? near : far;
+  return float_of(bits_of(result) | (bits_of(x) & INT32_MIN));
+}
+
+}  // namespace mps::vector_math

@@ -1,0 +1,52 @@
+"""Offers `paddle.mps` to programs that only wrote `import paddle`.
+
+The plugin calls install() while Paddle is being imported, when `paddle` is in `sys.modules` but
+half empty. So this module stands beside the package and not in it, imports nothing of either, and
+leaves everything to the first use of `paddle.mps`. `import paddle_mps` calls install() too: there
+is one way in which `paddle.mps` comes to be.
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+from typing import Any
+
+
+class _LazyModule(types.ModuleType):
+    """`sys.modules["paddle.mps"]`: forwards attributes to paddle_mps, imported at the first one.
+
+    It is not a package (there is no `__path__`), so that no submodule of paddle_mps can be imported
+    a second time under another name.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        # Only tools that walk over all modules ask for these; they must not import anything.
+        if name.startswith("__"):
+            raise AttributeError(f"module 'paddle.mps' has no attribute {name!r}")
+        import paddle_mps
+
+        return getattr(paddle_mps, name)
+
+    def __dir__(self) -> list[str]:
+        import paddle_mps
+
+        return dir(paddle_mps)
+
+
+def is_compiled_with_mps() -> bool:
+    """Say whether Paddle has loaded the plugin; `paddle.is_compiled_with_mps` is this function."""
+    import paddle_mps
+
+    return paddle_mps.is_compiled_with_mps()
+
+
+def install() -> None:
+    """Put `paddle.mps` and `paddle.is_compiled_with_mps` in place, if Paddle is there."""
+    paddle: Any = sys.modules.get("paddle")
+    if paddle is None or hasattr(paddle, "mps"):
+        return
+    paddle.mps = sys.modules["paddle.mps"] = _LazyModule(
+        "paddle.mps", "The Python package paddle_mps."
+    )
+    paddle.is_compiled_with_mps = is_compiled_with_mps

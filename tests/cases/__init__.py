@@ -1,0 +1,14 @@
+"""Every case, from the tables beside this file."""
+
+from cases import creation, elementwise, linalg, reduce, shape
+from cases.case import Case, Gradient
+
+ALL_CASES: tuple[Case, ...] = (
+    *elementwise.CASES,
+    *linalg.CASES,
+    *reduce.CASES,
+    *shape.CASES,
+    *creation.CASES,
+)
+
+__all__ = ["ALL_CASES", "Case", "Gradient"]

@@ -1,0 +1,254 @@
+"""Ops that move elements without changing them, and casts."""
+
+import numpy as np
+import paddle
+from cases.case import ALL, FLOATS, UNARY_SHAPES, Case, Gradient
+from tolerance import EXACT, composed, summed
+
+
+def _elements(*shapes):
+    """A gradient of a repeated element adds up at most this many copies in the cases below."""
+    return 64 * max(1, *(int(np.prod(shape, dtype=np.int64)) for shape in shapes))
+
+
+_CAST_TARGETS = ("float32", "float16", "bfloat16", "int32", "int64", "int16", "int8", "uint8", "bool")
+
+CAST = (
+    Case(
+        kernel="cast",
+        call=lambda x: [x.cast(target) for target in _CAST_TARGETS],
+        shapes=UNARY_SHAPES,
+        dtypes=ALL,
+        domain="bytes",
+        large=((2053, 1999),),
+    ),
+    Case(
+        kernel="cast",
+        name="round",
+        call=lambda x: [x.cast("float16"), x.cast("bfloat16")],
+        shapes=(((8209,),),),
+        dtypes=("float32",),
+        domain="any",
+        gradient=Gradient(kernel="cast", rule=EXACT, dtypes=("float32",)),
+    ),
+    Case(
+        kernel="cast",
+        name="widen",
+        call=lambda x: x.cast("float32"),
+        shapes=(((8209,),),),
+        dtypes=("float16", "bfloat16"),
+        domain="any",
+        gradient=Gradient(kernel="cast", rule=EXACT, dtypes=("float16", "bfloat16")),
+    ),
+    Case(
+        kernel="cast",
+        name="wrap",
+        call=lambda x: [x.cast(target) for target in ("int8", "uint8", "int16", "int32")],
+        shapes=(((4099,),),),
+        dtypes=("int64", "int32", "int16", "int8", "uint8"),
+        domain="any",
+    ),
+)
+
+
+COPY = (
+    Case(
+        kernel="assign",
+        call=paddle.assign,
+        shapes=UNARY_SHAPES,
+        dtypes=ALL,
+        numpy=np.copy,
+        large=((2053, 1999),),
+        gradient=Gradient(kernel="assign", rule=EXACT, seed_kernel=False),
+    ),
+    Case(
+        kernel="assign",
+        name="clone",
+        call=lambda x: x.clone(),
+        shapes=(((2, 3),),),
+        dtypes=ALL,
+        numpy=np.copy,
+        gradient=Gradient(kernel="assign", rule=EXACT, seed_kernel=False),
+    ),
+    Case(
+        kernel="contiguous",
+        call=lambda x: x.transpose(list(range(x.ndim))[::-1]).contiguous(),
+        shapes=(((7, 5),), ((2, 3, 4),), ((1, 6),), ((0, 3),), ((257, 263),), ((3, 4, 5, 2),)),
+        dtypes=ALL,
+        numpy=lambda x: np.ascontiguousarray(x.T),
+        large=((2053, 1999),),
+    ),
+    Case(
+        kernel="contiguous",
+        name="permuted",
+        call=lambda x: x.transpose([1, 2, 0]).contiguous(),
+        shapes=(((2, 3, 4),), ((31, 37, 41),)),
+        dtypes=ALL,
+        numpy=lambda x: np.ascontiguousarray(x.transpose(1, 2, 0)),
+    ),
+    Case(
+        kernel="contiguous",
+        name="stepped",
+        call=lambda x: x[1:, ::2].contiguous(),
+        shapes=(((4, 7),), ((61, 67),)),
+        dtypes=ALL,
+        numpy=lambda x: np.ascontiguousarray(x[1:, ::2]),
+    ),
+    Case(
+        kernel="contiguous",
+        name="repeated",
+        call=lambda x: paddle.as_strided(x, [5, 3, 4], [0, 4, 1]).contiguous(),
+        shapes=(((3, 4),),),
+        dtypes=ALL,
+        numpy=lambda x: np.broadcast_to(x, (5, 3, 4)).copy(),
+    ),
+    Case(
+        kernel="contiguous",
+        name="windows",
+        call=lambda x: paddle.as_strided(x, [9, 4], [1, 1]).contiguous(),
+        shapes=(((12,),),),
+        dtypes=ALL,
+        numpy=lambda x: np.lib.stride_tricks.sliding_window_view(x, 4).copy(),
+    ),
+)
+
+
+def _copied_into_view(view):
+    """`x` with `y` written into a view of a copy of it: what in-place ops on views end in."""
+
+    def call(x, y):
+        x = x.clone()
+        view(x).add_(y)
+        return x
+
+    def numpy(x, y):
+        x = x.copy()
+        view(x)[...] += y
+        return x
+
+    return call, numpy
+
+
+_INTO_COLUMNS = _copied_into_view(lambda x: x[:, 1:3])
+_INTO_TRANSPOSED = _copied_into_view(lambda x: x.T)
+
+STRIDED_COPY = (
+    Case(
+        kernel="strided_copy",
+        name="columns",
+        call=_INTO_COLUMNS[0],
+        shapes=(((4, 5), (4, 2)), ((257, 259), (257, 2))),
+        dtypes=ALL,
+        also=("add",),
+        numpy=_INTO_COLUMNS[1],
+    ),
+    Case(
+        kernel="strided_copy",
+        name="transposed",
+        call=_INTO_TRANSPOSED[0],
+        shapes=(((4, 5), (5, 4)), ((61, 67), (67, 61))),
+        dtypes=ALL,
+        also=("add",),
+        numpy=_INTO_TRANSPOSED[1],
+    ),
+)
+
+EXPAND = (
+    Case(
+        kernel="expand",
+        call=lambda x: paddle.expand(x, [4, 3, 5]),
+        shapes=(((),), ((1,),), ((5,),), ((3, 1),), ((4, 1, 5),), ((4, 3, 5),)),
+        dtypes=ALL,
+        numpy=lambda x: np.broadcast_to(x, (4, 3, 5)),
+        gradient=Gradient(kernel="expand_grad", rule=summed(_elements)),
+    ),
+    Case(
+        kernel="expand",
+        name="keep",
+        call=lambda x: paddle.expand(x, [2, -1, -1]),
+        shapes=(((3, 5),), ((1, 3, 5),), ((0, 5),)),
+        dtypes=ALL,
+        numpy=lambda x: np.broadcast_to(x, (2, *x.shape[-2:])),
+        gradient=Gradient(kernel="expand_grad", rule=summed(_elements)),
+    ),
+)
+
+
+def _concat(name, axis, shapes, large=None):
+    return Case(
+        kernel="concat",
+        name=name,
+        call=lambda *xs: paddle.concat(list(xs), axis=axis),
+        shapes=shapes,
+        dtypes=ALL,
+        numpy=lambda *xs: np.concatenate(xs, axis=axis),
+        large=large,
+        gradient=Gradient(kernel="concat_grad", rule=EXACT),
+    )
+
+
+CONCAT = (
+    _concat("", 0, (((2, 3), (4, 3)), ((3,), (1,), (5,)), ((1, 1), (1, 1)), ((2, 3),)), ((1031, 999), (1033, 999))),
+    _concat("last", -1, (((2, 3), (2, 1), (2, 4)), ((5, 4, 3), (5, 4, 7)), ((127, 263), (127, 257)))),
+    _concat("middle", 1, (((2, 3, 4), (2, 1, 4)),)),
+    _concat("with_empty", 0, (((2, 3), (0, 3), (1, 3)), ((0, 3), (2, 3)))),
+    _concat("of_nothing", 0, (((0, 3), (0, 3)),)),
+    _concat("many", 0, (((2, 3),) * 19,)),
+)
+
+# Slices, reshapes and splits are views, made by Paddle's own kernels; their gradients write into zeros.
+VIEW_GRADIENT = {"rule": EXACT, "seed_kernel": False}
+VIEWS = (
+    Case(
+        kernel="contiguous",
+        name="split",
+        call=lambda x: [part.contiguous() for part in paddle.split(x, 3, axis=1)],
+        shapes=(((4, 6),), ((2, 9, 5),)),
+        dtypes=ALL,
+        numpy=lambda x: np.split(x, 3, axis=1),
+    ),
+    Case(
+        kernel="add",
+        name="split_sections",
+        call=lambda x: [part + part for part in paddle.split(x, [1, 2, -1], axis=-1)],
+        shapes=(((4, 6),), ((7,),)),
+        dtypes=FLOATS,
+        numpy=lambda x: [2 * part for part in np.split(x, [1, 3], axis=-1)],
+        also=("contiguous",),
+        gradient=Gradient(kernel="concat", rule=composed(1)),
+    ),
+    Case(
+        kernel="add",
+        name="split_even",
+        call=lambda x: [part + part for part in paddle.split(x, 3, axis=0)],
+        shapes=(((6, 4),), ((9,),)),
+        dtypes=FLOATS,
+        numpy=lambda x: [2 * part for part in np.split(x, 3)],
+        gradient=Gradient(kernel="concat", rule=composed(1)),
+    ),
+    Case(
+        kernel="add",
+        name="reshaped",
+        call=lambda x: [
+            v + v
+            for v in (x.reshape([-1]), x.flatten(), x.unsqueeze(1), x.unsqueeze(0).squeeze(0), x.t().reshape([-1]))
+        ],
+        shapes=(((4, 6),),),
+        dtypes=FLOATS,
+        also=("contiguous",),
+        numpy=lambda x: [2 * v for v in (x.ravel(), x.ravel(), x[:, None], x, x.T.ravel())],
+        gradient=Gradient(kernel="add_grad", rule=composed(4)),
+    ),
+    Case(
+        kernel="add",
+        name="sliced",
+        call=lambda x: [v + v for v in (x[1], x[:, 2], x[1:3, ::2], x[-1:], x[..., 3:])],
+        shapes=(((4, 6),),),
+        dtypes=FLOATS,
+        also=("contiguous",),
+        numpy=lambda x: [2 * v for v in (x[1], x[:, 2], x[1:3, ::2], x[-1:], x[..., 3:])],
+        gradient=Gradient(kernel="add_grad", rule=composed(4), also=("fill", "strided_copy")),
+    ),
+)
+
+CASES = (*CAST, *COPY, *STRIDED_COPY, *EXPAND, *CONCAT, *VIEWS)

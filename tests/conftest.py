@@ -1,0 +1,155 @@
+"""One device, one seed, a time limit for every test, and the gate: whatever is registered for mps has been run.
+
+The gate adds up, over all pytest-xdist workers, which kernels ran on mps in which dtype, and fails a complete run that
+left one out. test_coverage.py asks the same of the case tables; the gate asks what really happened.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+
+os.environ.setdefault("GLOG_minloglevel", "2")  # Paddle's plugin loader is chatty, and only at import
+
+import known_gaps
+import numpy as np
+import pytest
+
+SECONDS_PER_TEST = 120
+# dtypes of kernels that move bits: registered, but out of Python's reach
+UNREACHABLE = {"uint16": "Paddle's Python takes UINT16 for bfloat16"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--device", default="mps", choices=("mps", "cpu"), help="mps, or cpu to check the case tables")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_RAN] = set()
+    config.stash[_REGISTERED] = set()
+
+
+_RAN = pytest.StashKey[set]()
+_REGISTERED = pytest.StashKey[set]()
+
+
+def registered_kernels() -> set[tuple[str, str]]:
+    """(kernel, dtype) of everything registered for mps; what Paddle registers for every custom device is not ours."""
+    import paddle
+
+    found = set()
+    for kernel, keys in paddle.base.core._get_registered_phi_kernels().items():
+        for key in keys:
+            backend, _, dtype = key.strip("()").split(", ")
+            if backend == "mps":
+                found.add((kernel, dtype))
+    return found
+
+
+# -- every test -------------------------------------------------------------------------------------------------------
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(SECONDS_PER_TEST))
+    known_gaps.mark(items)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def device(request: pytest.FixtureRequest) -> str:
+    """The device under test. Without a plugin the tests fail: they have nothing to say about another device."""
+    import harness
+    import paddle
+
+    chosen = request.config.getoption("--device")
+    if chosen == "mps" and "mps" not in paddle.device.get_all_custom_device_type():
+        pytest.fail("Paddle has no mps device: build and install the plugin, see CONTRIBUTING.md", pytrace=False)
+    harness.DEVICE = chosen
+    paddle.set_device(chosen)
+    return chosen
+
+
+@pytest.fixture(scope="session")
+def backend(device: str) -> str:
+    """What stands behind the device: "metal", "host" or "null"; "cpu" for Paddle's own."""
+    if device == "cpu":
+        return "cpu"
+    import paddle_mps
+
+    return paddle_mps.get_device_properties().backend
+
+
+@pytest.fixture(autouse=True)
+def same_numbers(device: str) -> None:
+    import paddle
+
+    random.seed(0)
+    np.random.seed(0)
+    paddle.seed(0)
+
+
+@pytest.fixture
+def no_fallback() -> None:
+    """A missing kernel is an error, not a slow success."""
+    import paddle
+
+    paddle.set_flags({"FLAGS_enable_api_kernel_fallback": False})
+    yield
+    paddle.set_flags({"FLAGS_enable_api_kernel_fallback": True})
+
+
+# -- the gate ---------------------------------------------------------------------------------------------------------
+
+
+def _collect(config: pytest.Config) -> None:
+    import harness
+
+    if config.getoption("--device") != "mps":
+        return
+    config.stash[_RAN] |= {(op, dtype) for op, dtype, where in harness.op_calls() if where == "mps"}
+    config.stash[_REGISTERED] |= registered_kernels()
+
+
+def _is_complete(config: pytest.Config) -> bool:
+    """Only a run of everything can say that something was left out."""
+    options = config.option
+    whole = all(os.path.isdir(arg.split("::")[0]) for arg in config.args)
+    return whole and not (options.keyword or options.markexpr or options.lf or options.collectonly or options.maxfail)
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    config = session.config
+    worker = hasattr(config, "workeroutput")
+    distributed = config.pluginmanager.hasplugin("dsession")
+    if not distributed and session.testscollected and not config.option.collectonly:
+        _collect(config)
+    if worker:
+        config.workeroutput["mps_ran"] = sorted(config.stash[_RAN])
+        config.workeroutput["mps_registered"] = sorted(config.stash[_REGISTERED])
+    elif exitstatus == 0 and missing_kernels(config):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: object, error: object) -> None:
+    output = getattr(node, "workeroutput", {})
+    node.config.stash[_RAN] |= {tuple(row) for row in output.get("mps_ran", ())}
+    node.config.stash[_REGISTERED] |= {tuple(row) for row in output.get("mps_registered", ())}
+
+
+def missing_kernels(config: pytest.Config) -> list[str]:
+    if not _is_complete(config):
+        return []
+    missing = config.stash[_REGISTERED] - config.stash[_RAN]
+    return sorted(f"{kernel} ({dtype})" for kernel, dtype in missing if dtype not in UNREACHABLE)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    missing = missing_kernels(config)
+    if missing:
+        terminalreporter.section("kernels registered for mps that no test ran", red=True)
+        terminalreporter.line(", ".join(missing))
+    elif config.stash[_RAN]:
+        kernels = len({kernel for kernel, _ in config.stash[_RAN]})
+        terminalreporter.line(f"ran on mps: {kernels} kernels, {len(config.stash[_RAN])} (kernel, dtype) pairs")

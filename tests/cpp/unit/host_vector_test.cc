@@ -1,0 +1,265 @@
+// The block functions of every instruction set that this machine has: accuracy of the elementary functions, special
+// values, and the same bits as the specification for everything else.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <random>
+#include <vector>
+
+#include "plugin/host/vector_kernels.h"
+#include "tests/cpp/unit/host_arrays.h"
+
+namespace mps {
+namespace {
+
+using test::Array;
+
+constexpr size_t index(NodeKind kind) { return static_cast<size_t>(kind); }
+constexpr size_t index(DType dtype) { return static_cast<size_t>(dtype); }
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+
+std::vector<float> apply(const VectorKernels& kernels, NodeKind kind, const std::vector<float>& x) {
+  std::vector<float> out(x.size());
+  kernels.pointwise[index(kind)][index(DType::float32)](x.data(), nullptr, nullptr, out.data(), x.size());
+  return out;
+}
+
+// Distance from the true value in units of the last place that float has there, denormals included.
+double ulp_error(float got, double expected) {
+  if (std::isnan(expected) || std::isnan(got)) return std::isnan(expected) && std::isnan(got) ? 0 : 1e30;
+  const float rounded = static_cast<float>(expected);
+  if (got == rounded) return std::fabs(got == 0 && std::signbit(got) != std::signbit(rounded) ? 1e30 : 0.0);
+  if (std::isinf(got) || std::isinf(rounded)) return 1e30;
+  int exponent;
+  std::frexp(expected, &exponent);
+  return std::fabs(static_cast<double>(got) - expected) / std::ldexp(1.0, std::max(exponent - 24, -149));
+}
+
+struct Function {
+  NodeKind kind;
+  double (*exact)(double);
+};
+
+double exact_sigmoid(double x) { return x >= 0 ? 1 / (1 + std::exp(-x)) : std::exp(x) / (1 + std::exp(x)); }
+
+const Function kFunctions[] = {{NodeKind::exponent, std::exp},
+                               {NodeKind::logarithm, std::log},
+                               {NodeKind::sigmoid, exact_sigmoid},
+                               {NodeKind::tanh, std::tanh}};
+
+TEST(VectorMath, StaysWithinTwoUlpOverTheWholeRange) {
+  std::vector<float> x;
+  for (uint64_t bits = 0; bits < uint64_t{1} << 32; bits += 1009) x.push_back(bits_float(static_cast<uint32_t>(bits)));
+  for (const Function& function : kFunctions) {
+    std::vector<double> exact(x.size());
+    for (size_t i = 0; i < x.size(); ++i) exact[i] = function.exact(static_cast<double>(x[i]));
+    for (const VectorKernels* kernels : all_vector_kernels()) {
+      const std::vector<float> got = apply(*kernels, function.kind, x);
+      size_t worst = 0;
+      for (size_t i = 0; i < x.size(); ++i) {
+        if (ulp_error(got[i], exact[i]) > ulp_error(got[worst], exact[worst])) worst = i;
+      }
+      EXPECT_LE(ulp_error(got[worst], exact[worst]), 2.0)
+          << info(function.kind).name << " of " << x[worst] << ", " << kernels->name << ": got " << got[worst];
+    }
+  }
+}
+
+TEST(VectorMath, HitsSpecialValuesExactly) {
+  struct Row {
+    NodeKind kind;
+    float x, expected;
+  };
+  const float tiny = std::numeric_limits<float>::denorm_min(), max = std::numeric_limits<float>::max();
+  const Row rows[] = {
+      {NodeKind::exponent, kInfinity, kInfinity}, {NodeKind::exponent, -kInfinity, 0.0f},
+      {NodeKind::exponent, 0.0f, 1.0f},           {NodeKind::exponent, -0.0f, 1.0f},
+      {NodeKind::exponent, 88.8f, kInfinity},     {NodeKind::exponent, -104.5f, 0.0f},
+      {NodeKind::exponent, max, kInfinity},       {NodeKind::exponent, -max, 0.0f},
+      {NodeKind::exponent, tiny, 1.0f},           {NodeKind::exponent, -103.5f, tiny},
+      {NodeKind::logarithm, 0.0f, -kInfinity},    {NodeKind::logarithm, -0.0f, -kInfinity},
+      {NodeKind::logarithm, 1.0f, 0.0f},          {NodeKind::logarithm, kInfinity, kInfinity},
+      {NodeKind::logarithm, -tiny, kNaN},         {NodeKind::logarithm, -kInfinity, kNaN},
+      {NodeKind::logarithm, tiny, -103.27893f},   {NodeKind::logarithm, max, 88.72284f},
+      {NodeKind::sigmoid, 0.0f, 0.5f},            {NodeKind::sigmoid, kInfinity, 1.0f},
+      {NodeKind::sigmoid, -kInfinity, 0.0f},      {NodeKind::sigmoid, -max, 0.0f},
+      {NodeKind::sigmoid, max, 1.0f},             {NodeKind::sigmoid, -103.5f, tiny},
+      {NodeKind::tanh, 0.0f, 0.0f},               {NodeKind::tanh, -0.0f, -0.0f},
+      {NodeKind::tanh, kInfinity, 1.0f},          {NodeKind::tanh, -kInfinity, -1.0f},
+      {NodeKind::tanh, tiny, tiny},               {NodeKind::tanh, -tiny, -tiny},
+      {NodeKind::tanh, 1e-20f, 1e-20f},           {NodeKind::tanh, max, 1.0f},
+      {NodeKind::relu, kNaN, kNaN},               {NodeKind::relu, -0.0f, 0.0f},
+      {NodeKind::relu, -kInfinity, 0.0f},         {NodeKind::relu, kInfinity, kInfinity},
+      {NodeKind::relu, -tiny, 0.0f},              {NodeKind::relu, tiny, tiny},
+      {NodeKind::sign, kNaN, kNaN},               {NodeKind::sign, -0.0f, 0.0f},
+      {NodeKind::sign, -tiny, -1.0f},             {NodeKind::square_root, -0.0f, -0.0f},
+      {NodeKind::square_root, -1.0f, kNaN},       {NodeKind::absolute, -kInfinity, kInfinity},
+      {NodeKind::reciprocal, -0.0f, -kInfinity},  {NodeKind::negative, 0.0f, -0.0f},
+  };
+  for (const VectorKernels* kernels : all_vector_kernels()) {
+    for (const Row& row : rows) {
+      // In every position of a vector and of the loop's remainder.
+      for (float got : apply(*kernels, row.kind, std::vector<float>(37, row.x))) {
+        const bool same = float_bits(got) == float_bits(row.expected) || (got != got && row.expected != row.expected);
+        ASSERT_TRUE(same) << info(row.kind).name << " of " << row.x << ", " << kernels->name << ": expected "
+                          << row.expected << ", got " << got;
+      }
+    }
+    for (const Function& function : kFunctions) {
+      for (float got : apply(*kernels, function.kind, std::vector<float>(37, kNaN))) EXPECT_NE(got, got);
+    }
+  }
+}
+
+bool is_elementary(NodeKind kind) {
+  for (const Function& function : kFunctions) {
+    if (function.kind == kind) return true;
+  }
+  return false;
+}
+
+// Records one node of this kind over placeholders of [n].
+Value record(Graph& graph, NodeKind kind, DType dtype, int64_t n, DType to = DType::float32) {
+  const Value x = graph.placeholder(dtype, {n});
+#define MPS_UNARY_NODE(name) \
+  if (kind == NodeKind::name) return graph.name(x);
+#define MPS_BINARY_NODE(name) \
+  if (kind == NodeKind::name) return graph.name(x, graph.placeholder(dtype, {n}));
+#include "plugin/core/nodes_by_family.h"
+  EXPECT_EQ(kind, NodeKind::cast) << "no block function is expected for other nodes";
+  return graph.cast(x, to);
+}
+
+void expect_reference(const VectorKernels& kernels, BlockFn fn, NodeKind kind, DType dtype, DType to) {
+  constexpr int64_t kSize = 1000 + 13;  // whole vectors of every width, and a remainder
+  std::mt19937 random(static_cast<uint32_t>(index(kind) * 100 + index(dtype) * 10 + index(to)));
+  Graph graph;
+  const Value result = record(graph, kind, dtype, kSize, to);
+  graph.result(result);
+  std::vector<Array> feeds;
+  for (size_t i = 0; i < graph.feed_count(); ++i) {
+    feeds.emplace_back(dtype, kSize);
+    feeds.back().randomize(random);
+  }
+  const Array expected = test::reference(graph, feeds)[0];
+  const char* const y = feeds.size() > 1 ? feeds[1].data() : nullptr;
+  for (int64_t offset : {0, 1}) {  // aligned or not
+    const int64_t n = kSize - offset;
+    Array got = expected;
+    fn(feeds[0].data() + offset * static_cast<int64_t>(size_of(dtype)),
+       y == nullptr ? nullptr : y + offset * static_cast<int64_t>(size_of(dtype)), nullptr,
+       got.data() + offset * static_cast<int64_t>(size_of(got.dtype())), static_cast<size_t>(n));
+    EXPECT_EQ(difference(got, expected), "") << info(kind).name << " " << name(dtype) << " to " << name(got.dtype())
+                                             << ", " << kernels.name;
+  }
+  if (size_of(dtype) != size_of(expected.dtype())) return;
+  Array in_place(expected.dtype(), kSize);
+  std::memcpy(in_place.data(), feeds[0].data(), in_place.bytes());
+  fn(in_place.data(), y, nullptr, in_place.data(), static_cast<size_t>(kSize));
+  EXPECT_EQ(difference(in_place, expected), "") << info(kind).name << " " << name(dtype) << " in place, "
+                                                << kernels.name;
+}
+
+TEST(VectorKernels, AgreeWithTheSpecificationToTheBit) {
+  int compared = 0;
+  for (const VectorKernels* kernels : all_vector_kernels()) {
+    for (int k = 0; k < kNodeCount; ++k) {
+      for (int d = 0; d < kDTypeCount; ++d) {
+        const NodeKind kind = static_cast<NodeKind>(k);
+        const BlockFn fn = kernels->pointwise[k][d];
+        if (fn == nullptr || is_elementary(kind)) continue;
+        expect_reference(*kernels, fn, kind, static_cast<DType>(d), DType::float32);
+        ++compared;
+      }
+    }
+    for (int from = 0; from < kDTypeCount; ++from) {
+      for (int to = 0; to < kDTypeCount; ++to) {
+        const BlockFn fn = kernels->cast[from][to];
+        if (fn == nullptr) continue;
+        expect_reference(*kernels, fn, NodeKind::cast, static_cast<DType>(from), static_cast<DType>(to));
+        ++compared;
+      }
+    }
+  }
+  EXPECT_GT(compared, 150);
+}
+
+TEST(VectorKernels, ElementaryFunctionsGiveTheSameBitsWithEveryFusingInstructionSet) {
+  std::vector<float> x;
+  for (uint64_t bits = 0; bits < uint64_t{1} << 32; bits += 40009) x.push_back(bits_float(static_cast<uint32_t>(bits)));
+  const auto tables = all_vector_kernels();
+  for (const Function& function : kFunctions) {
+    for (size_t t = 2; t < tables.size(); ++t) {  // 0 is the baseline, which may lack fused multiply-add
+      const std::vector<float> a = apply(*tables[1], function.kind, x), b = apply(*tables[t], function.kind, x);
+      for (size_t i = 0; i < x.size(); ++i) {
+        ASSERT_TRUE(float_bits(a[i]) == float_bits(b[i]) || a[i] != a[i])
+            << info(function.kind).name << " of " << x[i] << ": " << a[i] << " and " << b[i];
+      }
+    }
+  }
+}
+
+TEST(VectorKernels, SelectChoosesByTheCondition) {
+  for (const VectorKernels* kernels : all_vector_kernels()) {
+    for (int d = 0; d < kDTypeCount; ++d) {
+      const size_t bytes = size_of(register_dtype(static_cast<DType>(d)));
+      std::vector<uint8_t> condition(101);
+      std::vector<char> x(101 * bytes, 1), y(101 * bytes, 2), out(101 * bytes);
+      for (size_t i = 0; i < condition.size(); ++i) condition[i] = i % 3 == 0;
+      kernels->select[d](condition.data(), x.data(), y.data(), out.data(), condition.size());
+      for (size_t i = 0; i < out.size(); ++i) ASSERT_EQ(out[i], i / bytes % 3 == 0 ? 1 : 2) << kernels->name;
+    }
+  }
+}
+
+TEST(VectorKernels, ShortFloatsConvertAsInHalfH) {
+  std::vector<uint16_t> halves(65536);
+  for (size_t i = 0; i < halves.size(); ++i) halves[i] = static_cast<uint16_t>(i);
+  std::vector<float> floats;
+  for (uint64_t bits = 0; bits < uint64_t{1} << 32; bits += 4099) {
+    floats.push_back(bits_float(static_cast<uint32_t>(bits)));
+  }
+  const auto same = [](float x, float y) { return float_bits(x) == float_bits(y) || (x != x && y != y); };
+  for (const VectorKernels* kernels : all_vector_kernels()) {
+    const auto check = [&](DType dtype, float (*to_float)(uint16_t), uint16_t (*from_float)(float)) {
+      std::vector<float> loaded(halves.size()), rounded(floats.size());
+      std::vector<uint16_t> stored(floats.size());
+      kernels->load[index(dtype)](halves.data(), nullptr, nullptr, loaded.data(), halves.size());
+      kernels->store[index(dtype)](floats.data(), nullptr, nullptr, stored.data(), floats.size());
+      kernels->round[index(dtype)](floats.data(), nullptr, nullptr, rounded.data(), floats.size());
+      for (size_t i = 0; i < halves.size(); ++i) {
+        ASSERT_TRUE(same(loaded[i], to_float(halves[i]))) << name(dtype) << " " << i << ", " << kernels->name;
+      }
+      for (size_t i = 0; i < floats.size(); ++i) {
+        const float expected = to_float(from_float(floats[i]));
+        ASSERT_TRUE(same(to_float(stored[i]), expected)) << name(dtype) << " of " << floats[i] << ", " << kernels->name;
+        ASSERT_TRUE(same(rounded[i], expected)) << name(dtype) << " of " << floats[i] << ", " << kernels->name;
+      }
+    };
+    check(DType::float16, half_to_float, float_to_half);
+    check(DType::bfloat16, bfloat16_to_float, float_to_bfloat16);
+  }
+}
+
+TEST(VectorKernels, StreamCopiesAnyAlignmentAndLength) {
+  std::vector<char> from(1000), to(1200);
+  for (size_t i = 0; i < from.size(); ++i) from[i] = static_cast<char>(i * 7);
+  for (const VectorKernels* kernels : all_vector_kernels()) {
+    for (size_t offset = 0; offset < 70; offset += 3) {
+      for (size_t bytes : {size_t{0}, size_t{1}, size_t{63}, size_t{64}, size_t{130}, size_t{999}}) {
+        std::fill(to.begin(), to.end(), 'x');
+        kernels->stream(to.data() + offset, from.data() + 1, bytes);
+        ASSERT_EQ(std::memcmp(to.data() + offset, from.data() + 1, bytes), 0);
+        ASSERT_EQ(to[offset + bytes], 'x');
+        ASSERT_TRUE(offset == 0 || to[offset - 1] == 'x');
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace mps

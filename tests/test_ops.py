@@ -1,0 +1,134 @@
+"""Every case against the truth: values, dtype, shape, special values, in place, large, and that it ran on mps."""
+
+from __future__ import annotations
+
+import itertools
+
+import harness
+import numpy as np
+import paddle
+import pytest
+from cases import ALL_CASES, Case
+from cases.domains import denormals, special_values
+from harness import check_all, draw, evaluate, magnitudes, numpy_truth, on, terms, truth, values
+from tolerance import EXACT, FORMATS, Values, assert_close
+
+pytestmark = pytest.mark.usefixtures("no_fallback")
+
+
+def pairs(keep=lambda case, dtype: True):
+    return [pytest.param(c, d, id=f"{c.id}-{d}") for c in ALL_CASES for d in c.dtypes if keep(c, d)]
+
+
+def describe(case: Case, dtype: str, shapes, **more) -> str:
+    extra = "".join(f", {k} {v}" for k, v in more.items())
+    return f"[{case.id}] {dtype}, shapes {[list(s) for s in shapes]}{extra}"
+
+
+@pytest.mark.parametrize(("case", "dtype"), pairs())
+def test_value(case: Case, dtype: str) -> None:
+    ran = harness.Watch()
+    with ran:
+        for shapes in case.shapes:
+            what = describe(case, dtype, shapes)
+            numbers = draw(case, shapes, dtype)
+            got = evaluate(case, dtype, numbers, harness.DEVICE)
+            expected = truth(case, dtype, numbers)
+            scales = magnitudes(case, dtype, numbers)
+            check_all(got, expected, case, what, scales, terms(case, shapes))
+            if case.numpy is not None:
+                check_all(got, numpy_truth(case, numbers, expected), case, f"{what}, NumPy", scales, terms(case, shapes))
+    ran.assert_ran([case.kernel, *case.also], dtype, f"[{case.id}]")
+
+
+@pytest.mark.parametrize(("case", "dtype"), pairs(lambda c, d: c.rule is EXACT and d == "float32" and not c.creates))
+def test_exact_ops_give_the_bits_of_paddles_cpu_device(case: Case, dtype: str) -> None:
+    for shapes in case.shapes:
+        numbers = draw(case, shapes, dtype, seed=1)
+        got = evaluate(case, dtype, numbers, harness.DEVICE)
+        cpu = evaluate(case, dtype, numbers, "cpu")
+        check_all(got, cpu, case, describe(case, dtype, shapes, against="CPU"), None, 0)
+
+
+@pytest.mark.parametrize(("case", "dtype"), pairs(lambda c, d: c.large is not None and d == "float32"))
+def test_large(case: Case, dtype: str) -> None:
+    numbers = draw(case, case.large, dtype)
+    got = evaluate(case, dtype, numbers, harness.DEVICE)
+    scales = magnitudes(case, dtype, numbers)
+    what = describe(case, dtype, case.large)
+    check_all(got, truth(case, dtype, numbers), case, what, scales, terms(case, case.large))
+
+
+def _special_inputs(case: Case, dtype: str) -> list[np.ndarray]:
+    """Every special value, or every pair of them; integer divisors are not zero and do not overflow."""
+    special = special_values(dtype)
+    rank = len(case.shapes[0])
+    grid = np.array(list(itertools.product(special, repeat=rank)), special.dtype).reshape(-1, rank)
+    if case.kernel == "divide" and dtype not in FORMATS:
+        grid = grid[grid[:, 1] != 0]
+        lowest = special.min()
+        if dtype != "bool" and lowest < 0:
+            grid = grid[~((grid[:, 0] == lowest) & (grid[:, 1] == -1))]
+    return [np.ascontiguousarray(grid[:, i]) for i in range(rank)]
+
+
+@pytest.mark.parametrize(("case", "dtype"), pairs(lambda c, d: c.pointwise))
+def test_special_values(case: Case, dtype: str) -> None:
+    numbers = _special_inputs(case, dtype)
+    got = evaluate(case, dtype, numbers, harness.DEVICE)
+    with np.errstate(all="ignore"):
+        check_all(
+            got,
+            truth(case, dtype, numbers),
+            case,
+            f"[{case.id}] {dtype}, special values {[n.tolist() for n in numbers]}",
+            [np.full(numbers[0].shape, 0.0)] if case.rule.needs_magnitude else None,
+            0,
+            signed_zeros=True,
+        )
+
+
+@pytest.mark.parametrize(("case", "dtype"), pairs(lambda c, d: c.pointwise and d in FORMATS))
+def test_denormals(case: Case, dtype: str, backend: str) -> None:
+    """Kept by the host. Metal may take them for zero (Metal Shading Language Specification, section 8.1)."""
+    small = denormals(dtype)
+    numbers = [small] if len(case.shapes[0]) == 1 else [small, np.full_like(small, 2.0)]
+    got = evaluate(case, dtype, numbers, harness.DEVICE)
+    check_all(
+        got,
+        truth(case, dtype, numbers),
+        case,
+        f"[{case.id}] {dtype}, denormals {small.tolist()}",
+        None,
+        0,
+        flushed_denormals=backend == "metal",
+    )
+
+
+@pytest.mark.parametrize(("case", "dtype"), pairs(lambda c, d: c.in_place is not None and d != "bool"))
+def test_in_place(case: Case, dtype: str) -> None:
+    """The bits of the call out of place, in the memory of the first input; the other inputs stay as they were."""
+    for shapes in case.shapes:
+        numbers = draw(case, shapes, dtype)
+        expected = evaluate(case, dtype, numbers, harness.DEVICE)[0]
+        if expected.shape != shapes[0] or expected.dtype != dtype:
+            continue  # the result does not fit
+        with on(harness.DEVICE):
+            tensors = [harness.tensor(n, dtype, harness.DEVICE) for n in numbers]
+            address = tensors[0].data_ptr()
+            case.in_place(*tensors)
+        what = describe(case, dtype, shapes, layout="in place")
+        assert tensors[0].data_ptr() == address, f"{what}: the result moved to other memory"
+        assert_close(values(tensors[0]), expected, EXACT, what)
+        for i, (other, before) in enumerate(zip(tensors[1:], numbers[1:])):
+            assert_close(values(other), Values(dtype, before), EXACT, f"{what}, input {i + 1} afterwards")
+
+
+@pytest.mark.parametrize("dtype", ["int32", "int64"])
+def test_integer_matmul_with_both_batches_broadcast(dtype: str) -> None:
+    """Not a case: Paddle 3.3.1's CPU device writes beyond its memory for it, so NumPy is the only reference."""
+    rng = np.random.default_rng(0)
+    x, y = (rng.integers(-9, 10, shape).astype(dtype) for shape in ((2, 1, 5, 7), (3, 7, 4)))
+    with on(harness.DEVICE):
+        got = values(paddle.matmul(*(harness.tensor(n, dtype, harness.DEVICE) for n in (x, y))))
+    assert_close(got, Values(dtype, np.matmul(x, y)), EXACT, f"[matmul] {dtype}")

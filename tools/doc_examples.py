@@ -1,0 +1,62 @@
+"""Runs every example in the package's public docstrings, on the device.
+
+A public function without an example fails too. The exit status is 1 if anything failed.
+"""
+
+from __future__ import annotations
+
+import doctest
+import inspect
+import sys
+from typing import Any
+
+OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+
+
+def public_names() -> dict[str, Any]:
+    """Return what the package offers, and the package itself."""
+    import paddle_mps
+
+    return {"paddle_mps": paddle_mps} | {
+        name: getattr(paddle_mps, name) for name in paddle_mps.__all__
+    }
+
+
+def needs_example(thing: Any) -> bool:
+    """Say whether a name must show how it is used; what functions return is shown there."""
+    return not inspect.isclass(thing)
+
+
+def run(name: str, thing: Any) -> list[str]:
+    """Run one docstring's examples; return what failed, as text."""
+    finder = doctest.DocTestFinder(recurse=False)
+    tests = [test for test in finder.find(thing, name, globs={}) if test.examples]
+    if not tests:
+        return [f"{name}: no example in its docstring\n"] if needs_example(thing) else []
+    failures: list[str] = []
+    for test in tests:
+        runner = doctest.DocTestRunner(optionflags=OPTIONS, verbose=False)
+        runner.run(test, out=failures.append)
+    return failures
+
+
+def main() -> int:
+    """Run all examples; return the exit status."""
+    import paddle
+    import paddle_mps
+
+    if not paddle_mps.is_available():
+        print(f"The examples need a device. {paddle_mps.unavailable_reason()}", file=sys.stderr)
+        return 1
+    paddle.set_device("mps")
+    failed = 0
+    for name, thing in public_names().items():
+        failures = run(name, thing)
+        failed += bool(failures)
+        sys.stdout.write("".join(failures))
+    print(f"{len(public_names()) - failed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
