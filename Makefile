@@ -4,6 +4,7 @@
 PYTHON ?=
 VENV ?= .venv
 TEST_JOBS ?= 2
+TESTS ?= tests
 PYTEST_ARGS ?=
 BENCH ?= ops dispatch models memory
 DEMO_ARGS ?= --device mps
@@ -30,7 +31,7 @@ help:
 	@echo "make bench     benchmarks, side by side with Paddle on the CPU (BENCH='ops models')"
 	@echo "make sanitize  C++ tests under ASan and UBSan, then under TSan"
 	@echo "make clean     remove $(VENV), build and caches"
-	@echo "Options: PYTHON=python3.12 (3.9 to 3.13)  VENV=.venv-2  CXX=g++-12  PYTEST_ARGS='-k matmul'"
+	@echo "Options: PYTHON=python3.12 (3.9 to 3.13)  VENV=.venv-2  CXX=g++-12  TESTS=tests/test_ops.py PYTEST_ARGS='-k matmul'"
 
 setup:
 	@command -v $(or $(PYTHON),python3) >/dev/null || \
@@ -50,7 +51,7 @@ demo: build
 
 test: build
 	@$(MAKE) --no-print-directory run-cpp-tests
-	$(PY) -m pytest tests -n $(TEST_JOBS) $(PYTEST_ARGS)
+	$(PY) -m pytest $(TESTS) -n $(TEST_JOBS) $(PYTEST_ARGS)
 
 test-cpp: setup
 	@$(NATIVE) --folder $(BUILD) --tests

@@ -8,12 +8,6 @@ else()
   set(here "$ORIGIN")
 endif()
 
-foreach(target mps_plugin mps_loader mps_python)  # TEMPORARY, as above
-  if(NOT TARGET ${target})
-    return()
-  endif()
-endforeach()
-
 set_target_properties(mps_plugin PROPERTIES PREFIX lib OUTPUT_NAME paddle_mps_plugin INSTALL_RPATH "")
 # PREFIX and SUFFIX: Paddle looks for *.so on Linux and *.dylib on macOS, whatever kind of library it is.
 set_target_properties(mps_loader PROPERTIES PREFIX lib OUTPUT_NAME paddle-mps SUFFIX ${CMAKE_SHARED_LIBRARY_SUFFIX} INSTALL_RPATH "")
@@ -21,7 +15,8 @@ set_target_properties(mps_python PROPERTIES OUTPUT_NAME _C INSTALL_RPATH "${here
 if(NOT APPLE)
   # Paddle closes its plugins at exit and calls into them afterwards: unmapping would end static-graph programs in SIGSEGV.
   # (On macOS both libraries pin themselves from inside.)
-  target_link_options(mps_plugin PRIVATE -Wl,-z,nodelete)
+  # -z defs: a missing symbol is an error here, not in the user's `import paddle`.
+  target_link_options(mps_plugin PRIVATE -Wl,-z,nodelete -Wl,-z,defs)
   target_link_options(mps_loader PRIVATE -Wl,-z,nodelete)
 endif()
 

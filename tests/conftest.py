@@ -7,9 +7,11 @@ left one out. test_coverage.py asks the same of the case tables; the gate asks w
 from __future__ import annotations
 
 import os
-import random
+import sys
 
-os.environ.setdefault("GLOG_minloglevel", "2")  # Paddle's plugin loader is chatty, and only at import
+os.environ.setdefault(
+    "GLOG_minloglevel", "2"
+)  # Paddle's plugin loader is chatty, and only at import
 
 import known_gaps
 import numpy as np
@@ -18,10 +20,6 @@ import pytest
 SECONDS_PER_TEST = 120
 # dtypes of kernels that move bits: registered, but out of Python's reach
 UNREACHABLE = {"uint16": "Paddle's Python takes UINT16 for bfloat16"}
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--device", default="mps", choices=("mps", "cpu"), help="mps, or cpu to check the case tables")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -56,75 +54,64 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     known_gaps.mark(items)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def device(request: pytest.FixtureRequest) -> str:
-    """The device under test. Without a plugin the tests fail: they have nothing to say about another device."""
+@pytest.fixture(scope="session")
+def mps() -> None:
+    """The device under test. Without it a test fails: it has nothing to say about another device."""
+    import paddle
+
+    if "mps" not in paddle.device.get_all_custom_device_type():
+        pytest.fail(
+            "Paddle has no mps device: run `make build`, see CONTRIBUTING.md", pytrace=False
+        )
+
+
+@pytest.fixture
+def on_mps(mps: None) -> None:
+    """mps is the device, numbers are the same in every run, and a missing kernel is an error, not a slow success."""
     import harness
     import paddle
 
-    chosen = request.config.getoption("--device")
-    if chosen == "mps" and "mps" not in paddle.device.get_all_custom_device_type():
-        pytest.fail("Paddle has no mps device: build and install the plugin, see CONTRIBUTING.md", pytrace=False)
-    harness.DEVICE = chosen
-    paddle.set_device(chosen)
-    return chosen
+    np.random.seed(0)
+    paddle.seed(0)
+    with harness.on("mps"), harness.flags(enable_api_kernel_fallback=False):
+        yield
 
 
-@pytest.fixture(scope="session")
-def backend(device: str) -> str:
-    """What stands behind the device: "metal", "host" or "null"; "cpu" for Paddle's own."""
-    if device == "cpu":
-        return "cpu"
+@pytest.fixture
+def backend(mps: None) -> str:
+    """What stands behind the device: "metal", "host" or "null"."""
     import paddle_mps
 
     return paddle_mps.get_device_properties().backend
 
 
-@pytest.fixture(autouse=True)
-def same_numbers(device: str) -> None:
-    import paddle
-
-    random.seed(0)
-    np.random.seed(0)
-    paddle.seed(0)
-
-
-@pytest.fixture
-def no_fallback() -> None:
-    """A missing kernel is an error, not a slow success."""
-    import paddle
-
-    paddle.set_flags({"FLAGS_enable_api_kernel_fallback": False})
-    yield
-    paddle.set_flags({"FLAGS_enable_api_kernel_fallback": True})
-
-
 # -- the gate ---------------------------------------------------------------------------------------------------------
 
 
-def _collect(config: pytest.Config) -> None:
-    import harness
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """After every test, because a test may set the counts to zero."""
+    if "paddle_mps" in sys.modules and sys.modules["paddle_mps"].is_available():
+        import harness
 
-    if config.getoption("--device") != "mps":
-        return
-    config.stash[_RAN] |= {(op, dtype) for op, dtype, where in harness.op_calls() if where == "mps"}
-    config.stash[_REGISTERED] |= registered_kernels()
+        ran = {(op, dtype) for op, dtype, where in harness.op_calls() if where == "mps"}
+        item.config.stash[_RAN] |= ran
 
 
 def _is_complete(config: pytest.Config) -> bool:
     """Only a run of everything can say that something was left out."""
     options = config.option
     whole = all(os.path.isdir(arg.split("::")[0]) for arg in config.args)
-    return whole and not (options.keyword or options.markexpr or options.lf or options.collectonly or options.maxfail)
+    return whole and not (
+        options.keyword or options.markexpr or options.lf or options.collectonly or options.maxfail
+    )
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     config = session.config
-    worker = hasattr(config, "workeroutput")
-    distributed = config.pluginmanager.hasplugin("dsession")
-    if not distributed and session.testscollected and not config.option.collectonly:
-        _collect(config)
-    if worker:
+    if config.stash[_RAN]:
+        config.stash[_REGISTERED] |= registered_kernels()
+    if hasattr(config, "workeroutput"):  # this process is a worker
         config.workeroutput["mps_ran"] = sorted(config.stash[_RAN])
         config.workeroutput["mps_registered"] = sorted(config.stash[_REGISTERED])
     elif exitstatus == 0 and missing_kernels(config):
@@ -145,11 +132,15 @@ def missing_kernels(config: pytest.Config) -> list[str]:
     return sorted(f"{kernel} ({dtype})" for kernel, dtype in missing if dtype not in UNREACHABLE)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
     missing = missing_kernels(config)
     if missing:
         terminalreporter.section("kernels registered for mps that no test ran", red=True)
         terminalreporter.line(", ".join(missing))
     elif config.stash[_RAN]:
         kernels = len({kernel for kernel, _ in config.stash[_RAN]})
-        terminalreporter.line(f"ran on mps: {kernels} kernels, {len(config.stash[_RAN])} (kernel, dtype) pairs")
+        terminalreporter.line(
+            f"ran on mps: {kernels} kernels, {len(config.stash[_RAN])} (kernel, dtype) pairs"
+        )

@@ -1,7 +1,7 @@
 """Runs cases: numbers to tensors in some memory layout, tensors to numbers, the truth, and where each op ran.
 
-The device under test is "mps", whatever stands behind it. `--device cpu` asks Paddle's CPU device instead, which
-checks the tables themselves: NumPy's opinion against Paddle's.
+The truth is Paddle's CPU device computing in float64. Where NumPy can say the same, test_ops.py holds them against each
+other, so that no case rests on one opinion.
 """
 
 from __future__ import annotations
@@ -12,12 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import paddle
-import pytest
 from cases.case import Case, Shape
 from cases.domains import DOMAINS
 from tolerance import FORMATS, Values, assert_close
-
-DEVICE = "mps"  # conftest.py sets it from --device
 
 # dtypes that nothing computes with, and how their bits get in and out of a tensor
 _AS_BYTES = ("float8_e4m3fn", "float8_e5m2")
@@ -33,12 +30,20 @@ def on(device: str) -> Iterator[None]:
     paddle.set_device(device)
     try:
         yield
-    except RuntimeError as error:
-        if DEVICE == "cpu" and "is not registered" in str(error):
-            pytest.skip("Paddle's CPU device has no such kernel")
-        raise
     finally:
         paddle.set_device(previous)
+
+
+@contextlib.contextmanager
+def flags(**changes: bool) -> Iterator[None]:
+    """Paddle's flags, `FLAGS_` left out, for the length of a block."""
+    names = {f"FLAGS_{name}": value for name, value in changes.items()}
+    previous = paddle.get_flags(list(names))
+    paddle.set_flags(names)
+    try:
+        yield
+    finally:
+        paddle.set_flags(previous)
 
 
 def dtype_name(tensor: paddle.Tensor) -> str:
@@ -48,9 +53,9 @@ def dtype_name(tensor: paddle.Tensor) -> str:
 # -- numbers and tensors --------------------------------------------------------------------------------------------
 
 
-def tensor(numbers: np.ndarray, dtype: str, device: str) -> paddle.Tensor:
+def tensor(numbers: np.ndarray, dtype: str, device: str = "mps") -> paddle.Tensor:
     """A contiguous tensor; floats come as float64 that the dtype holds exactly."""
-    place = paddle.CPUPlace() if device == "cpu" else paddle.CustomPlace("mps", 0)
+    place = paddle.CPUPlace() if device == "cpu" else paddle.CustomPlace(device, 0)
     if dtype in _AS_BYTES:
         return paddle.to_tensor(numbers, place=place).view(dtype)
     if dtype in _AS_INTEGERS:
@@ -59,7 +64,9 @@ def tensor(numbers: np.ndarray, dtype: str, device: str) -> paddle.Tensor:
     if dtype == "bfloat16":
         bits = numbers.astype(np.float32).view(np.uint32) >> np.uint32(16)
         return paddle.to_tensor(bits.astype(np.uint16), place=place)
-    return paddle.to_tensor(np.ascontiguousarray(numbers.astype(dtype)).reshape(numbers.shape), place=place)
+    return paddle.to_tensor(
+        np.ascontiguousarray(numbers.astype(dtype)).reshape(numbers.shape), place=place
+    )
 
 
 def values(result: paddle.Tensor) -> Values:
@@ -136,7 +143,9 @@ def _sliced(numbers: np.ndarray, dtype: str, device: str) -> paddle.Tensor:
 
 
 def _stepped(numbers: np.ndarray, dtype: str, device: str) -> paddle.Tensor:
-    storage = np.full((*numbers.shape[:-1], 2 * numbers.shape[-1]), _poison(dtype)).astype(numbers.dtype)
+    storage = np.full((*numbers.shape[:-1], 2 * numbers.shape[-1]), _poison(dtype)).astype(
+        numbers.dtype
+    )
     storage[..., ::2] = numbers
     return tensor(storage, dtype, device)[..., ::2]
 
@@ -162,7 +171,9 @@ LAYOUTS: dict[str, tuple[Callable, int]] = {  # name -> (maker, least rank)
 
 
 def fits(layout: str, shape: Shape) -> bool:
-    return len(shape) >= LAYOUTS[layout][1] and (0 not in shape or layout in ("contiguous", "sliced", "transposed"))
+    return len(shape) >= LAYOUTS[layout][1] and (
+        0 not in shape or layout in ("contiguous", "sliced", "transposed")
+    )
 
 
 def fitted(numbers: np.ndarray, layout: str) -> np.ndarray:
@@ -181,24 +192,59 @@ def laid_out(numbers: np.ndarray, dtype: str, device: str, layout: str) -> paddl
 # -- running ----------------------------------------------------------------------------------------------------------
 
 
+def run(case: Case, dtype: str, tensors: Sequence[paddle.Tensor]) -> list[paddle.Tensor]:
+    """Calls the case."""
+    with flags(use_stride_kernel=not case.copies):
+        return as_list(case.call(dtype, *tensors) if case.creates else case.call(*tensors))
+
+
 def evaluate(
-    case: Case, dtype: str, numbers: Sequence[np.ndarray], device: str, layouts: Sequence[str] | None = None
+    case: Case,
+    dtype: str,
+    numbers: Sequence[np.ndarray],
+    device: str = "mps",
+    layouts: Sequence[str] | None = None,
 ) -> list[Values]:
     """The results of a case on a device."""
     with on(device):
         layouts = layouts or ["contiguous"] * len(numbers)
         tensors = [laid_out(n, dtype, device, at) for n, at in zip(numbers, layouts)]
-        return [values(r) for r in as_list(case.call(dtype, *tensors) if case.creates else case.call(*tensors))]
+        return [values(r) for r in run(case, dtype, tensors)]
+
+
+_CPU_KERNELS = paddle.base.core._get_registered_phi_kernels()
+
+
+def cpu_has(kernel: str, dtype: str) -> bool:
+    return any(
+        key.startswith("(CPU") and key.endswith(f" {dtype})")
+        for key in _CPU_KERNELS.get(kernel, ())
+    )
+
+
+def dtype_of_truth(kernels: Sequence[str], dtype: str) -> str:
+    """Where Paddle's CPU device computes the truth: floats in float64, the rest in the dtype itself.
+
+    Integers without a CPU kernel are computed in int64 and wrapped: what add, subtract and multiply do anyway.
+    """
+    if dtype in FORMATS:
+        return "float64"
+    if dtype in _AS_INTEGERS:
+        return "int64"
+    return dtype if all(cpu_has(kernel, dtype) for kernel in kernels) else "int64"
+
+
+def narrowed(result: Values, wide: str, dtype: str) -> Values:
+    """A result in the wide dtype stands for one in the dtype of the inputs."""
+    if result.dtype != wide or wide == dtype:
+        return result
+    return Values(dtype, result.numbers if dtype in FORMATS else result.numbers.astype(dtype))
 
 
 def truth(case: Case, dtype: str, numbers: Sequence[np.ndarray]) -> list[Values]:
-    """What a case should give: Paddle's CPU device in float64 for floats, in the dtype itself for the rest.
-
-    A result that comes out as float64 stands for one in the dtype of the inputs.
-    """
-    wide = "float64" if dtype in FORMATS else dtype
-    results = evaluate(case, wide, numbers, "cpu")
-    return [Values(dtype if r.dtype == "float64" else r.dtype, r.numbers) for r in results]
+    """What a case should give; floats are not yet rounded to the dtype."""
+    wide = dtype_of_truth([case.kernel, *case.also], dtype)
+    return [narrowed(r, wide, dtype) for r in evaluate(case, wide, numbers, "cpu")]
 
 
 def numpy_truth(case: Case, numbers: Sequence[np.ndarray], like: Sequence[Values]) -> list[Values]:
@@ -213,7 +259,9 @@ def numpy_truth(case: Case, numbers: Sequence[np.ndarray], like: Sequence[Values
     return [Values(v.dtype, r) for r, v in zip(cast, like)]
 
 
-def magnitudes(case: Case, dtype: str, numbers: Sequence[np.ndarray]) -> list[np.ndarray | None] | None:
+def magnitudes(
+    case: Case, dtype: str, numbers: Sequence[np.ndarray]
+) -> list[np.ndarray | None] | None:
     """The scale of the error: the case at its inputs' absolute values, where no sum cancels."""
     if not case.rule.needs_magnitude or dtype not in FORMATS:
         return None
@@ -225,7 +273,13 @@ def terms(case: Case, shapes: Sequence[Shape]) -> int:
 
 
 def check_all(
-    got: Sequence[Values], expected: Sequence[Values], case: Case, what: str, scales: Sequence | None, count: int, **more
+    got: Sequence[Values],
+    expected: Sequence[Values],
+    case: Case,
+    what: str,
+    scales: Sequence | None,
+    count: int,
+    **more,
 ) -> None:
     assert len(got) == len(expected), f"{what}: expected {len(expected)} results, got {len(got)}"
     for i, (g, e) in enumerate(zip(got, expected)):
@@ -252,19 +306,21 @@ class Watch:
     """What ran on mps, and what Paddle moved to the CPU, while the block ran."""
 
     def __enter__(self) -> Watch:
-        self._before = op_calls() if DEVICE == "mps" else {}
+        self._before = op_calls()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        after = op_calls() if DEVICE == "mps" else {}
-        self.calls = {key: n - self._before.get(key, 0) for key, n in after.items() if n > self._before.get(key, 0)}
+        before = self._before
+        self.calls = {
+            key: n - before.get(key, 0) for key, n in op_calls().items() if n > before.get(key, 0)
+        }
 
     def assert_ran(self, kernels: Sequence[str], dtype: str, what: str) -> None:
         """Every kernel ran on mps in this dtype, and nothing ran on the CPU in its stead."""
-        if DEVICE != "mps":
-            return
         fell_back = sorted(f"{op} ({dt})" for op, dt, where in self.calls if where == "cpu")
         assert not fell_back, f"{what}: Paddle ran on the CPU: {', '.join(fell_back)}"
         ran = sorted({f"{op} ({dt})" for op, dt, _ in self.calls})
         for kernel in kernels:
-            assert (kernel, dtype, "mps") in self.calls, f"{what}: {kernel} ({dtype}) did not run on mps; ran: {ran}"
+            assert (kernel, dtype, "mps") in self.calls, (
+                f"{what}: {kernel} ({dtype}) did not run; ran: {ran}"
+            )

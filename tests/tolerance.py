@@ -53,7 +53,9 @@ SMALLEST_NORMAL = {name: 2.0 ** (f.smallest + f.precision - 1) for name, f in FO
 def ulp(x: np.ndarray, dtype: str) -> np.ndarray:
     """The distance between neighbouring numbers of `dtype` at |x|; at the largest number for infinities."""
     form = FORMATS[dtype]
-    finite = np.minimum(np.abs(np.nan_to_num(x, posinf=form.largest, neginf=form.largest)), form.largest)
+    finite = np.minimum(
+        np.abs(np.nan_to_num(x, posinf=form.largest, neginf=form.largest)), form.largest
+    )
     _, exponent = np.frexp(finite)
     exponent = np.where(finite == 0, form.smallest, exponent - form.precision)
     return np.ldexp(1.0, np.maximum(exponent, form.smallest))
@@ -78,9 +80,13 @@ class Rule:
 
     name: str
     exact: bool = False
-    ulps: float = 0.0  # ULP of the result in float32; float32 ULP before the one rounding in half formats
+    ulps: float = (
+        0.0  # ULP of the result in float32; float32 ULP before the one rounding in half formats
+    )
     nodes: int = 0  # roundings at the scale of the magnitude
-    terms: Callable[..., int] | None = None  # shapes of the inputs -> number of accumulated products
+    terms: Callable[..., int] | None = (
+        None  # shapes of the inputs -> number of accumulated products
+    )
 
     @property
     def needs_magnitude(self) -> bool:
@@ -95,9 +101,12 @@ def composed(nodes: int) -> Rule:
     return Rule(f"composed({nodes})", nodes=nodes)
 
 
-def summed(terms: Callable[..., int]) -> Rule:
-    """`terms` takes the shapes of the inputs and says how many products a result adds up."""
-    return Rule("summed", terms=terms)
+def summed(terms: Callable[..., int], nodes: int = 0) -> Rule:
+    """`terms` takes the shapes of the inputs and says how many products a result adds up.
+
+    `nodes` counts the roundings to the dtype before or between sums, as in composed(n).
+    """
+    return Rule("summed", terms=terms, nodes=nodes)
 
 
 @dataclass(frozen=True)
@@ -165,7 +174,9 @@ def assert_close(
         flushed_denormals: Whether the device may take denormals for zero.
     """
     assert got.dtype == truth.dtype, f"{what}: dtype: expected {truth.dtype}, got {got.dtype}"
-    assert got.shape == truth.shape, f"{what}: shape: expected {list(truth.shape)}, got {list(got.shape)}"
+    assert got.shape == truth.shape, (
+        f"{what}: shape: expected {list(truth.shape)}, got {list(got.shape)}"
+    )
     if got.numbers.size == 0:
         return
     if not got.is_float:
@@ -185,7 +196,9 @@ def assert_close(
                 allowed = allowed_error(rule, got.dtype, truth.numbers, magnitude, terms)
                 largest = FORMATS[got.dtype].largest
                 overflow = np.isfinite(truth.numbers) & (np.abs(truth.numbers) + allowed > largest)
-                overflow &= np.isinf(got.numbers) & (np.signbit(got.numbers) == np.signbit(truth.numbers))
+                overflow &= np.isinf(got.numbers) & (
+                    np.signbit(got.numbers) == np.signbit(truth.numbers)
+                )
                 within = (error <= allowed) | overflow
             if signed_zeros:
                 within &= (got.numbers != 0) | (expected != 0)
@@ -199,7 +212,9 @@ def assert_close(
     got_one, expected_one = got.numbers[index], expected[index]
     distance = ""
     if got.is_float:
-        distance = f" ({_ulp_distance(float(got_one), float(truth.numbers[index]), got.dtype)} apart)"
+        distance = (
+            f" ({_ulp_distance(float(got_one), float(truth.numbers[index]), got.dtype)} apart)"
+        )
     raise AssertionError(
         f"{what}: rule {rule.name}: first wrong element at {list(index)} of {list(got.shape)}: "
         f"expected {expected_one!r}, got {got_one!r}{distance}; {len(bad)} of {got.numbers.size} are wrong"

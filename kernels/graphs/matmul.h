@@ -38,31 +38,71 @@ inline Matrices right_matrices(Graph& g, Value y, bool transpose) {
   return {y, transpose};
 }
 
+// [..., M, N] as [M', N]: the rows of all matrices under one another.
+inline Value merge_rows(Graph& g, Value x) {
+  const Shape shape(g.shape(x));
+  int64_t rows = 1;
+  for (size_t i = 0; i + 1 < shape.size(); ++i) rows *= shape[i];
+  return g.reshape(x, {rows, shape.back()});
+}
+
+// True if x is a stack of matrices that all meet one matrix y: then the stack is one tall matrix,
+// and one product does.
+inline bool meets_one_matrix(const Graph& g, Matrices x, Matrices y) {
+  return g.shape(x.value).size() > 2 && !x.transpose && g.shape(y.value).size() == 2;
+}
+
 // The product, still with the dimensions of size 1 that vectors were given.
 inline Value product(Graph& g, Matrices x, Matrices y) {
-  return g.matrix_multiplication(transpose_if(g, x.value, x.transpose),
-                                 transpose_if(g, y.value, y.transpose));
+  const Value b = transpose_if(g, y.value, y.transpose);
+  if (!meets_one_matrix(g, x, y)) {
+    return g.matrix_multiplication(transpose_if(g, x.value, x.transpose), b);
+  }
+  Shape shape(g.shape(x.value));
+  shape.back() = g.shape(b)[1];
+  return g.reshape(g.matrix_multiplication(merge_rows(g, x.value), b), shape);
+}
+
+// A matrix product whose batches are then summed to `shape`. In float32, so that it rounds once.
+inline Value product_summed_to(Graph& g, Value a, Value b, Dims shape) {
+  const DType dtype = g.dtype(a);
+  const Shape batches = broadcast_shapes({g.shape(a).data(), g.shape(a).size() - 2},
+                                         {g.shape(b).data(), g.shape(b).size() - 2});
+  const bool sums = !same_shape(batches, {shape.data(), shape.size() - 2});
+  const DType compute = sums ? compute_dtype(dtype) : dtype;
+  const Value result = g.matrix_multiplication(g.cast(a, compute), g.cast(b, compute));
+  return g.cast(sum_to_shape(g, result, shape), dtype);
 }
 
 // Gradients of product(x, y) for `dout` of its shape, in the shapes of x.value and y.value.
 // With A = op(X), B = op(Y): dA = dO B^T and dB = A^T dO; a transposed operand takes the transposed
 // expression.
 inline Value left_gradient(Graph& g, Matrices x, Matrices y, Value dout) {
-  const Value dx = x.transpose
-                       ? g.matrix_multiplication(transpose_if(g, y.value, y.transpose),
-                                                 matrix_transpose(g, dout))
-                       : g.matrix_multiplication(dout, transpose_if(g, y.value, !y.transpose));
   const Shape shape(g.shape(x.value));
-  return sum_to_shape(g, dx, shape);
+  if (meets_one_matrix(g, x, y)) {
+    const Value b = transpose_if(g, y.value, !y.transpose);
+    return g.reshape(g.matrix_multiplication(merge_rows(g, dout), b), shape);
+  }
+  if (x.transpose) {
+    const Value b = transpose_if(g, y.value, y.transpose);
+    return product_summed_to(g, b, matrix_transpose(g, dout), shape);
+  }
+  return product_summed_to(g, dout, transpose_if(g, y.value, !y.transpose), shape);
 }
 
 inline Value right_gradient(Graph& g, Matrices x, Matrices y, Value dout) {
-  const Value dy = y.transpose
-                       ? g.matrix_multiplication(matrix_transpose(g, dout),
-                                                 transpose_if(g, x.value, x.transpose))
-                       : g.matrix_multiplication(transpose_if(g, x.value, !x.transpose), dout);
   const Shape shape(g.shape(y.value));
-  return sum_to_shape(g, dy, shape);
+  if (meets_one_matrix(g, x, y)) {
+    // The sum over the stack is part of the one product.
+    const Value rows = merge_rows(g, x.value), gradient = merge_rows(g, dout);
+    return y.transpose ? g.matrix_multiplication(matrix_transpose(g, gradient), rows)
+                       : g.matrix_multiplication(matrix_transpose(g, rows), gradient);
+  }
+  if (y.transpose) {
+    const Value a = transpose_if(g, x.value, x.transpose);
+    return product_summed_to(g, matrix_transpose(g, dout), a, shape);
+  }
+  return product_summed_to(g, transpose_if(g, x.value, !x.transpose), dout, shape);
 }
 
 }  // namespace mps::graphs

@@ -1,4 +1,5 @@
 // Paddle's elementwise kernels, all from elementwise.def.
+#include "kernels/graphs/activation.h"
 #include "kernels/graphs/broadcast.h"
 #include "paddle/phi/kernels/abs_grad_kernel.h"
 #include "paddle/phi/kernels/abs_kernel.h"
@@ -68,7 +69,11 @@ void forward(const CustomContext& ctx, const DenseTensor* x, const DenseTensor* 
   const DType to = dtype_of(*out);
   const Value result =
       Row::forward(operands(record, graphs::compute_dtype(to), x, y, nullptr, nullptr));
-  record.output(out, record.graph.cast(result, to));
+  if (is_float(record.graph.dtype(result)) && !is_float(to)) {
+    // exp of integers is float32, which Paddle leaves to the kernel to say.
+    out->set_type(phi::DataType::FLOAT32);
+  }
+  record.output(out, record.graph.cast(result, dtype_of(*out)));
   record.launch();
 }
 
@@ -90,16 +95,32 @@ void output_gradient(Recorder& record, DenseTensor* gradient, Value value) {
 }
 
 template <typename Row>
-void unary_grad(const CustomContext& ctx, const DenseTensor& operand, const DenseTensor& dout,
-                DenseTensor* dx) {
+void unary_grad(const CustomContext& ctx, const DenseTensor* x, const DenseTensor* out,
+                const DenseTensor& dout, DenseTensor* dx) {
   if (dx == nullptr) return;
   Recorder record(ctx);
-  const DenseTensor* x = Row::kTakesOut ? nullptr : &operand;
-  const DenseTensor* out = Row::kTakesOut ? &operand : nullptr;
-  output_gradient(record, dx,
-                  Row::gradient(operands(record, graphs::compute_dtype(dtype_of(*dx)), x, nullptr,
-                                         out, &dout)));
+  const DType compute = graphs::compute_dtype(dtype_of(*dx));
+  output_gradient(record, dx, Row::gradient(operands(record, compute, x, nullptr, out, &dout)));
   record.launch();
+}
+
+// Paddle's three parameter lists for the gradient of a unary op.
+template <typename Row>
+void x_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& dout,
+            DenseTensor* dx) {
+  unary_grad<Row>(ctx, &x, nullptr, dout, dx);
+}
+
+template <typename Row>
+void out_grad(const CustomContext& ctx, const DenseTensor& out, const DenseTensor& dout,
+              DenseTensor* dx) {
+  unary_grad<Row>(ctx, nullptr, &out, dout, dx);
+}
+
+template <typename Row>
+void x_out_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& out,
+                const DenseTensor& dout, DenseTensor* dx) {
+  unary_grad<Row>(ctx, &x, &out, dout, dx);
 }
 
 template <typename Row>
@@ -139,17 +160,18 @@ void with_out_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTe
     [[maybe_unused]] const auto like = [&](Value of, Scalar c) {                     \
       return g.constant(c, g.dtype(of));                                             \
     };                                                                               \
+    [[maybe_unused]] const auto as_float = [&](Value v) {                            \
+      return g.cast(v, is_float(g.dtype(v)) ? g.dtype(v) : DType::float32);          \
+    };                                                                               \
+    using namespace graphs; /* the table may call graph functions */                 \
     return expression;                                                               \
   }
 
-enum class GradientOperand { x, out };
-
-#define MPS_UNARY_OP(name, Phi, dtypes, forward_expression, gradient_dtypes, operand,   \
-                     gradient_expression)                                               \
-  struct name##_op {                                                                    \
-    static constexpr bool kTakesOut = GradientOperand::operand == GradientOperand::out; \
-    MPS_EXPRESSION(forward, forward_expression)                                         \
-    MPS_EXPRESSION(gradient, gradient_expression)                                       \
+#define MPS_UNARY_OP(name, Phi, dtypes, forward_expression, gradient_dtypes, operand, \
+                     gradient_expression)                                             \
+  struct name##_op {                                                                  \
+    MPS_EXPRESSION(forward, forward_expression)                                       \
+    MPS_EXPRESSION(gradient, gradient_expression)                                     \
   };
 #define MPS_BINARY_OP(name, Phi, dtypes, forward_expression, signature, x_expression, \
                       y_expression)                                                   \
@@ -168,7 +190,7 @@ enum class GradientOperand { x, out };
 #define MPS_UNARY_OP(name, Phi, dtypes, forward_expression, gradient_dtypes, operand, \
                      gradient_expression)                                             \
   MPS_KERNEL(name, phi::Phi##Kernel, unary<name##_op>, dtypes)                        \
-  MPS_KERNEL(name##_grad, phi::Phi##GradKernel, unary_grad<name##_op>, gradient_dtypes)
+  MPS_KERNEL(name##_grad, phi::Phi##GradKernel, operand##_grad<name##_op>, gradient_dtypes)
 #define MPS_BINARY_OP(name, Phi, dtypes, forward_expression, signature, x_expression, \
                       y_expression)                                                   \
   MPS_KERNEL(name, phi::Phi##Kernel, binary<name##_op>, dtypes)                       \

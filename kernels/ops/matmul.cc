@@ -29,8 +29,8 @@ void matmul(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& y
   Graph& g = record.graph;
   const Value result = graphs::product(g, graphs::left_matrices(g, record.input(x), transpose_x),
                                        graphs::right_matrices(g, record.input(y), transpose_y));
-  // Paddle's shape inference does not broadcast batches against each other: the shape is the graph's, less the
-  // dimensions that vectors were given.
+  // Paddle's shape inference does not broadcast batches against each other: the shape is the
+  // graph's, less the dimensions that vectors were given.
   std::vector<int64_t> shape(g.shape(result).begin(), g.shape(result).end());
   if (dims_of(y).size() == 1) shape.pop_back();
   if (dims_of(x).size() == 1) shape.erase(shape.end() - (dims_of(y).size() == 1 ? 1 : 2));
@@ -119,10 +119,12 @@ void dot_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTensor&
 // -- addmm: out = beta * input + alpha * (x y)
 // --------------------------------------------------------------------------
 
-// `value` times a number, in the dtype to compute in. A factor of 1 makes no node.
-Value scaled(Recorder& record, Value value, float factor, DType compute) {
-  const Value wide = record.graph.cast(value, compute);
-  return factor == 1 ? wide : record.graph.multiplication(wide, record.scalar(factor, compute));
+// float16 and bfloat16 are computed in float32 throughout and rounded once.
+
+// `value` times a number. A factor of 1 makes no node.
+Value scaled(Recorder& record, Value value, float factor) {
+  if (factor == 1) return value;
+  return record.graph.multiplication(value, record.scalar(factor, record.graph.dtype(value)));
 }
 
 void addmm(const CustomContext& ctx, const DenseTensor& input, const DenseTensor& x,
@@ -130,11 +132,12 @@ void addmm(const CustomContext& ctx, const DenseTensor& input, const DenseTensor
   Recorder record(ctx);
   Graph& g = record.graph;
   const DType to = dtype_of(*out);
-  const DType compute = graphs::compute_dtype(to);
-  Value result =
-      scaled(record, g.matrix_multiplication(record.input(x), record.input(y)), alpha, compute);
+  const auto wide = [&](const DenseTensor& tensor) {
+    return g.cast(record.input(tensor), graphs::compute_dtype(to));
+  };
+  Value result = scaled(record, g.matrix_multiplication(wide(x), wide(y)), alpha);
   // With beta = 0 the input is not read: it may hold NaN.
-  if (beta != 0) result = g.addition(scaled(record, record.input(input), beta, compute), result);
+  if (beta != 0) result = g.addition(scaled(record, wide(input), beta), result);
   record.output(out, g.cast(result, to));
   record.launch();
 }
@@ -145,23 +148,22 @@ void addmm_grad(const CustomContext& ctx, const DenseTensor& input, const DenseT
   Recorder record(ctx);
   Graph& g = record.graph;
   const DType to = dtype_of(dout);
-  const DType compute = graphs::compute_dtype(to);
-  const Value gradient = record.input(dout);
+  const auto wide = [&](const DenseTensor& tensor) {
+    return g.cast(record.input(tensor), graphs::compute_dtype(to));
+  };
+  const Value gradient = wide(dout);
   if (dinput != nullptr) {
-    const Value summed =
-        graphs::sum_to_shape(g, scaled(record, gradient, beta, compute), dims_of(input));
-    record.output(dinput, g.cast(summed, to));
+    const Value part = scaled(record, gradient, beta);
+    record.output(dinput, g.cast(graphs::sum_to_shape(g, part, dims_of(input)), to));
   }
-  const graphs::Matrices left{record.input(x), false}, right{record.input(y), false};
+  const graphs::Matrices left{wide(x), false}, right{wide(y), false};
   if (dx != nullptr) {
-    record.output(
-        dx, g.cast(scaled(record, graphs::left_gradient(g, left, right, gradient), alpha, compute),
-                   to));
+    const Value part = scaled(record, graphs::left_gradient(g, left, right, gradient), alpha);
+    record.output(dx, g.cast(part, to));
   }
   if (dy != nullptr) {
-    record.output(
-        dy, g.cast(scaled(record, graphs::right_gradient(g, left, right, gradient), alpha, compute),
-                   to));
+    const Value part = scaled(record, graphs::right_gradient(g, left, right, gradient), alpha);
+    record.output(dy, g.cast(part, to));
   }
   record.launch();
 }

@@ -1,6 +1,8 @@
 #include "plugin/host/matmul_host.h"
 
 #include <algorithm>
+#include <utility>
+#include <vector>
 
 #include "plugin/core/check.h"
 #include "plugin/host/threads.h"
@@ -44,10 +46,20 @@ bool MatmulProgram::computes(DType dtype) {
 
 bool MatmulProgram::reads(Dims shape, Dims strides) {
   const size_t rank = shape.size();
-  for (size_t i = 0; i + 2 < rank; ++i) {
-    if (strides[i] < 0) return false;
+  if (!is_matrix(shape[rank - 2], shape[rank - 1], strides[rank - 2], strides[rank - 1])) return false;
+  // Kernels refuse matrices that overlap: by growing strides, each axis must step over all of the one before.
+  std::vector<std::pair<int64_t, int64_t>> axes;  // stride, size
+  for (size_t i = 0; i < rank; ++i) {
+    const bool repeats = strides[i] == 0 && i + 2 < rank;
+    if (shape[i] != 1 && !repeats) axes.emplace_back(strides[i], shape[i]);
   }
-  return is_matrix(shape[rank - 2], shape[rank - 1], strides[rank - 2], strides[rank - 1]);
+  std::sort(axes.begin(), axes.end());
+  int64_t reach = 1;
+  for (const auto& [stride, size] : axes) {
+    if (stride < reach) return false;
+    reach = stride * size;
+  }
+  return true;
 }
 
 void MatmulProgram::add_batch_axis(BatchAxis axis) {

@@ -12,14 +12,41 @@ namespace {
 
 // Work for one thread between two looks at what is left: some microseconds.
 constexpr int64_t kPieceElements = 32768;
-// Tiles of a transpose: this many lines of `from` stay in the first-level cache while they are read across.
-constexpr int64_t kTile = 32;
+constexpr int64_t kPieceBytes = 256 << 10;
+// A square tile whose lines fill one cache line each. It is copied aside line by line and turned there: reading down the
+// columns of the source itself is slow where its lines are a power of two apart, since they then share a few places in
+// the cache.
+template <typename T>
+constexpr int64_t kTile = 64 / static_cast<int64_t>(sizeof(T));
 
 template <typename T>
-void transpose_tile(T* to, int64_t to_stride, const T* from, int64_t from_stride, int64_t rows, int64_t columns) {
-  for (int64_t row = 0; row < rows; ++row) {
-    for (int64_t column = 0; column < columns; ++column) {
-      to[row * to_stride + column] = from[column * from_stride + row];
+void transpose_tile(T* to, int64_t to_stride, const T* from, int64_t from_stride) {
+  constexpr int64_t kSize = kTile<T>;
+  T tile[kSize][kSize];
+  for (int64_t line = 0; line < kSize; ++line) std::memcpy(tile[line], from + line * from_stride, sizeof tile[line]);
+  for (int64_t row = 0; row < kSize; ++row) {
+    T turned[kSize];
+    for (int64_t line = 0; line < kSize; ++line) turned[line] = tile[line][row];
+    std::memcpy(to + row * to_stride, turned, sizeof turned);
+  }
+}
+
+// to[row][line] = from[line][row]
+template <typename T>
+void transpose_block(T* to, int64_t to_stride, const T* from, int64_t from_stride, int64_t rows, int64_t lines) {
+  constexpr int64_t kSize = kTile<T>;
+  for (int64_t row = 0; row < rows; row += kSize) {
+    for (int64_t line = 0; line < lines; line += kSize) {
+      T* const to_tile = to + row * to_stride + line;
+      const T* const from_tile = from + line * from_stride + row;
+      const int64_t tile_rows = std::min(kSize, rows - row), tile_lines = std::min(kSize, lines - line);
+      if (tile_rows == kSize && tile_lines == kSize) {
+        transpose_tile(to_tile, to_stride, from_tile, from_stride);
+        continue;
+      }
+      for (int64_t i = 0; i < tile_rows; ++i) {
+        for (int64_t j = 0; j < tile_lines; ++j) to_tile[i * to_stride + j] = from_tile[j * from_stride + i];
+      }
     }
   }
 }
@@ -122,13 +149,7 @@ void CopyProgram::run_line(T* to, const T* from, int64_t begin, int64_t end) con
       return;
     case Kernel::kTranspose: {
       const int64_t to_stride = axes_[axes_.size() - 2].to;
-      for (int64_t row = begin; row < end; row += kTile) {
-        for (int64_t column = 0; column < last.size; column += kTile) {
-          transpose_tile(to + row * to_stride + column, to_stride, from + column * last.from + row, last.from,
-                         std::min(kTile, end - row), std::min(kTile, last.size - column));
-        }
-      }
-      return;
+      return transpose_block(to + begin * to_stride, to_stride, from + begin, last.from, end - begin, last.size);
     }
     case Kernel::kStrided:
       for (int64_t i = begin; i < end; ++i) to[i * last.to] = from[i * last.from];
@@ -146,7 +167,7 @@ void CopyProgram::run_as(T* to, const T* from) const {
   for (const Axis& axis : outer) outer_count *= axis.size;
   // Long lines are cut into parts, so that several threads find something to do even where there is only one.
   int64_t part = std::max<int64_t>(1, kPieceElements / line_elements);
-  if (two_axes) part = (part + kTile - 1) / kTile * kTile;
+  if (two_axes) part = (part + kTile<T> - 1) / kTile<T> * kTile<T>;
   const int64_t parts = (lines + part - 1) / part;
   const int64_t grain = std::max<int64_t>(1, kPieceElements / (std::min(lines, part) * line_elements));
   parallel_for(outer_count * parts, grain, [&](int64_t begin, int64_t end) {
@@ -175,6 +196,18 @@ void CopyProgram::run(void* to, const void* from) const {
       return run_as(static_cast<uint64_t*>(to), static_cast<const uint64_t*>(from));
   }
   MPS_THROW(kInternal, "no element of ", element_bytes_, " bytes.");
+}
+
+void copy_bytes(void* to, const void* from, size_t bytes) {
+  parallel_for(static_cast<int64_t>(bytes), kPieceBytes, [&](int64_t begin, int64_t end) {
+    std::memcpy(static_cast<char*>(to) + begin, static_cast<const char*>(from) + begin, static_cast<size_t>(end - begin));
+  });
+}
+
+void fill_bytes(void* to, uint8_t value, size_t bytes) {
+  parallel_for(static_cast<int64_t>(bytes), kPieceBytes, [&](int64_t begin, int64_t end) {
+    std::memset(static_cast<char*>(to) + begin, value, static_cast<size_t>(end - begin));
+  });
 }
 
 uint64_t CopyProgram::cost_ns() const {

@@ -18,6 +18,8 @@ class CopyProgram {
   void run(void* to, const void* from) const;
 
   bool is_dense() const { return kernel_ == Kernel::kDense; }  // a plain array on both sides, in the same order
+  // Done in tiles, much faster than element by element.
+  bool is_transpose() const { return kernel_ == Kernel::kTranspose; }
   uint64_t cost_ns() const;                                    // rough time of run() on one thread
 
  private:
@@ -45,5 +47,9 @@ class CopyProgram {
   int64_t elements_ = 0;
   SmallVector<Axis, kMaxRank> axes_;  // merged as far as possible, those dense in `to` last
 };
+
+// memcpy and memset, on several threads if there is much to do.
+void copy_bytes(void* to, const void* from, size_t bytes);
+void fill_bytes(void* to, uint8_t value, size_t bytes);
 
 }  // namespace mps

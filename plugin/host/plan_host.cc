@@ -15,6 +15,8 @@ namespace mps {
 namespace {
 
 constexpr size_t kTemporaryAlignment = 64;
+// Elements from which on a tiled copy pays for a step and memory of its own.
+constexpr int64_t kLargeTranspose = 2048;
 
 class Planner {
  public:
@@ -37,7 +39,7 @@ class Planner {
     for (uint32_t i = 0; i < plan_.results; ++i) {
       const Value value{graph_.results()[i]};
       const uint32_t slot = plan_.feeds + i;
-      if (graph_.elements(value) != 0 && view(value).slot != slot) copy(value, dense_view(slot, graph_.shape(value)));
+      if (graph_.elements(value) != 0 && view(value).slot != slot) copy(value, view(value), dense_view(slot, graph_.shape(value)));
     }
     place_temporaries();
     find_conflicts();
@@ -84,17 +86,28 @@ class Planner {
   View dense(Value value) {
     const View& lies = view(value);
     if (is_contiguous(graph_.shape(value), lies.strides)) return lies;
+    return *(views_[value.node] = dense_copy(value));
+  }
+
+  View dense_copy(Value value) {
     const View copied = dense_view(new_temporary(graph_.bytes(value)), graph_.shape(value));
-    copy(value, copied);
+    copy(value, view(value), copied);
     return copied;
   }
 
-  void copy(Value value, const View& to) {
-    const View& from = view(value);
+  void copy(Value value, const View& from, const View& to) {
     const DType dtype = graph_.dtype(value);
     plan_.steps.push_back(
         make_copy_step(CopyProgram::compile(size_of(dtype), graph_.shape(value), to.strides, from.strides),
                        place(from, dtype), place(to, dtype)));
+  }
+
+  bool is_large_transpose(Value value) {
+    const Dims shape = graph_.shape(value);
+    const View& lies = view(value);
+    return graph_.elements(value) >= kLargeTranspose &&
+           CopyProgram::compile(size_of(graph_.dtype(value)), shape, contiguous_strides(shape), lies.strides)
+               .is_transpose();
   }
 
   View make_view(Value value) {
@@ -159,7 +172,8 @@ class Planner {
       for (int64_t operand : graph_.operands(graph_.node(i))) {
         const Value input{static_cast<uint32_t>(operand)};
         if (fusion.nodes.count(input.node) != 0 || graph_.node(input).kind == NodeKind::constant) continue;
-        const View& lies = view(input);
+        // A program collects strided elements one by one: a large transpose is better done in tiles beforehand.
+        const View lies = is_large_transpose(input) ? dense(input) : view(input);
         if (!is_contiguous(graph_.shape(input), lies.strides)) strided_inputs.push_back({input, lies.strides});
       }
     }
@@ -216,7 +230,7 @@ class Planner {
     View part = whole;
     for (size_t i = 0; i < node.operand_count; ++i) {
       const Value operand = graph_.operand(node, i);
-      copy(operand, part);
+      copy(operand, view(operand), part);
       part.offset += graph_.shape(operand)[axis] * whole.strides[axis];
     }
     return whole;
@@ -232,19 +246,9 @@ class Planner {
     // In place, the storage changes while the update is read.
     View from = view(update);
     if (from.slot == view(storage).slot) from = dense_copy(update);
-    if (view(storage).slot != whole.slot) copy(storage, whole);
-    const DType dtype = graph_.dtype(value);
-    const View to = strided(whole, offset, strides);
-    plan_.steps.push_back(
-        make_copy_step(CopyProgram::compile(size_of(dtype), graph_.shape(update), to.strides, from.strides),
-                       place(from, dtype), place(to, dtype)));
+    if (view(storage).slot != whole.slot) copy(storage, view(storage), whole);
+    copy(update, from, strided(whole, offset, strides));
     return whole;
-  }
-
-  View dense_copy(Value value) {
-    const View copied = dense_view(new_temporary(graph_.bytes(value)), graph_.shape(value));
-    copy(value, copied);
-    return copied;
   }
 
   size_t count_uses(Value value) const {

@@ -6,6 +6,7 @@
 #include "plugin/core/log.h"
 #include "plugin/host/event_host.h"
 #include "plugin/host/executable_host.h"
+#include "plugin/host/movement_host.h"
 
 namespace mps {
 namespace {
@@ -67,7 +68,7 @@ void HostStream::copy(const Range& to, const Range& from) {
             " bytes, got ", from.bytes, ".");
   if (to.bytes == 0) return;
   submit("copy", copy_cost_ns(to.bytes), [target = to.address(), source = from.address(), bytes = to.bytes] {
-    if (target != source) std::memcpy(target, source, bytes);
+    if (target != source) copy_bytes(target, source, bytes);
   });
 }
 
@@ -76,14 +77,14 @@ void HostStream::upload(const Range& to, const void* from) {
   void* const target = to.address();
   const size_t bytes = to.bytes;
   // Nothing before it: the caller would have to wait for the worker anyway.
-  if (queue_->run_if_idle("upload", [&] { std::memcpy(target, from, bytes); })) return;
+  if (queue_->run_if_idle("upload", [&] { copy_bytes(target, from, bytes); })) return;
   if (bytes <= kStagedBytes) {
     const char* const first = static_cast<const char*>(from);
     queue_->push("upload", [target, staged = std::vector<char>(first, first + bytes)] {
       std::memcpy(target, staged.data(), staged.size());
     });
   } else {
-    queue_->push("upload", [target, from, bytes] { std::memcpy(target, from, bytes); });
+    queue_->push("upload", [target, from, bytes] { copy_bytes(target, from, bytes); });
     queue_->wait(queue_->last());
   }
 }
@@ -93,14 +94,14 @@ void HostStream::download(void* to, const Range& from) {
   const void* const source = from.address();
   const size_t bytes = from.bytes;
   // The caller's next step is to wait for it, so even a large one is better done here.
-  const auto work = [to, source, bytes] { std::memcpy(to, source, bytes); };
+  const auto work = [to, source, bytes] { copy_bytes(to, source, bytes); };
   if (!queue_->run_if_idle("download", work)) queue_->push("download", work);
 }
 
 void HostStream::fill(const Range& to, uint8_t value) {
   if (to.bytes == 0) return;
   submit("fill", copy_cost_ns(to.bytes), [target = to.address(), bytes = to.bytes, value] {
-    std::memset(target, value, bytes);
+    fill_bytes(target, value, bytes);
   });
 }
 

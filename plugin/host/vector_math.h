@@ -19,20 +19,21 @@
 
 namespace mps::vector_math {
 
-MPS_VECTOR_INLINE int32_t bits_of(float value) {
-  int32_t bits;
+// Bits are unsigned: they are calculated with even where the value is a NaN, and may overflow then.
+MPS_VECTOR_INLINE uint32_t bits_of(float value) {
+  uint32_t bits;
   std::memcpy(&bits, &value, sizeof bits);
   return bits;
 }
 
-MPS_VECTOR_INLINE float float_of(int32_t bits) {
+MPS_VECTOR_INLINE float float_of(uint32_t bits) {
   float value;
   std::memcpy(&value, &bits, sizeof value);
   return value;
 }
 
 // 2^n for n in [-126, 127].
-MPS_VECTOR_INLINE float power_of_two(int32_t n) { return float_of((n + 127) << 23); }
+MPS_VECTOR_INLINE float power_of_two(int32_t n) { return float_of(static_cast<uint32_t>(n + 127) << 23); }
 
 inline constexpr float kInfinity = __builtin_inff();
 inline constexpr float kNaN = __builtin_nanf("");
@@ -50,7 +51,7 @@ MPS_VECTOR_INLINE float multiply_add(float x, float y, float z) {
 #endif
 }
 
-MPS_VECTOR_INLINE float absolute(float x) { return float_of(bits_of(x) & 0x7fffffff); }
+MPS_VECTOR_INLINE float absolute(float x) { return float_of(bits_of(x) & 0x7fffffffu); }
 
 // A value and what rounding it left out: their sum is more exact than any float.
 struct Sum {
@@ -67,7 +68,7 @@ MPS_VECTOR_INLINE Sum exponent_sum(float x) {
   constexpr float kRound = 0x1.8p23f;
   const float shifted = multiply_add(x, 0x1.715476p0f, kRound);
   const float n = shifted - kRound;
-  const int32_t exponent = bits_of(shifted) - 0x4b400000;
+  const int32_t exponent = static_cast<int32_t>(bits_of(shifted) - 0x4b400000u);
   const float r = multiply_add(n, -kLn2Low, multiply_add(n, -kLn2High, x));
   float p = 0x1.6a1f4ep-10f;
   p = multiply_add(p, r, 0x1.123cd6p-7f);
@@ -89,10 +90,10 @@ MPS_VECTOR_INLINE float exponent(float x) { return exponent_sum(x).value; }
 MPS_VECTOR_INLINE float logarithm(float x) {
   const bool denormal = x < 0x1p-126f;
   const float normal = denormal ? x * 0x1p25f : x;
-  constexpr int32_t kSqrtHalf = 0x3f3504f3;
-  const int32_t offset = bits_of(normal) - kSqrtHalf;
-  const float e = static_cast<float>((offset >> 23) - (denormal ? 25 : 0));
-  const float f = float_of((offset & 0x007fffff) + kSqrtHalf) - 1.0f;
+  constexpr uint32_t kSqrtHalf = 0x3f3504f3u;
+  const uint32_t offset = bits_of(normal) - kSqrtHalf;
+  const float e = static_cast<float>((static_cast<int32_t>(offset) >> 23) - (denormal ? 25 : 0));
+  const float f = float_of((offset & 0x007fffffu) + kSqrtHalf) - 1.0f;
   float p = 0x1.1457a6p-4f;
   p = multiply_add(p, f, -0x1.de3c16p-4f);
   p = multiply_add(p, f, 0x1.e6f06ap-4f);
@@ -135,7 +136,7 @@ MPS_VECTOR_INLINE float tanh(float x) {
   const float near = multiply_add(magnitude * square, p, magnitude);
   const float far = 1.0f - 2.0f / (exponent(2.0f * magnitude) + 1.0f);
   const float result = magnitude < 0.625f ? near : far;
-  return float_of(bits_of(result) | (bits_of(x) & INT32_MIN));
+  return float_of(bits_of(result) | (bits_of(x) & 0x80000000u));
 }
 
 }  // namespace mps::vector_math

@@ -38,23 +38,23 @@ namespace {
 char kDeviceType[] = "mps";
 // Path of the first copy of this library that Paddle ran in this process.
 constexpr const char* kMarker = "PADDLE_MPS_LOADER";
+
 // Never destroyed: Paddle calls into its plugins after static destructors have run.
 std::string& reason() {
   static auto* text = new std::string;
   return *text;
 }
 
-std::string quoted(const std::string& text) { return "'" + text + "'"; }
+std::string in_quotes(const std::string& text) { return "'" + text + "'"; }
 
 std::string folder_of(const std::string& path) {
   const size_t slash = path.rfind('/');
   return slash == std::string::npos ? "." : path.substr(0, slash);
 }
 
-// ---- A runtime with no devices
-// -------------------------------------------------------------------------------------------
-// Paddle refuses (loudly) a table without these entries. None but the first two is called when
-// there are no devices; if one is after all, it fails rather than pretends.
+// A runtime with no devices. Paddle refuses (loudly) a table without these entries. Of those that
+// need a device none is called when there is none; if one is after all, it fails rather than
+// pretends.
 C_Status device_count(size_t* count) {
   *count = 0;
   return C_SUCCESS;
@@ -91,8 +91,6 @@ void fill_empty_runtime(CustomRuntimeParams* params) {
                      PADDLE_CUSTOM_RUNTIME_PATCH_VERSION};
 }
 
-// ---- What is around us
-// ---------------------------------------------------------------------------------------------------
 std::string own_path() {
   Dl_info info{};
   return dladdr(&kDeviceType, &info) != 0 && info.dli_fname != nullptr ? info.dli_fname : "";
@@ -134,7 +132,7 @@ std::string paddle_version() {
   return version;
 }
 
-// Each check answers "" or what is wrong. `[load] what is wrong: expected E, got G. What to do.`
+// The checks answer "" or `[load] what is wrong: expected E, got G. What to do.`
 std::string check_paddle() {
   const std::string version = paddle_version();
   if (version == MPS_PADDLE_VERSION) return "";
@@ -150,8 +148,8 @@ std::string check_first_copy(const std::string& self) {
   if (first != nullptr && *first != '\0' && self != first &&
       dlopen(first, RTLD_NOW | RTLD_NOLOAD) != nullptr) {
     return "[load] paddle_mps is installed twice: expected one library in " +
-           quoted(folder_of(self)) + ", got " + quoted(first) + " (in use) and " + quoted(self) +
-           " (ignored). Delete one of them.";
+           in_quotes(folder_of(self)) + ", got " + in_quotes(first) + " (in use) and " +
+           in_quotes(self) + " (ignored). Delete one of them.";
   }
   setenv(kMarker, self.c_str(), 1);
   return "";
@@ -166,8 +164,8 @@ InitFunction open_plugin(const std::string& self, std::string* why) {
   std::string path = beside;
   if (access(path.c_str(), F_OK) != 0 && !editable.empty()) path = editable + "/" MPS_PLUGIN_NAME;
   if (access(path.c_str(), F_OK) != 0) {
-    *why = "[load] the plugin is missing: expected " + quoted(beside) +
-           (editable.empty() ? "" : " or " + quoted(path)) +
+    *why = "[load] the plugin is missing: expected " + in_quotes(beside) +
+           (editable.empty() ? "" : " or " + in_quotes(path)) +
            ", got no such file. Install paddle_mps again: pip install --force-reinstall --no-deps "
            "paddle_mps.";
     return nullptr;
@@ -179,7 +177,7 @@ InitFunction open_plugin(const std::string& self, std::string* why) {
   if (init == nullptr) {
     *why =
         "[load] the plugin cannot be opened: expected a library for this Paddle and machine in " +
-        quoted(path) +
+        in_quotes(path) +
         ", got: " + (error != nullptr ? error : "no function paddle_mps_init_plugin in it") +
         ". Install paddle_mps again: pip install --force-reinstall --no-deps paddle_mps.";
   }
@@ -212,9 +210,10 @@ MPS_EXPORT void InitPlugin(CustomRuntimeParams* params) {
   if (params->size != sizeof(CustomRuntimeParams) || params->interface == nullptr ||
       params->interface->size != sizeof(C_DeviceInterface)) {
     reason() = check_paddle();
-    if (reason().empty())
+    if (reason().empty()) {
       reason() = "[load] unknown plugin interface: expected the one of Paddle " MPS_PADDLE_VERSION
                  ", got tables of another size. Build paddle_mps against this Paddle.";
+    }
     return say(reason() + " Programs run on the CPU.");
   }
   // The first copy has registered the device type; to do so again is an error.

@@ -13,7 +13,12 @@ from tolerance import EXACT, Rule
 
 FLOATS = ("float32", "float16", "bfloat16")
 INTEGERS = ("int32", "int64", "int16", "int8", "uint8")
-ALL = (*FLOATS, *INTEGERS, "bool")
+NUMBERS = (*FLOATS, *INTEGERS)
+ALL = (*NUMBERS, "bool")
+# Types that no Metal device computes with, but that kernels which only move elements take. Paddle makes no views of the
+# unsigned ones.
+MOVED = (*ALL, "float64", "complex64", "complex128", "float8_e4m3fn", "float8_e5m2")
+EVERY = (*MOVED, "uint32", "uint64")
 
 Shape = tuple[int, ...]
 
@@ -57,13 +62,13 @@ class Gradient:
     absolute values for a summed rule, which bounds the sum of |products| of any multilinear op.
     """
 
-    kernel: str
+    kernel: str  # "" if the gradient is made of views and runs no kernel of its own
     rule: Rule
     dtypes: tuple[str, ...] = FLOATS
     # NumPy: the inputs and the incoming gradient -> one scale per input, before broadcasting is undone.
     magnitude: Callable | None = None
     also: tuple[str, ...] = ()  # other kernels that the backward pass must run on the device
-    seed_kernel: bool = True  # False: the gradient runs views only, no kernel of this name
+    inputs: tuple[int, ...] | None = None  # the inputs that have one; by default all
 
 
 @dataclass(frozen=True)
@@ -77,10 +82,17 @@ class Case:
     rule: Rule = EXACT
     name: str = ""  # what tells it from other cases of the kernel
     domain: str | tuple[str, ...] = "any"  # names in domains.py, for all inputs or one each
-    numpy: Callable | None = None  # the same in NumPy, float64: a second opinion on Paddle's CPU device
+    numpy: Callable | None = (
+        None  # the same in NumPy, float64: a second opinion on Paddle's CPU device
+    )
     in_place: Callable | None = None  # Paddle code that changes its first argument
     pointwise: bool = False  # takes any shape; every pair of special values is tried
     creates: bool = False
+    copies: bool = (
+        False  # run without Paddle's view kernels, as static programs are: views become copies
+    )
+    layouts: bool = True  # False: the call makes views of its own, of memory that it takes for contiguous
+    like_cpu: bool = True  # exact, and so is Paddle's CPU device in float32
     large: tuple[Shape, ...] | None = None  # shapes of some millions of elements, in float32
     also: tuple[str, ...] = field(default=())  # other kernels that it must run on the device
     gradient: Gradient | None = None

@@ -2,7 +2,7 @@
 
 import numpy as np
 import paddle
-from cases.case import ALL, FLOATS, Case
+from cases.case import ALL, EVERY, FLOATS, MOVED, Case
 from tolerance import EXACT
 
 _SHAPES = ([], [1], [0], [3, 0], [7], [2, 3], [127, 521])
@@ -46,7 +46,9 @@ CASES = (
     Case(
         kernel="full",
         name="special",
-        call=lambda dtype: [paddle.full([5], value, dtype) for value in (np.inf, -np.inf, np.nan, -0.0, 0.0)],
+        call=lambda dtype: [
+            paddle.full([5], value, dtype) for value in (np.inf, -np.inf, np.nan, -0.0, 0.0)
+        ],
         shapes=((),),
         dtypes=FLOATS,
         creates=True,
@@ -62,10 +64,30 @@ CASES = (
     Case(
         kernel="full",
         name="limits",
-        call=lambda dtype: [paddle.full([5], limit, dtype) for limit in (np.iinfo(dtype).min, np.iinfo(dtype).max)],
+        call=lambda dtype: [
+            paddle.full([5], limit, dtype) for limit in (np.iinfo(dtype).min, np.iinfo(dtype).max)
+        ],
         shapes=((),),
         dtypes=("int8", "uint8", "int16", "int32"),
         creates=True,
+    ),
+    Case(
+        kernel="full_with_tensor",
+        call=lambda x: [
+            paddle._C_ops.full_with_tensor(x, shape, x.dtype) for shape in _SHAPES
+        ],
+        shapes=(((),), ((1,),)),
+        dtypes=ALL,
+        numpy=lambda x: [np.full(shape, x.reshape(())) for shape in _SHAPES],
+    ),
+    Case(
+        kernel="full_batch_size_like",
+        call=lambda x: paddle._C_ops.full_batch_size_like(
+            x, [2, 7, 3], x.dtype, 1.0, 0, 1, x.place
+        ),
+        shapes=(((5, 4),),),
+        dtypes=ALL,
+        numpy=lambda x: np.ones((2, x.shape[0], 3)),
     ),
     Case(
         kernel="full_like",
@@ -76,7 +98,10 @@ CASES = (
     Case(
         kernel="full_like",
         name="other_dtype",
-        call=lambda x: [paddle.full_like(x, 1, dtype="float32"), paddle.ones_like(x, dtype="int64")],
+        call=lambda x: [
+            paddle.full_like(x, 1, dtype="float32"),
+            paddle.ones_like(x, dtype="int64"),
+        ],
         shapes=(((2, 3),),),
         dtypes=ALL,
     ),
@@ -84,7 +109,7 @@ CASES = (
         kernel="fill",
         call=lambda x: _filled(x, 3),
         shapes=(((),), ((0,),), ((7,),), ((2, 3),), ((127, 521),)),
-        dtypes=ALL,
+        dtypes=EVERY,
         numpy=lambda x: np.full_like(x, 3),
         also=("assign",),
     ),
@@ -93,7 +118,7 @@ CASES = (
         name="view",
         call=_column_filled,
         shapes=(((4, 5),), ((61, 67),)),
-        dtypes=ALL,
+        dtypes=MOVED,
         numpy=_column_filled_numpy,
         also=("assign",),
     ),

@@ -13,7 +13,9 @@ from tolerance import FORMATS, rounded
 LIMITS = {d: np.iinfo(d) for d in ("int8", "uint8", "int16", "int32", "int64")}
 
 
-def _integers(rng: np.random.Generator, shape: tuple, dtype: str, low: int, high: int) -> np.ndarray:
+def _integers(
+    rng: np.random.Generator, shape: tuple, dtype: str, low: int, high: int
+) -> np.ndarray:
     limits = LIMITS[dtype]
     low, high = max(low, limits.min), min(high, limits.max)
     return rng.integers(low, high, shape, dtype=np.dtype(dtype), endpoint=True)
@@ -47,7 +49,9 @@ def _nonzero(rng: np.random.Generator, shape: tuple, dtype: str) -> np.ndarray:
     if dtype in LIMITS:
         numbers = _integers(rng, shape, dtype, 1, 100)
         signs = rng.random(shape) < 0.5
-        return np.asarray(numbers if dtype == "uint8" else np.where(signs, -numbers, numbers).astype(dtype))
+        return np.asarray(
+            numbers if dtype == "uint8" else np.where(signs, -numbers, numbers).astype(dtype)
+        )
     numbers = rng.uniform(0.1, 10.0, shape)
     return rounded(np.where(rng.random(shape) < 0.5, -numbers, numbers), dtype)
 
@@ -61,7 +65,9 @@ DOMAINS: dict[str, Callable] = {
     "near_one": _uniform(0.99, 1.01, (1, 1)),
     "exponents": _uniform(-20.0, 10.0, (-20, 10)),
     "wide": _uniform(-30.0, 30.0, (-30, 30)),
-    "bytes": _uniform(0.0, 100.0, (0, 100)),  # in the range of every integer type, so that casts are defined
+    "bytes": _uniform(
+        0.0, 100.0, (0, 100)
+    ),  # in the range of every integer type, so that casts are defined
 }
 
 
@@ -71,10 +77,22 @@ def special_values(dtype: str) -> np.ndarray:
         return np.array([False, True])
     if dtype in LIMITS:
         limits = LIMITS[dtype]
-        return np.array(sorted({limits.min, limits.min + 1, 0, 1, 2, 7, limits.max - 1, limits.max}), dtype)
+        return np.array(
+            sorted({limits.min, limits.min + 1, 0, 1, 2, 7, limits.max - 1, limits.max}), dtype
+        )
     form = FORMATS[dtype]
     normal = 2.0 ** (form.smallest + form.precision - 1)
-    positive = [0.0, normal, 2.0**-3, 0.5, 1.0, 1.0 + 2.0 ** (1 - form.precision), 3.0, 2.0**10, form.largest]
+    positive = [
+        0.0,
+        normal,
+        2.0**-3,
+        0.5,
+        1.0,
+        1.0 + 2.0 ** (1 - form.precision),
+        3.0,
+        2.0**10,
+        form.largest,
+    ]
     return np.array([np.nan, np.inf, -np.inf, *positive, *(-p for p in positive)])
 
 

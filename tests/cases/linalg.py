@@ -16,7 +16,8 @@ def _result_elements(*shapes):
     return int(max(np.prod(shape, dtype=np.int64) for shape in shapes)) * 4
 
 
-_GRADIENT = {"rule": summed(_result_elements)}
+# A product is rounded to the dtype before what a broadcast operand got from several products is added up.
+_GRADIENT = {"rule": summed(_result_elements, nodes=1)}
 
 
 def _matmul(name, transpose_x, transpose_y, shapes, large=None, dtypes=(*FLOATS, "int32", "int64")):
@@ -59,14 +60,28 @@ MATMUL = (
         ),
         large=((512, 768), (768, 384)),
     ),
-    _matmul("transpose_y", False, True, (((5, 7), (3, 7)), ((61, 67), (71, 67)), ((2, 5, 7), (2, 3, 7)))),
-    _matmul("transpose_x", True, False, (((7, 5), (7, 3)), ((67, 61), (67, 71)), ((2, 7, 5), (2, 7, 3)))),
-    _matmul("transpose_both", True, True, (((7, 5), (3, 7)), ((67, 61), (71, 67)), ((2, 7, 5), (2, 3, 7)))),
+    _matmul(
+        "transpose_y", False, True, (((5, 7), (3, 7)), ((61, 67), (71, 67)), ((2, 5, 7), (2, 3, 7)))
+    ),
+    _matmul(
+        "transpose_x", True, False, (((7, 5), (7, 3)), ((67, 61), (67, 71)), ((2, 7, 5), (2, 7, 3)))
+    ),
+    _matmul(
+        "transpose_both",
+        True,
+        True,
+        (((7, 5), (3, 7)), ((67, 61), (71, 67)), ((2, 7, 5), (2, 3, 7))),
+    ),
     _matmul(
         "batch",
         False,
         False,
-        (((2, 5, 7), (2, 7, 3)), ((2, 3, 5, 7), (2, 3, 7, 4)), ((1, 5, 7), (1, 7, 3)), ((6, 33, 17), (6, 17, 29))),
+        (
+            ((2, 5, 7), (2, 7, 3)),
+            ((2, 3, 5, 7), (2, 3, 7, 4)),
+            ((1, 5, 7), (1, 7, 3)),
+            ((6, 33, 17), (6, 17, 29)),
+        ),
     ),
     _matmul(
         "broadcast_batch",
@@ -75,13 +90,23 @@ MATMUL = (
         (((4, 5, 7), (7, 3)), ((5, 7), (4, 7, 3)), ((2, 3, 5, 7), (1, 1, 7, 4))),
     ),
     # Of integers, Paddle 3.3.1's CPU device computes this one wrongly and may crash: test_ops.py asks NumPy.
-    _matmul("broadcast_batches", False, False, (((2, 1, 5, 7), (3, 7, 4)), ((1, 3, 4, 6), (2, 1, 6, 5))), dtypes=FLOATS),
+    _matmul(
+        "broadcast_batches",
+        False,
+        False,
+        (((2, 1, 5, 7), (3, 7, 4)), ((1, 3, 4, 6), (2, 1, 6, 5))),
+        dtypes=FLOATS,
+    ),
     _matmul("vectors", False, False, (((7,), (7,)), ((1,), (1,)), ((1031,), (1031,)))),
     _matmul("vector_matrix", False, False, (((7,), (7, 3)), ((7,), (2, 7, 3)))),
-    _matmul("matrix_vector", False, False, (((5, 7), (7,)), ((4, 5, 7), (7,)), ((2, 3, 5, 7), (7,)))),
+    _matmul(
+        "matrix_vector", False, False, (((5, 7), (7,)), ((4, 5, 7), (7,)), ((2, 3, 5, 7), (7,)))
+    ),
     _matmul("transposed_matrix_vector", True, False, (((7, 5), (7,)),)),
     _matmul("empty_inner", False, False, (((3, 0), (0, 4)), ((2, 3, 0), (2, 0, 4)))),
-    _matmul("empty_result", False, False, (((0, 3), (3, 2)), ((2, 3), (3, 0)), ((0, 2, 3), (0, 3, 2)))),
+    _matmul(
+        "empty_result", False, False, (((0, 3), (3, 2)), ((2, 3), (3, 0)), ((0, 2, 3), (0, 3, 2)))
+    ),
 )
 
 
@@ -98,6 +123,7 @@ ADDMM_SHAPES = (
     ((61, 71), (61, 67), (67, 71)),
 )
 
+# In addmm, the product is rounded to the dtype before the sum.
 ADDMM = (
     Case(
         kernel="addmm",
@@ -105,7 +131,7 @@ ADDMM = (
         shapes=ADDMM_SHAPES,
         dtypes=FLOATS,
         domain="unit",
-        rule=summed(lambda z, x, y: x[-1]),
+        rule=summed(lambda z, x, y: x[-1], nodes=1),
         numpy=_addmm_numpy(1.0, 1.0),
         in_place=lambda z, x, y: z.addmm_(x, y),
         large=((300, 400), (300, 700), (700, 400)),
@@ -118,7 +144,7 @@ ADDMM = (
         shapes=ADDMM_SHAPES,
         dtypes=FLOATS,
         domain="unit",
-        rule=summed(lambda z, x, y: 2 * x[-1]),
+        rule=summed(lambda z, x, y: 2 * x[-1], nodes=1),
         numpy=_addmm_numpy(0.5, 2.0),
         gradient=Gradient(kernel="addmm_grad", **_GRADIENT),
     ),
@@ -129,7 +155,7 @@ ADDMM = (
         shapes=ADDMM_SHAPES[:2],
         dtypes=FLOATS,
         domain="unit",
-        rule=summed(lambda z, x, y: x[-1]),
+        rule=summed(lambda z, x, y: x[-1], nodes=1),
         numpy=_addmm_numpy(0.0, 1.0),
         gradient=Gradient(kernel="addmm_grad", **_GRADIENT),
     ),
@@ -154,7 +180,7 @@ VECTORS = (
         domain="unit",
         rule=summed(_inner),
         numpy=lambda x, y: (x * y).sum(-1),
-        gradient=Gradient(kernel="dot_grad", **_GRADIENT),
+        gradient=Gradient(kernel="dot_grad", dtypes=(*FLOATS, "int32", "int64"), **_GRADIENT),
     ),
     Case(
         kernel="bmm",

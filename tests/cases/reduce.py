@@ -2,7 +2,7 @@
 
 import numpy as np
 import paddle
-from cases.case import ALL, FLOATS, Case, Gradient
+from cases.case import ALL, FLOATS, NUMBERS, Case, Gradient
 from tolerance import composed, summed
 
 _SHAPES = (((2, 3, 4),), ((1, 1, 1),), ((5, 7, 3),), ((41, 43, 47),))
@@ -32,7 +32,7 @@ def _sum(name, axis, keepdim, terms, shapes=_SHAPES, large=None):
         rule=summed(terms),
         numpy=_sum_numpy(axis if not isinstance(axis, list) else tuple(axis), keepdim),
         large=large,
-        gradient=Gradient(kernel="sum_grad", rule=composed(1)),
+        gradient=Gradient(kernel="sum_grad", rule=composed(1), dtypes=NUMBERS),
     )
 
 
@@ -42,12 +42,14 @@ def _mean(name, axis, keepdim, terms, shapes=_SHAPES, large=None):
         name=name,
         call=lambda x: paddle.mean(x, axis=axis, keepdim=keepdim),
         shapes=shapes,
-        dtypes=FLOATS,
+        dtypes=(*FLOATS, "int32", "int64"),
         domain="small",
         rule=summed(terms),
-        numpy=lambda x: np.mean(x, axis=axis if not isinstance(axis, list) else tuple(axis), keepdims=keepdim),
+        numpy=lambda x: np.mean(
+            x, axis=axis if not isinstance(axis, list) else tuple(axis), keepdims=keepdim
+        ),
         large=large,
-        gradient=Gradient(kernel="mean_grad", rule=composed(2)),
+        gradient=Gradient(kernel="mean_grad", rule=composed(2), dtypes=(*FLOATS, "int32", "int64")),
     )
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import paddle
-from cases.case import ALL, FLOATS, UNARY_SHAPES, Case, Gradient
+from cases.case import ALL, EVERY, FLOATS, MOVED, NUMBERS, UNARY_SHAPES, Case, Gradient
 from tolerance import EXACT, composed, summed
 
 
@@ -11,7 +11,17 @@ def _elements(*shapes):
     return 64 * max(1, *(int(np.prod(shape, dtype=np.int64)) for shape in shapes))
 
 
-_CAST_TARGETS = ("float32", "float16", "bfloat16", "int32", "int64", "int16", "int8", "uint8", "bool")
+_CAST_TARGETS = (
+    "float32",
+    "float16",
+    "bfloat16",
+    "int32",
+    "int64",
+    "int16",
+    "int8",
+    "uint8",
+    "bool",
+)
 
 CAST = (
     Case(
@@ -29,7 +39,7 @@ CAST = (
         shapes=(((8209,),),),
         dtypes=("float32",),
         domain="any",
-        gradient=Gradient(kernel="cast", rule=EXACT, dtypes=("float32",)),
+        gradient=Gradient(kernel="", rule=EXACT, dtypes=("float32",)),
     ),
     Case(
         kernel="cast",
@@ -38,7 +48,7 @@ CAST = (
         shapes=(((8209,),),),
         dtypes=("float16", "bfloat16"),
         domain="any",
-        gradient=Gradient(kernel="cast", rule=EXACT, dtypes=("float16", "bfloat16")),
+        gradient=Gradient(kernel="", rule=EXACT, dtypes=("float16", "bfloat16")),
     ),
     Case(
         kernel="cast",
@@ -56,10 +66,10 @@ COPY = (
         kernel="assign",
         call=paddle.assign,
         shapes=UNARY_SHAPES,
-        dtypes=ALL,
+        dtypes=EVERY,
         numpy=np.copy,
         large=((2053, 1999),),
-        gradient=Gradient(kernel="assign", rule=EXACT, seed_kernel=False),
+        gradient=Gradient(kernel="", rule=EXACT),
     ),
     Case(
         kernel="assign",
@@ -68,13 +78,13 @@ COPY = (
         shapes=(((2, 3),),),
         dtypes=ALL,
         numpy=np.copy,
-        gradient=Gradient(kernel="assign", rule=EXACT, seed_kernel=False),
+        gradient=Gradient(kernel="", rule=EXACT),
     ),
     Case(
         kernel="contiguous",
         call=lambda x: x.transpose(list(range(x.ndim))[::-1]).contiguous(),
         shapes=(((7, 5),), ((2, 3, 4),), ((1, 6),), ((0, 3),), ((257, 263),), ((3, 4, 5, 2),)),
-        dtypes=ALL,
+        dtypes=MOVED,
         numpy=lambda x: np.ascontiguousarray(x.T),
         large=((2053, 1999),),
     ),
@@ -83,7 +93,7 @@ COPY = (
         name="permuted",
         call=lambda x: x.transpose([1, 2, 0]).contiguous(),
         shapes=(((2, 3, 4),), ((31, 37, 41),)),
-        dtypes=ALL,
+        dtypes=MOVED,
         numpy=lambda x: np.ascontiguousarray(x.transpose(1, 2, 0)),
     ),
     Case(
@@ -91,23 +101,25 @@ COPY = (
         name="stepped",
         call=lambda x: x[1:, ::2].contiguous(),
         shapes=(((4, 7),), ((61, 67),)),
-        dtypes=ALL,
+        dtypes=MOVED,
         numpy=lambda x: np.ascontiguousarray(x[1:, ::2]),
     ),
     Case(
         kernel="contiguous",
         name="repeated",
+        layouts=False,
         call=lambda x: paddle.as_strided(x, [5, 3, 4], [0, 4, 1]).contiguous(),
         shapes=(((3, 4),),),
-        dtypes=ALL,
+        dtypes=MOVED,
         numpy=lambda x: np.broadcast_to(x, (5, 3, 4)).copy(),
     ),
     Case(
         kernel="contiguous",
         name="windows",
+        layouts=False,
         call=lambda x: paddle.as_strided(x, [9, 4], [1, 1]).contiguous(),
         shapes=(((12,),),),
-        dtypes=ALL,
+        dtypes=MOVED,
         numpy=lambda x: np.lib.stride_tricks.sliding_window_view(x, 4).copy(),
     ),
 )
@@ -160,7 +172,7 @@ EXPAND = (
         shapes=(((),), ((1,),), ((5,),), ((3, 1),), ((4, 1, 5),), ((4, 3, 5),)),
         dtypes=ALL,
         numpy=lambda x: np.broadcast_to(x, (4, 3, 5)),
-        gradient=Gradient(kernel="expand_grad", rule=summed(_elements)),
+        gradient=Gradient(kernel="expand_grad", rule=summed(_elements), dtypes=NUMBERS),
     ),
     Case(
         kernel="expand",
@@ -169,8 +181,45 @@ EXPAND = (
         shapes=(((3, 5),), ((1, 3, 5),), ((0, 5),)),
         dtypes=ALL,
         numpy=lambda x: np.broadcast_to(x, (2, *x.shape[-2:])),
-        gradient=Gradient(kernel="expand_grad", rule=summed(_elements)),
+        gradient=Gradient(kernel="expand_grad", rule=summed(_elements), dtypes=NUMBERS),
     ),
+)
+
+
+EXPAND_AS = (
+    Case(
+        kernel="expand_as",
+        call=lambda x, y: paddle.expand_as(x, y),
+        shapes=(((), (2, 3)), ((3,), (2, 3)), ((4, 1), (4, 3)), ((2, 3), (2, 3)), ((1,), (0,))),
+        dtypes=ALL,
+        numpy=lambda x, y: np.broadcast_to(x, y.shape),
+        gradient=Gradient(
+            kernel="expand_as_grad", rule=summed(_elements), dtypes=NUMBERS, inputs=(0,)
+        ),
+    ),
+)
+
+
+def _stack(name, axis, shapes, large=None):
+    return Case(
+        kernel="stack",
+        name=name,
+        call=lambda *xs: paddle.stack(list(xs), axis=axis),
+        shapes=shapes,
+        dtypes=ALL,
+        numpy=lambda *xs: np.stack(xs, axis=axis),
+        large=large,
+        gradient=Gradient(kernel="stack_grad", rule=EXACT, dtypes=ALL),
+    )
+
+
+STACK = (
+    _stack(
+        "", 0, (((2, 3),) * 2, ((),) * 3, ((1,),) * 2, ((0, 3),) * 2, ((5,),)), ((1031, 999),) * 2
+    ),
+    _stack("last", -1, (((2, 3),) * 2, ((),) * 3, ((127, 131),) * 3)),
+    _stack("middle", 1, (((2, 3, 4),) * 2,)),
+    _stack("many", 0, (((2, 3),) * 19,)),
 )
 
 
@@ -183,13 +232,20 @@ def _concat(name, axis, shapes, large=None):
         dtypes=ALL,
         numpy=lambda *xs: np.concatenate(xs, axis=axis),
         large=large,
-        gradient=Gradient(kernel="concat_grad", rule=EXACT),
+        gradient=Gradient(kernel="concat_grad", rule=EXACT, dtypes=ALL),
     )
 
 
 CONCAT = (
-    _concat("", 0, (((2, 3), (4, 3)), ((3,), (1,), (5,)), ((1, 1), (1, 1)), ((2, 3),)), ((1031, 999), (1033, 999))),
-    _concat("last", -1, (((2, 3), (2, 1), (2, 4)), ((5, 4, 3), (5, 4, 7)), ((127, 263), (127, 257)))),
+    _concat(
+        "",
+        0,
+        (((2, 3), (4, 3)), ((3,), (1,), (5,)), ((1, 1), (1, 1)), ((2, 3),)),
+        ((1031, 999), (1033, 999)),
+    ),
+    _concat(
+        "last", -1, (((2, 3), (2, 1), (2, 4)), ((5, 4, 3), (5, 4, 7)), ((127, 263), (127, 257)))
+    ),
     _concat("middle", 1, (((2, 3, 4), (2, 1, 4)),)),
     _concat("with_empty", 0, (((2, 3), (0, 3), (1, 3)), ((0, 3), (2, 3)))),
     _concat("of_nothing", 0, (((0, 3), (0, 3)),)),
@@ -197,11 +253,10 @@ CONCAT = (
 )
 
 # Slices, reshapes and splits are views, made by Paddle's own kernels; their gradients write into zeros.
-VIEW_GRADIENT = {"rule": EXACT, "seed_kernel": False}
 VIEWS = (
     Case(
-        kernel="contiguous",
-        name="split",
+        kernel="split_with_num",
+        name="then_contiguous",
         call=lambda x: [part.contiguous() for part in paddle.split(x, 3, axis=1)],
         shapes=(((4, 6),), ((2, 9, 5),)),
         dtypes=ALL,
@@ -214,7 +269,6 @@ VIEWS = (
         shapes=(((4, 6),), ((7,),)),
         dtypes=FLOATS,
         numpy=lambda x: [2 * part for part in np.split(x, [1, 3], axis=-1)],
-        also=("contiguous",),
         gradient=Gradient(kernel="concat", rule=composed(1)),
     ),
     Case(
@@ -231,7 +285,13 @@ VIEWS = (
         name="reshaped",
         call=lambda x: [
             v + v
-            for v in (x.reshape([-1]), x.flatten(), x.unsqueeze(1), x.unsqueeze(0).squeeze(0), x.t().reshape([-1]))
+            for v in (
+                x.reshape([-1]),
+                x.flatten(),
+                x.unsqueeze(1),
+                x.unsqueeze(0).squeeze(0),
+                x.t().reshape([-1]),
+            )
         ],
         shapes=(((4, 6),),),
         dtypes=FLOATS,
@@ -251,4 +311,46 @@ VIEWS = (
     ),
 )
 
-CASES = (*CAST, *COPY, *STRIDED_COPY, *EXPAND, *CONCAT, *VIEWS)
+# The same ops as kernels of their own, which static programs run.
+COPIES = (
+    Case(
+        kernel="transpose",
+        call=lambda x: x.transpose(list(range(x.ndim))[::-1]),
+        shapes=(((),), ((5,),), ((4, 6),), ((2, 3, 4),), ((0, 3),), ((127, 131),)),
+        dtypes=ALL,
+        copies=True,
+        numpy=np.transpose,
+        large=((2053, 1999),),
+        gradient=Gradient(kernel="transpose_grad", rule=EXACT, dtypes=ALL),
+    ),
+    Case(
+        kernel="transpose",
+        name="permuted",
+        call=lambda x: x.transpose([1, 3, 0, 2]),
+        shapes=(((2, 3, 4, 5),), ((1, 3, 1, 5),)),
+        dtypes=ALL,
+        copies=True,
+        numpy=lambda x: np.transpose(x, (1, 3, 0, 2)),
+        gradient=Gradient(kernel="transpose_grad", rule=EXACT, dtypes=ALL),
+    ),
+    Case(
+        kernel="split",
+        call=lambda x: paddle.split(x, [1, 2, -1], axis=1),
+        shapes=(((4, 6),), ((2, 9, 5),)),
+        dtypes=ALL,
+        copies=True,
+        numpy=lambda x: np.split(x, [1, 3], axis=1),
+        gradient=Gradient(kernel="concat", rule=EXACT),
+    ),
+    Case(
+        kernel="split_with_num",
+        call=lambda x: paddle.split(x, 3, axis=-1),
+        shapes=(((4, 6),), ((9,),), ((2, 5, 3),)),
+        dtypes=ALL,
+        copies=True,
+        numpy=lambda x: np.split(x, 3, axis=-1),
+        gradient=Gradient(kernel="concat", rule=EXACT),
+    ),
+)
+
+CASES = (*CAST, *COPY, *STRIDED_COPY, *EXPAND, *EXPAND_AS, *STACK, *CONCAT, *VIEWS, *COPIES)

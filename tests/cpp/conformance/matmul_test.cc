@@ -113,14 +113,18 @@ TEST_P(Matmul, BroadcastBatchOfBothOperands) {
 
 TEST_P(Matmul, NothingToSum) {
   Graph graph;
-  graph.result(graph.matrix_multiplication(graph.placeholder(dtype(), {3, 0}), graph.placeholder(dtype(), {0, 4})));
+  const Value a = graph.placeholder(dtype(), {3, 0});
+  const Value b = graph.placeholder(dtype(), {0, 4});
+  graph.result(graph.matrix_multiplication(a, b));
   expect_reference(graph, {empty_tensor(dtype(), {3, 0}), empty_tensor(dtype(), {0, 4})});
 }
 
 TEST_P(Matmul, IntegersWrap) {
   if (is_float(dtype())) return;  // floats do not
   Graph graph;
-  graph.result(graph.matrix_multiplication(graph.placeholder(dtype(), {5, 90}), graph.placeholder(dtype(), {90, 7})));
+  const Value a = graph.placeholder(dtype(), {5, 90});
+  const Value b = graph.placeholder(dtype(), {90, 7});
+  graph.result(graph.matrix_multiplication(a, b));
   Tensor x = tensor_of(dtype(), {5, 90}, {127, 3, 99}), y = tensor_of(dtype(), {90, 7}, {126, 55, 1, 77});
   if (size_of(dtype()) > 1) {
     for (Tensor* tensor : {&x, &y}) {
@@ -134,7 +138,9 @@ TEST_P(Matmul, ErrorIsBounded) {
   if (!is_float(dtype())) return;  // integers have none
   const int64_t m = 30, k = 700, n = 40;
   Graph graph;
-  graph.result(graph.matrix_multiplication(graph.placeholder(dtype(), {m, k}), graph.placeholder(dtype(), {k, n})));
+  const Value a = graph.placeholder(dtype(), {m, k});
+  const Value b = graph.placeholder(dtype(), {k, n});
+  graph.result(graph.matrix_multiplication(a, b));
   const Tensor x = random_numbers(dtype(), {m, k}, -1, 1, 3), y = random_numbers(dtype(), {k, n}, -1, 1, 4);
   const Tensor got = run(graph, {x, y})[0];
   int64_t wrong = 0;

@@ -260,7 +260,7 @@ TEST(Pointwise, RunRangeGivesAnyPiece) {
       Array piece(DType::float16, count), expected(DType::float16, count);
       program.run_range({static_cast<const void*>(feeds[0].data()), static_cast<const void*>(feeds[1].data())},
                         {static_cast<void*>(piece.data())}, begin, count);
-      std::memcpy(expected.data(), whole.data() + begin * 2, expected.bytes());
+      if (count > 0) std::memcpy(expected.data(), whole.data() + begin * 2, expected.bytes());
       EXPECT_EQ(difference(piece, expected), "") << begin << " " << count;
     }
   }
