@@ -71,7 +71,9 @@ void forward(const CustomContext& ctx, const DenseTensor* x, const DenseTensor* 
       Row::forward(operands(record, graphs::compute_dtype(to), x, y, nullptr, nullptr));
   if (is_float(record.graph.dtype(result)) && !is_float(to)) {
     // exp of integers is float32, which Paddle leaves to the kernel to say.
-    out->set_type(phi::DataType::FLOAT32);
+    phi::DenseTensorMeta meta = out->meta();
+    meta.dtype = phi::DataType::FLOAT32;
+    out->set_meta(meta);
   }
   record.output(out, record.graph.cast(result, dtype_of(*out)));
   record.launch();
