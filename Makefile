@@ -13,7 +13,6 @@ PY := $(VENV)/bin/python
 # A second environment (make VENV=.venv-3.12) gets a build folder of its own.
 BUILD := build/dev$(patsubst .venv%,%,$(notdir $(VENV)))
 NATIVE := $(PY) tools/setup/native.py
-CPP_TESTS := mps_unit_test mps_conformance_host mps_conformance_null
 
 export PYTHON
 # A run must not depend on what the user's shell happens to be set to.

@@ -1,7 +1,7 @@
 """What is known to be wrong, one row each: a gap that closes fails the run, so that its row is removed.
 
-A row names tests by the start of their id, as pytest prints it after the file's name, and says why and where that is
-tracked. Gaps of the device belong here; a case that asks for the impossible belongs nowhere.
+A row names tests by the start of their id, as pytest prints it after the folder, and says why they fail and what will
+change that. A row that fits no test fails the run too.
 """
 
 from __future__ import annotations
@@ -15,10 +15,21 @@ import pytest
 class Gap:
     test: str  # "test_ops.py::test_value[exp-float16]"; a prefix may stand for several tests
     reason: str
-    link: str
+    until: str  # what will close it
 
 
-GAPS: tuple[Gap, ...] = ()
+GAPS: tuple[Gap, ...] = (
+    Gap(
+        "test_ops.py::test_in_a_static_program[add-sliced]",
+        "static programs slice with the kernels slice and strided_slice, which mps does not have yet",
+        "the issue on indexing",
+    ),
+)
+
+
+def unused(items: list[pytest.Item]) -> list[str]:
+    names = [item.nodeid.rpartition("/")[2] for item in items]
+    return [gap.test for gap in GAPS if not any(name.startswith(gap.test) for name in names)]
 
 
 def mark(items: list[pytest.Item]) -> None:
@@ -27,4 +38,4 @@ def mark(items: list[pytest.Item]) -> None:
         name = item.nodeid.rpartition("/")[2]
         for gap in GAPS:
             if name.startswith(gap.test):
-                item.add_marker(pytest.mark.xfail(reason=f"{gap.reason} ({gap.link})"))
+                item.add_marker(pytest.mark.xfail(reason=f"{gap.reason} (until {gap.until})"))

@@ -118,7 +118,7 @@ class Lowering {
 
   Value matrix_multiplication(const Node& node) {
     const Value x = operand(node, 0), y = operand(node, 1);
-    if (MatmulProgram::computes(node.dtype)) return to_.matrix_multiplication(x, y);
+    if (MatmulProgram::computes(node.dtype, to_.shape(x), to_.shape(y))) return to_.matrix_multiplication(x, y);
     return to_.cast(to_.matrix_multiplication(to_.cast(x, DType::float32), to_.cast(y, DType::float32)), node.dtype);
   }
 

@@ -10,17 +10,16 @@
 namespace mps {
 namespace {
 
-// A piece should take long enough (some 20 us) for a second thread to be worth waking.
+// A piece should take long enough (some 20 us) for a second thread to be worth waking. Reading a byte from memory takes
+// as long as some operations.
 constexpr int64_t kPieceFlops = int64_t{4} << 20;
+constexpr int64_t kFlopsPerByte = 8;
+// A matrix of this size stays in the second-level cache.
+constexpr int64_t kCachedElements = 128 << 10;
 // Pieces per thread, so that a thread that is interrupted holds up the others little.
 constexpr int64_t kPiecesPerThread = 2;
 // Kernels work on blocks of rows and columns; cutting between them costs nothing.
 constexpr int64_t kCutAlignment = 32;
-
-std::unique_ptr<MatmulKernel> make_kernel(DType dtype, const MatmulGeometry& geometry) {
-  std::unique_ptr<MatmulKernel> kernel = make_onednn_matmul(dtype, geometry);
-  return kernel != nullptr ? std::move(kernel) : make_plain_matmul(dtype, geometry);
-}
 
 // True if a kernel reads a matrix that lies so: by rows or by columns, which may be apart but not interleaved.
 bool is_matrix(int64_t rows, int64_t columns, int64_t row, int64_t column) {
@@ -29,10 +28,8 @@ bool is_matrix(int64_t rows, int64_t columns, int64_t row, int64_t column) {
   return by_rows || by_columns;
 }
 
-}  // namespace
-
-bool MatmulProgram::computes(DType dtype) {
-  if (dtype == DType::float32 || is_integer(dtype)) return true;
+// Integers are our own affair. Whether oneDNN multiplies a short float dtype well depends on the processor.
+bool is_native(DType dtype) {
   static const auto has_kernel = [](DType half) {
     MatmulGeometry g;
     g.rows = g.columns = g.inner = 64;
@@ -41,8 +38,24 @@ bool MatmulProgram::computes(DType dtype) {
     return make_onednn_matmul(half, g) != nullptr;
   };
   static const bool float16 = has_kernel(DType::float16), bfloat16 = has_kernel(DType::bfloat16);
-  return dtype == DType::float16 ? float16 : bfloat16;
+  if (dtype == DType::float16) return float16;
+  if (dtype == DType::bfloat16) return bfloat16;
+  return true;
 }
+
+std::shared_ptr<const MatmulKernel> make_kernel(DType dtype, const MatmulGeometry& geometry) {
+  // Where it is memory that counts, ours reads float32 rows faster; for everything else oneDNN is ahead.
+  const bool streams = dtype == DType::float32 && geometry.y_column == 1 &&
+                       geometry.batch * geometry.inner * geometry.columns > kCachedElements;
+  if (streams || !is_native(dtype)) {
+    if (auto kernel = make_vector_matmul(dtype, geometry)) return kernel;
+  }
+  if (auto kernel = make_onednn_matmul(dtype, geometry)) return kernel;
+  if (auto kernel = make_vector_matmul(dtype, geometry)) return kernel;
+  return make_plain_matmul(dtype, geometry);
+}
+
+}  // namespace
 
 bool MatmulProgram::reads(Dims shape, Dims strides) {
   const size_t rank = shape.size();
@@ -62,65 +75,21 @@ bool MatmulProgram::reads(Dims shape, Dims strides) {
   return true;
 }
 
-void MatmulProgram::add_batch_axis(BatchAxis axis) {
-  if (axis.size == 1) return;
-  if (!axes_.empty()) {
-    BatchAxis& outer = axes_.back();
-    if (outer.x == axis.x * axis.size && outer.y == axis.y * axis.size && outer.to == axis.to * axis.size) {
-      outer = {outer.size * axis.size, axis.x, axis.y, axis.to};
-      return;
-    }
-  }
-  axes_.push_back(axis);
+bool MatmulProgram::computes(DType dtype, Dims x_shape, Dims y_shape) {
+  const MatmulProgram program(dtype, x_shape, contiguous_strides(x_shape), y_shape, contiguous_strides(y_shape));
+  return program.has_kernel();
 }
 
-// Products that share y are one product with more rows; the last axis that is left becomes the kernel's batch.
-void MatmulProgram::absorb_batch() {
-  MatmulGeometry& g = geometry_;
-  while (!axes_.empty()) {
-    const BatchAxis axis = axes_.back();
-    const bool continues = g.rows == 1 ? is_matrix(axis.size, g.inner, axis.x, g.x_inner) : axis.x == g.rows * g.x_row;
-    if (axis.y != 0 || axis.to != g.rows * g.to_row || !continues) break;
-    if (g.rows == 1) g.x_row = axis.x;
-    g.rows *= axis.size;
-    axes_.resize(axes_.size() - 1);
-  }
-  if (axes_.empty()) return;
-  const BatchAxis axis = axes_.back();
-  if (axis.x == 0 && axis.y == 0) return;  // oneDNN has no batch in the result alone
-  axes_.resize(axes_.size() - 1);
-  g.batch = axis.size;
-  g.x_batch = axis.x;
-  g.y_batch = axis.y;
-  g.to_batch = axis.to;
-}
-
-void MatmulProgram::cut_into_pieces() {
-  const MatmulGeometry& g = geometry_;
-  const int64_t flops = 2 * g.batch * g.rows * g.columns * g.inner;
-  const int64_t wanted = thread_count() == 1 ? 1 : (kPiecesPerThread * thread_count() + products_ - 1) / products_;
-  const int64_t count = std::max<int64_t>(1, std::min(wanted, flops / kPieceFlops));
-  int64_t size, alignment = kCutAlignment;
-  if (g.batch >= count) {
-    cut_ = Cut::kBatch;
-    size = g.batch;
-    alignment = 1;
-  } else if (g.rows >= g.columns) {
-    cut_ = Cut::kRows;
-    size = g.rows;
-  } else {
-    cut_ = Cut::kColumns;
-    size = g.columns;
-  }
-  piece_ = (size + count - 1) / count;
-  piece_ = std::min(size, (piece_ + alignment - 1) / alignment * alignment);
-  pieces_ = (size + piece_ - 1) / piece_;
-}
+bool MatmulProgram::has_kernel() const { return is_native(dtype_) || geometry_.rows == 1; }
 
 MatmulProgram MatmulProgram::compile(DType dtype, Dims x_shape, Dims x_strides, Dims y_shape, Dims y_strides) {
-  MatmulProgram program;
-  program.element_bytes_ = size_of(dtype);
-  MatmulGeometry& g = program.geometry_;
+  MatmulProgram program(dtype, x_shape, x_strides, y_shape, y_strides);
+  program.choose_kernels();
+  return program;
+}
+
+MatmulProgram::MatmulProgram(DType dtype, Dims x_shape, Dims x_strides, Dims y_shape, Dims y_strides) : dtype_(dtype) {
+  MatmulGeometry& g = geometry_;
   const size_t x_rank = x_shape.size(), y_rank = y_shape.size();
   g.rows = x_shape[x_rank - 2];
   g.inner = x_shape[x_rank - 1];
@@ -139,33 +108,95 @@ MatmulProgram MatmulProgram::compile(DType dtype, Dims x_shape, Dims x_strides, 
     return axis < missing || shape[axis - missing] == 1 ? 0 : strides[axis - missing];
   };
   for (size_t i = 0; i < batch.size(); ++i) {
-    program.add_batch_axis({batch[i], stride_at(x_batch, x_strides, i), stride_at(y_batch, y_strides, i),
-                            to_strides[i] * g.rows * g.columns});
+    add_batch_axis({batch[i], stride_at(x_batch, x_strides, i), stride_at(y_batch, y_strides, i),
+                    to_strides[i] * g.rows * g.columns});
   }
-  program.absorb_batch();
-  for (const BatchAxis& axis : program.axes_) program.products_ *= axis.size;
-  program.cut_into_pieces();
+  absorb_batch();
+  if (g.columns == 1 && g.rows != 1) swap_operands();
+}
 
-  const auto kernel_of = [&](int64_t size) {
+void MatmulProgram::add_batch_axis(BatchAxis axis) {
+  if (axis.size == 1) return;
+  if (!axes_.empty()) {
+    BatchAxis& outer = axes_.back();
+    if (outer.x == axis.x * axis.size && outer.y == axis.y * axis.size && outer.to == axis.to * axis.size) {
+      outer = {outer.size * axis.size, axis.x, axis.y, axis.to};
+      return;
+    }
+  }
+  axes_.push_back(axis);
+}
+
+// Products that share y are one product with more rows; the last axis that is left becomes the kernel's batch.
+void MatmulProgram::absorb_batch() {
+  MatmulGeometry& g = geometry_;
+  while (!axes_.empty()) {
+    const BatchAxis axis = axes_.back();
+    const bool continues =
+        g.rows == 1 ? is_matrix(axis.size, g.inner, axis.x, g.x_inner) : axis.x == g.rows * g.x_row;
+    if (axis.y != 0 || axis.to != g.rows * g.to_row || !continues) break;
+    if (g.rows == 1) g.x_row = axis.x;
+    g.rows *= axis.size;
+    axes_.resize(axes_.size() - 1);
+  }
+  if (!axes_.empty()) {
+    const BatchAxis axis = axes_.back();
+    if (axis.x == 0 && axis.y == 0) return;  // kernels have no batch in the result alone
+    axes_.resize(axes_.size() - 1);
+    g.batch = axis.size;
+    g.x_batch = axis.x;
+    g.y_batch = axis.y;
+    g.to_batch = axis.to;
+  }
+}
+
+// One column, which is dense, is one row of the transposed product: for that there is a kernel.
+void MatmulProgram::swap_operands() {
+  MatmulGeometry& g = geometry_;
+  swapped_ = true;
+  g.columns = g.rows;
+  g.rows = 1;
+  std::swap(g.x_batch, g.y_batch);
+  std::swap(g.x_row, g.y_column);
+  std::swap(g.x_inner, g.y_inner);
+  g.to_row = g.columns;
+  for (BatchAxis& axis : axes_) std::swap(axis.x, axis.y);
+}
+
+void MatmulProgram::choose_kernels() {
+  const MatmulGeometry& g = geometry_;
+  for (const BatchAxis& axis : axes_) products_ *= axis.size;
+  const int64_t flops = 2 * g.batch * g.rows * g.columns * g.inner;
+  const int64_t bytes = g.batch * (g.rows + g.columns) * g.inner * static_cast<int64_t>(size_of(dtype_));
+  const int64_t wanted = thread_count() == 1 ? 1 : (kPiecesPerThread * thread_count() + products_ - 1) / products_;
+  const int64_t worth = std::max(flops, bytes * kFlopsPerByte) / kPieceFlops;
+  const int64_t count = std::max<int64_t>(1, std::min(wanted, worth));
+  cut_ = g.batch >= count ? Cut::kBatch : g.rows >= g.columns ? Cut::kRows : Cut::kColumns;
+  const int64_t size = cut_ == Cut::kBatch ? g.batch : cut_ == Cut::kRows ? g.rows : g.columns;
+  const int64_t alignment = cut_ == Cut::kBatch ? 1 : kCutAlignment;
+  const int64_t even = (size + count - 1) / count;
+  piece_ = std::min(size, (even + alignment - 1) / alignment * alignment);
+  pieces_ = (size + piece_ - 1) / piece_;
+
+  const auto kernel_of = [&](int64_t part_size) {
     MatmulGeometry part = g;
-    (program.cut_ == Cut::kBatch ? part.batch : program.cut_ == Cut::kRows ? part.rows : part.columns) = size;
-    return std::shared_ptr<const MatmulKernel>(make_kernel(dtype, part));
+    (cut_ == Cut::kBatch ? part.batch : cut_ == Cut::kRows ? part.rows : part.columns) = part_size;
+    return make_kernel(dtype_, part);
   };
-  program.kernel_ = kernel_of(program.piece_);
-  const int64_t size = program.cut_ == Cut::kBatch ? g.batch : program.cut_ == Cut::kRows ? g.rows : g.columns;
-  const int64_t last = size - (program.pieces_ - 1) * program.piece_;
-  program.last_kernel_ = last == program.piece_ ? program.kernel_ : kernel_of(last);
-  return program;
+  const int64_t last = size - (pieces_ - 1) * piece_;
+  kernel_ = kernel_of(piece_);
+  last_kernel_ = last == piece_ ? kernel_ : kernel_of(last);
 }
 
 void MatmulProgram::run(const void* x, const void* y, void* to) const {
+  if (swapped_) std::swap(x, y);
   const MatmulGeometry& g = geometry_;
   const bool by_batch = cut_ == Cut::kBatch, by_rows = cut_ == Cut::kRows;
   // Elements from one piece to the next.
   const int64_t x_step = piece_ * (by_batch ? g.x_batch : by_rows ? g.x_row : 0);
   const int64_t y_step = piece_ * (by_batch ? g.y_batch : by_rows ? 0 : g.y_column);
   const int64_t to_step = piece_ * (by_batch ? g.to_batch : by_rows ? g.to_row : 1);
-  const int64_t size = static_cast<int64_t>(element_bytes_);
+  const int64_t size = static_cast<int64_t>(size_of(dtype_));
   const auto run_pieces = [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t piece = i % pieces_;
@@ -184,19 +215,17 @@ void MatmulProgram::run(const void* x, const void* y, void* to) const {
     }
   };
   const int64_t count = products_ * pieces_;
-  if (count == 1) {
-    run_pieces(0, 1);
-  } else {
-    const int64_t flops = 2 * g.batch * g.rows * g.columns * g.inner / pieces_;
-    parallel_for(count, std::max<int64_t>(1, kPieceFlops / std::max<int64_t>(1, flops)), run_pieces);
-  }
+  if (count == 1) return run_pieces(0, 1);
+  const int64_t flops = 2 * g.batch * g.rows * g.columns * g.inner / pieces_;
+  const int64_t grain = pieces_ > 1 ? 1 : std::max<int64_t>(1, kPieceFlops / std::max<int64_t>(1, flops));
+  parallel_for(count, grain, run_pieces);
 }
 
 uint64_t MatmulProgram::cost_ns() const {
   const MatmulGeometry& g = geometry_;
   const uint64_t flops = 2u * static_cast<uint64_t>(products_ * g.batch * g.rows * g.columns * g.inner);
-  const uint64_t read = static_cast<uint64_t>((g.rows + g.columns) * g.inner) * element_bytes_;
-  return 500 * static_cast<uint64_t>(products_ * pieces_) + flops / 100 + read / 20;
+  const uint64_t read = static_cast<uint64_t>((g.rows + g.columns) * g.inner) * size_of(dtype_);
+  return 300 * static_cast<uint64_t>(products_ * pieces_) + flops / 100 + read / 20;
 }
 
 size_t MatmulProgram::bytes() const {

@@ -13,8 +13,8 @@ namespace mps {
 
 class MatmulProgram {
  public:
-  // True if products of this dtype are computed as they are. Others are computed in float32 and rounded once.
-  static bool computes(DType dtype);
+  // True if this product is computed as it is. Others are computed in float32 and rounded once.
+  static bool computes(DType dtype, Dims x_shape, Dims y_shape);
   // True if a kernel reads matrices that lie so; others are copied first.
   static bool reads(Dims shape, Dims strides);
 
@@ -34,11 +34,16 @@ class MatmulProgram {
   // The axis along which a matrix product is cut into pieces.
   enum class Cut { kBatch, kRows, kColumns };
 
+  MatmulProgram(DType dtype, Dims x_shape, Dims x_strides, Dims y_shape, Dims y_strides);
   void add_batch_axis(BatchAxis axis);
   void absorb_batch();
+  void swap_operands();
+  void choose_kernels();
+  bool has_kernel() const;  // of its dtype, for its sizes
   void cut_into_pieces();
 
-  size_t element_bytes_ = 0;
+  DType dtype_;
+  bool swapped_ = false;                   // y is the kernels' x, and the other way round
   MatmulGeometry geometry_;                // of what the axes below do not count
   SmallVector<BatchAxis, kMaxRank> axes_;  // outer batch axes, one product each
   int64_t products_ = 1;                   // of their sizes

@@ -1,6 +1,6 @@
-// One batch of matrix products on one thread: the piece that MatmulProgram cuts its work into. Two kinds exist, oneDNN's
-// kernels (onednn_host.cc) and plain loops (matmul_plain_host.cc); a kernel is immutable and may run on many threads at
-// once.
+// One batch of matrix products on one thread: the piece that MatmulProgram cuts its work into. There are oneDNN's kernels
+// (onednn_host.cc), ours for a vector times a matrix (matmul_vector_host.cc) and plain loops (matmul_plain_host.cc). A
+// kernel is immutable and may run on many threads at once.
 #pragma once
 
 #include <cstddef>
@@ -29,6 +29,9 @@ class MatmulKernel {
 
 // Null if oneDNN was not built in, or has no fast kernel for this on this processor. Throws kDevice if it fails.
 std::unique_ptr<MatmulKernel> make_onednn_matmul(DType dtype, const MatmulGeometry& geometry);
+
+// One row of any float dtype; null if this is something else.
+std::unique_ptr<MatmulKernel> make_vector_matmul(DType dtype, const MatmulGeometry& geometry);
 
 // float32 and integers, any strides.
 std::unique_ptr<MatmulKernel> make_plain_matmul(DType dtype, const MatmulGeometry& geometry);

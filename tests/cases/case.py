@@ -91,7 +91,9 @@ class Case:
     copies: bool = (
         False  # run without Paddle's view kernels, as static programs are: views become copies
     )
-    layouts: bool = True  # False: the call makes views of its own, of memory that it takes for contiguous
+    layouts: bool = (
+        True  # False: the call makes views of its own, of memory that it takes for contiguous
+    )
     like_cpu: bool = True  # exact, and so is Paddle's CPU device in float32
     large: tuple[Shape, ...] | None = None  # shapes of some millions of elements, in float32
     also: tuple[str, ...] = field(default=())  # other kernels that it must run on the device

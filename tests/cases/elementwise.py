@@ -142,6 +142,14 @@ SCALE = (
     ),
     Case(
         kernel="scale",
+        name="of_bool",
+        call=lambda x: paddle.scale(x, 1.0),
+        shapes=(((),), ((7,),), ((4, 5, 6),)),
+        dtypes=("bool",),
+        numpy=np.copy,
+    ),
+    Case(
+        kernel="scale",
         name="bias_first",
         call=lambda x: paddle.scale(x, 3.0, bias=2.0, bias_after_scale=False),
         shapes=(((),), ((7,),), ((4, 5, 6),)),
@@ -246,6 +254,19 @@ UNARY = (
         gradient={
             "rule": composed(10),
             "magnitude": lambda x, g: [np.abs(g) * (1 + np.tanh(x) ** 2)],
+        },
+    ),
+    _unary(
+        "silu",
+        lambda x: x * _sigmoid(x),
+        rule=composed(5),  # 4 ULP for the sigmoid, one for the product
+        domain="wide",
+        call=F.silu,
+        gradient={
+            "rule": composed(10),
+            "magnitude": lambda x, g: [
+                np.abs(g) * _sigmoid(x) * (1 + np.abs(x) * (1 + _sigmoid(x)))
+            ],
         },
     ),
     _unary(

@@ -89,12 +89,13 @@ MATMUL = (
         False,
         (((4, 5, 7), (7, 3)), ((5, 7), (4, 7, 3)), ((2, 3, 5, 7), (1, 1, 7, 4))),
     ),
-    # Of integers, Paddle 3.3.1's CPU device computes this one wrongly and may crash: test_ops.py asks NumPy.
+    # Where both batches are broadcast, Paddle 3.3.1's CPU device computes integers wrongly, and refuses gradients if the
+    # ranks differ as well: test_ops.py and test_grads.py ask about these without it.
     _matmul(
         "broadcast_batches",
         False,
         False,
-        (((2, 1, 5, 7), (3, 7, 4)), ((1, 3, 4, 6), (2, 1, 6, 5))),
+        (((2, 1, 5, 7), (1, 3, 7, 4)), ((1, 3, 4, 6), (2, 1, 6, 5))),
         dtypes=FLOATS,
     ),
     _matmul("vectors", False, False, (((7,), (7,)), ((1,), (1,)), ((1031,), (1031,)))),

@@ -165,6 +165,31 @@ STRIDED_COPY = (
     ),
 )
 
+
+def _assigned_into_view(x, y):
+    x = x.clone()
+    paddle.assign(y, x.T[1:3])
+    return x
+
+
+def _assigned_into_view_numpy(x, y):
+    x = x.copy()
+    x.T[1:3] = y
+    return x
+
+
+STRIDED_COPY += (
+    Case(
+        kernel="strided_copy",
+        name="assigned",
+        call=_assigned_into_view,
+        shapes=(((4, 5), (2, 4)), ((61, 67), (2, 61))),
+        dtypes=MOVED,
+        also=("assign",),
+        numpy=_assigned_into_view_numpy,
+    ),
+)
+
 EXPAND = (
     Case(
         kernel="expand",

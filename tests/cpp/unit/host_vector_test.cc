@@ -92,7 +92,7 @@ TEST(VectorMath, HitsSpecialValuesExactly) {
       {NodeKind::tanh, kInfinity, 1.0f},          {NodeKind::tanh, -kInfinity, -1.0f},
       {NodeKind::tanh, tiny, tiny},               {NodeKind::tanh, -tiny, -tiny},
       {NodeKind::tanh, 1e-20f, 1e-20f},           {NodeKind::tanh, max, 1.0f},
-      {NodeKind::relu, kNaN, kNaN},               {NodeKind::relu, -0.0f, 0.0f},
+      {NodeKind::relu, kNaN, 0.0f},               {NodeKind::relu, -0.0f, 0.0f},
       {NodeKind::relu, -kInfinity, 0.0f},         {NodeKind::relu, kInfinity, kInfinity},
       {NodeKind::relu, -tiny, 0.0f},              {NodeKind::relu, tiny, tiny},
       {NodeKind::sign, kNaN, kNaN},               {NodeKind::sign, -0.0f, 0.0f},
