@@ -1,4 +1,4 @@
-// cast and scale.
+// cast, scale and div_scale.
 #include "kernels/graphs/broadcast.h"
 #include "paddle/phi/kernels/cast_kernel.h"
 #include "paddle/phi/kernels/scale_kernel.h"
@@ -41,9 +41,22 @@ void scale(const CustomContext& ctx, const DenseTensor& x, const phi::Scalar& sc
   record.launch();
 }
 
+// out = x / scale: what `x / 4.0` calls.
+void div_scale(const CustomContext& ctx, const DenseTensor& x, const phi::Scalar& scale,
+               DenseTensor* out) {
+  Recorder record(ctx);
+  Graph& g = record.graph;
+  const DType to = dtype_of(*out);
+  const DType compute = graphs::compute_dtype(to);
+  const Value divisor = record.scalar(to_scalar(scale), compute);
+  record.output(out, g.cast(g.division(g.cast(record.input(x), compute), divisor), to));
+  record.launch();
+}
+
 }  // namespace
 
 MPS_KERNEL(cast, phi::CastKernel, cast, kAllDTypes)
 MPS_KERNEL(scale, phi::ScaleKernel, scale, kAllDTypes)
+MPS_KERNEL(div_scale, phi::DivScaleKernel, div_scale, kAllDTypes)
 
 }  // namespace mps::paddle

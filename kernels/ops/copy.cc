@@ -34,6 +34,12 @@ void assign(const CustomContext& ctx, const DenseTensor& x, DenseTensor* out) {
   copy_dense(ctx, x, out);
 }
 
+// What static programs call for assign.
+void assign_raw(const CustomContext& ctx, const ::paddle::optional<DenseTensor>& x,
+                DenseTensor* out) {
+  if (x) copy_dense(ctx, x.get(), out);
+}
+
 void contiguous(const CustomContext& ctx, const DenseTensor& input, DenseTensor* out) {
   phi::DenseTensorMeta meta = input.meta();
   meta.strides = phi::DenseTensorMeta::calc_strides(meta.dims);
@@ -66,6 +72,7 @@ void strided_copy(const CustomContext& ctx, const DenseTensor& input,
 }  // namespace
 
 MPS_KERNEL_WITHOUT_T(assign, phi::AssignKernel, assign, kEveryPaddleDType)
+MPS_KERNEL_WITHOUT_T(assign_raw, phi::AssignRawKernel, assign_raw, kEveryPaddleDType)
 MPS_KERNEL(contiguous, phi::ContiguousKernel, contiguous, kEveryPaddleDType)
 MPS_KERNEL(strided_copy, phi::StridedCopyKernel, strided_copy, kEveryPaddleDType)
 

@@ -64,8 +64,8 @@ class Compiler {
     for (uint32_t i = 0; i < 3; ++i) x[i] = single_of(step.operands[i < step.operand_count ? i : 0]);
     const Location out = new_slot(0);
     lives_[step.result].single = out;
-    plan_->prelude.push_back({step.fn, x[0], x[1], x[2], out});
-    if (step.round != nullptr) plan_->prelude.push_back({step.round, out, out, out, out});
+    plan_->prelude.push_back({step.fn, nullptr, x[0], x[1], x[2], out});
+    if (step.round != nullptr) plan_->prelude.push_back({step.round, nullptr, out, out, out, out});
   }
 
   // Where one element of a uniform register is.
@@ -79,7 +79,7 @@ class Compiler {
     const Location memory = static_cast<Location>(reg.input);
     if (!is_short_float(reg.stored)) return single = memory;
     single = new_slot(0);
-    plan_->prelude.push_back({kernels_.load[index_of(reg.stored)], memory, memory, memory, single});
+    plan_->prelude.push_back({kernels_.load[index_of(reg.stored)], nullptr, memory, memory, memory, single});
     return single;
   }
 
@@ -94,8 +94,8 @@ class Compiler {
       if (--operand.readers == 0) give_on(operand);
     }
     const Location out = claim(step.result);
-    push({step.fn, x[0], x[1], x[2], out});
-    if (step.round != nullptr) push({step.round, out, out, out, out});
+    push({step.fn, step.stream_fn, x[0], x[1], x[2], out});
+    if (step.round != nullptr) push({step.round, nullptr, out, out, out, out});
     store_outputs(step.result, out);
     if (lives_[step.result].readers == 0) give_on(lives_[step.result]);
   }
@@ -108,7 +108,7 @@ class Compiler {
     if (reg.uniform) {
       const Location from = single_of(number);
       place = new_slot(size_of(reg.dtype));
-      plan_->fills.push_back({nullptr, from, from, from, place, static_cast<uint8_t>(size_of(reg.dtype))});
+      plan_->fills.push_back({nullptr, nullptr, from, from, from, place, static_cast<uint8_t>(size_of(reg.dtype))});
       return place;
     }
     const Location memory = static_cast<Location>(reg.input);
@@ -120,12 +120,12 @@ class Compiler {
       const uint8_t bytes = static_cast<uint8_t>(size_of(reg.stored));
       const size_t slot = converts ? take_slot(bytes) : kNone;
       from = converts ? slot_location(slot) : claim(number);
-      push({nullptr, memory, memory, memory, from, bytes});
+      push({nullptr, nullptr, memory, memory, memory, from, bytes});
       if (converts) free_slots_.push_back(slot);  // read by the very next instruction only
     }
     if (converts) {
       const Location out = claim(number);
-      push({kernels_.load[index_of(reg.stored)], from, from, from, out});
+      push({kernels_.load[index_of(reg.stored)], nullptr, from, from, from, out});
     }
     store_outputs(number, place);
     return place;
@@ -154,14 +154,16 @@ class Compiler {
       const BlockFn copy = kernels_.pointwise[index_of(NodeKind::identity)][index_of(register_dtype(dtype))];
       const BlockFn fn = is_short_float(dtype) ? kernels_.store[index_of(dtype)] : copy;
       plan_->outputs[output].written_at = static_cast<uint32_t>(plan_->body.size());
-      push({fn, from, from, from, plan_->output_location(output)});
+      push({fn, nullptr, from, from, from, plan_->output_location(output)});
     }
     region_.registers[number].outputs.clear();
   }
 
   void push(const Instruction& instruction) {
     for (Location x : {instruction.x, instruction.y, instruction.z}) {
-      if (x < plan_->inputs.size()) plan_->inputs[x].last_use = static_cast<uint32_t>(plan_->body.size());
+      const size_t inputs = plan_->inputs.size(), outputs = plan_->outputs.size();
+      if (x < inputs) plan_->inputs[x].last_use = static_cast<uint32_t>(plan_->body.size());
+      if (x >= inputs && x < inputs + outputs) plan_->outputs[x - inputs].is_read = true;
     }
     plan_->body.push_back(instruction);
   }

@@ -42,32 +42,40 @@ class Scratch {
 
 thread_local Scratch t_scratch;
 
-// Outputs of more bytes than this are written past the caches: what is read next would have pushed them out, and the old
-// contents of their lines need not be fetched.
-size_t stream_threshold() {
-  static const size_t threshold = [] {
+// Bytes of the last-level cache.
+size_t cache_bytes() {
+  static const size_t bytes = [] {
     size_t kilobytes = 0;
     std::ifstream("/sys/devices/system/cpu/cpu0/cache/index3/size") >> kilobytes;  // "32768K"
-    return (kilobytes == 0 ? size_t{32} << 20 : kilobytes << 10) / 2;
+    return kilobytes == 0 ? size_t{32} << 20 : kilobytes << 10;
   }();
-  return threshold;
+  return bytes;
 }
 
 // How an output reaches memory.
-enum class Delivery : uint8_t { kDirect, kStaged, kStreamed };
+enum class Delivery : uint8_t {
+  kDirect,    // block functions write it
+  kStaged,    // they write a block in scratch memory, which is copied when all is read
+  kStreamed,  // block functions write it, past the caches
+  kStagedStreamed,
+};
 using Deliveries = SmallVector<Delivery, 16>;
 
-// Direct, unless an input lies in the same place and is read later, or the outputs are too large to be found in a cache.
+// Direct, unless an input lies in the same place and is read later. Where a run touches more memory than the caches
+// hold, results would not be found there, and writing past them saves fetching what they overwrite.
 Deliveries choose_deliveries(const Plan& plan, Span<const void* const> inputs, Span<void* const> outputs) {
+  size_t bytes = 0;
+  for (const PlannedOutput& output : plan.outputs) bytes += output.element_bytes;
+  for (const PlannedInput& input : plan.inputs) bytes += input.access == InputAccess::kSplat ? 0 : input.element_bytes;
+  const bool streams = bytes * static_cast<size_t>(plan.elements) > cache_bytes();
   Deliveries deliveries;
-  size_t total_bytes = 0;
-  for (const PlannedOutput& output : plan.outputs) total_bytes += output.element_bytes;
-  total_bytes *= static_cast<size_t>(plan.elements);
   for (size_t o = 0; o < outputs.size(); ++o) {
-    Delivery delivery = total_bytes > stream_threshold() ? Delivery::kStreamed : Delivery::kDirect;
+    const PlannedOutput& output = plan.outputs[o];
+    const bool straight = plan.body[output.written_at].stream_fn != nullptr && !output.is_read;
+    Delivery delivery = !streams ? Delivery::kDirect : straight ? Delivery::kStreamed : Delivery::kStagedStreamed;
     for (size_t i = 0; i < inputs.size(); ++i) {
       if (inputs[i] != outputs[o]) continue;
-      const bool conflict = plan.inputs[i].last_use > plan.outputs[o].written_at;
+      const bool conflict = plan.inputs[i].last_use > output.written_at;
       delivery = conflict ? Delivery::kStaged : Delivery::kDirect;
       if (conflict) break;
     }
@@ -153,11 +161,14 @@ void evaluate(const Plan& plan, Span<const void* const> inputs, Span<void* const
   const auto output_address = [&](size_t o, int64_t element) {
     return static_cast<char*>(outputs[o]) + (element - origin) * plan.outputs[o].element_bytes;
   };
+  const auto is_staged = [&](size_t o) {
+    return deliveries != nullptr &&
+           (deliveries[o] == Delivery::kStaged || deliveries[o] == Delivery::kStagedStreamed);
+  };
   const size_t scratch_bytes = deliveries != nullptr ? plan.staged_scratch_bytes : plan.scratch_bytes;
   char* const scratch = scratch_bytes == 0 ? nullptr : t_scratch.get(scratch_bytes);
   for (size_t o = 0; o < output_count; ++o) {
-    const bool direct = deliveries == nullptr || deliveries[o] == Delivery::kDirect;
-    at[input_count + o] = direct ? output_address(o, begin) : scratch + plan.outputs[o].stage_at;
+    at[input_count + o] = is_staged(o) ? scratch + plan.outputs[o].stage_at : output_address(o, begin);
   }
   size_t location = input_count + output_count;
   for (const uint64_t& constant : plan.constants) {
@@ -174,7 +185,11 @@ void evaluate(const Plan& plan, Span<const void* const> inputs, Span<void* const
     const int64_t count = std::min(block, end - first);
     for (const Instruction& step : plan.body) {
       if (step.fn != nullptr) {
-        step.fn(at[step.x], at[step.y], at[step.z], at[step.out], static_cast<size_t>(count));
+        const bool streams = deliveries != nullptr && step.stream_fn != nullptr && step.out >= input_count &&
+                             step.out < input_count + output_count &&
+                             deliveries[step.out - input_count] == Delivery::kStreamed;
+        const BlockFn fn = streams ? step.stream_fn : step.fn;
+        fn(at[step.x], at[step.y], at[step.z], at[step.out], static_cast<size_t>(count));
       } else {
         with_size(step.element_bytes, [&](auto zero) {
           collect<decltype(zero)>(at[step.x], plan.shape, plan.inputs[step.x].strides, first, count, at[step.out]);
@@ -186,16 +201,16 @@ void evaluate(const Plan& plan, Span<const void* const> inputs, Span<void* const
     }
     for (size_t o = 0; o < output_count; ++o) {
       const int64_t bytes = count * plan.outputs[o].element_bytes;
-      const Delivery delivery = deliveries == nullptr ? Delivery::kDirect : deliveries[o];
-      if (delivery == Delivery::kDirect) at[input_count + o] += bytes;
-      if (delivery == Delivery::kStaged) {
+      if (!is_staged(o)) {
+        at[input_count + o] += bytes;
+      } else if (deliveries[o] == Delivery::kStaged) {
         std::memcpy(output_address(o, first), at[input_count + o], static_cast<size_t>(bytes));
-      }
-      if (delivery == Delivery::kStreamed) {
+      } else {
         plan.kernels->stream(output_address(o, first), at[input_count + o], static_cast<size_t>(bytes));
       }
     }
   }
+  if (deliveries != nullptr) plan.kernels->end_stream();
 }
 
 void check_counts(const Plan& plan, Span<const void* const> inputs, Span<void* const> outputs) {

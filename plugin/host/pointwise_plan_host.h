@@ -32,12 +32,14 @@ struct PlannedInput {
 struct PlannedOutput {
   uint8_t element_bytes;
   uint32_t written_at = 0;  // number of the instruction that writes it
+  bool is_read = false;     // by another instruction
   uint32_t stage_at = 0;    // scratch offset of a block for it, if it must not be written right away
 };
 
 // `fn` null: a copy. From a splat (in the prelude) it repeats one element, from a strided input it collects a block.
 struct Instruction {
   BlockFn fn = nullptr;
+  BlockFn stream_fn = nullptr;  // the same, past the caches
   Location x = 0, y = 0, z = 0, out = 0;
   uint8_t element_bytes = 0;  // of a copy
 };

@@ -75,6 +75,7 @@ class Analysis {
     step->fn = node.kind == NodeKind::cast     ? kernels_.cast[index_of(from)][index_of(to)]
                : node.kind == NodeKind::select ? kernels_.select[index_of(node.dtype)]
                                                : kernels_.pointwise[index_of(node.kind)][index_of(from)];
+    if (from == DType::float32) step->stream_fn = kernels_.stream_pointwise[index_of(node.kind)];
     MPS_CHECK(step->fn != nullptr, kInternal, "no block function: expected one for ", info(node.kind).name, " of ",
               name(operand_dtype), ".");
     return true;

@@ -30,7 +30,8 @@ struct Register {
 
 struct Step {
   BlockFn fn = nullptr;
-  BlockFn round = nullptr;  // applied to the result, in place, unless null
+  BlockFn stream_fn = nullptr;  // the same past the caches, if there is one
+  BlockFn round = nullptr;      // applied to the result, in place, unless null
   uint32_t operands[3] = {};
   uint32_t operand_count = 0;
   uint32_t result = 0;

@@ -53,8 +53,11 @@ struct VectorKernels {
   BlockFn load[kDTypeCount];                   // float16, bfloat16 to float32
   BlockFn store[kDTypeCount];                  // float32 to float16, bfloat16
   ReduceFns reduce[kNodeCount][kDTypeCount];   // by the operand's register dtype
-  // Copies past the caches, for results too large to be found there again.
+  // The same with stores that go past the caches, for results too large to be found there again: float32 nodes, and a
+  // copy of anything. Other threads may read them once this one has called end_stream and told them so.
+  BlockFn stream_pointwise[kNodeCount];
   void (*stream)(void* to, const void* from, size_t bytes);
+  void (*end_stream)();
 };
 
 // The table for this processor.

@@ -5,6 +5,7 @@
 // Nothing but the table has external linkage: a function shared with the rest of the program could be the copy with
 // instructions that the processor lacks. `flatten` inlines what other headers define.
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <utility>
@@ -94,6 +95,67 @@ MPS_BLOCK_FUNCTION binary(const void* x, const void* y, const void*, void* out, 
   Result* const to = static_cast<Result*>(out);
   MPS_NO_DEPENDENCE
   for (size_t i = 0; i < n; ++i) to[i] = Op::f(a[i], b[i]);
+}
+
+// -- stores past the caches -----------------------------------------------------------------------------------------
+
+// Writes a line of 64 bytes, aligned to as many.
+inline __attribute__((always_inline)) void stream_line(void* to, const void* from) {
+#if defined(__AVX512F__)
+  _mm512_stream_si512(static_cast<__m512i*>(to), _mm512_loadu_si512(from));
+#elif defined(__AVX__)
+  for (size_t i = 0; i < 2; ++i) {
+    const __m256i part = _mm256_loadu_si256(static_cast<const __m256i*>(from) + i);
+    _mm256_stream_si256(static_cast<__m256i*>(to) + i, part);
+  }
+#elif defined(__SSE2__)
+  for (size_t i = 0; i < 4; ++i) {
+    const __m128i part = _mm_loadu_si128(static_cast<const __m128i*>(from) + i);
+    _mm_stream_si128(static_cast<__m128i*>(to) + i, part);
+  }
+#else
+  std::memcpy(to, from, 64);
+#endif
+}
+
+// out[i] = f(i), with whole lines written past the caches.
+template <typename T, typename F>
+inline __attribute__((always_inline)) void stream_results(void* out, size_t n, F f) {
+  constexpr size_t kPerLine = 64 / sizeof(T);
+  T* const to = static_cast<T*>(out);
+  const size_t head = std::min(n, (64 - reinterpret_cast<uintptr_t>(out) % 64) % 64 / sizeof(T));
+  size_t i = 0;
+  for (; i < head; ++i) to[i] = f(i);
+  for (; i + kPerLine <= n; i += kPerLine) {
+    T line[kPerLine];
+    for (size_t j = 0; j < kPerLine; ++j) line[j] = f(i + j);
+    stream_line(to + i, line);
+  }
+  for (; i < n; ++i) to[i] = f(i);
+}
+
+template <typename Op, typename T>
+MPS_BLOCK_FUNCTION stream_unary(const void* x, const void*, const void*, void* out, size_t n) {
+  const T* const a = static_cast<const T*>(x);
+  stream_results<T>(out, n, [&](size_t i) __attribute__((always_inline)) { return Op::f(a[i]); });
+}
+
+template <typename Op, typename T>
+MPS_BLOCK_FUNCTION stream_binary(const void* x, const void* y, const void*, void* out, size_t n) {
+  const T* const a = static_cast<const T*>(x);
+  const T* const b = static_cast<const T*>(y);
+  stream_results<T>(out, n, [&](size_t i) __attribute__((always_inline)) { return Op::f(a[i], b[i]); });
+}
+
+MPS_BLOCK_FUNCTION stream(void* to, const void* from, size_t bytes) {
+  const char* const bytes_from = static_cast<const char*>(from);
+  stream_results<char>(to, bytes, [&](size_t i) __attribute__((always_inline)) { return bytes_from[i]; });
+}
+
+MPS_BLOCK_FUNCTION end_stream() {
+#if defined(__SSE2__)
+  _mm_sfence();
+#endif
 }
 
 // T is an unsigned type of the values' size: choosing does not look at them.
@@ -285,39 +347,6 @@ MPS_BLOCK_FUNCTION columns(const void* x, size_t count, size_t stride, size_t le
   }
 }
 
-// -- stores past the caches -----------------------------------------------------------------------------------------
-
-MPS_BLOCK_FUNCTION stream(void* to, const void* from, size_t bytes) {
-#if defined(__SSE2__)
-  char* out = static_cast<char*>(to);
-  const char* in = static_cast<const char*>(from);
-  const size_t head = (64 - reinterpret_cast<uintptr_t>(out) % 64) % 64;
-  if (bytes >= head + 64) {
-    std::memcpy(out, in, head);
-    out += head, in += head, bytes -= head;
-    for (; bytes >= 64; out += 64, in += 64, bytes -= 64) {
-#if defined(__AVX512F__)
-      _mm512_stream_si512(reinterpret_cast<__m512i*>(out), _mm512_loadu_si512(in));
-#elif defined(__AVX__)
-      for (size_t i = 0; i < 64; i += 32) {
-        _mm256_stream_si256(reinterpret_cast<__m256i*>(out + i),
-                            _mm256_loadu_si256(reinterpret_cast<const __m256i*>(in + i)));
-      }
-#else
-      for (size_t i = 0; i < 64; i += 16) {
-        _mm_stream_si128(reinterpret_cast<__m128i*>(out + i),
-                         _mm_loadu_si128(reinterpret_cast<const __m128i*>(in + i)));
-      }
-#endif
-    }
-    _mm_sfence();  // before whoever waits for this block may read it
-  }
-  std::memcpy(out, in, bytes);
-#else
-  std::memcpy(to, from, bytes);
-#endif
-}
-
 // -- the table ------------------------------------------------------------------------------------------------------
 
 template <NodeKind kKind, DType kDType>
@@ -328,8 +357,12 @@ constexpr void add_node(VectorKernels& table) {
     using T = Host<kDType>;
     if constexpr (kInfo.family == NodeFamily::kUnary) {
       table.pointwise[kRow][kColumn] = unary<OpOf<kKind>, T>;
+      if constexpr (kDType == DType::float32) table.stream_pointwise[kRow] = stream_unary<OpOf<kKind>, T>;
     } else if constexpr (kInfo.family == NodeFamily::kBinary || kInfo.family == NodeFamily::kCompare) {
       table.pointwise[kRow][kColumn] = binary<OpOf<kKind>, T>;
+      if constexpr (kDType == DType::float32 && kInfo.family == NodeFamily::kBinary) {
+        table.stream_pointwise[kRow] = stream_binary<OpOf<kKind>, T>;
+      }
     } else if constexpr (kInfo.family == NodeFamily::kReduce) {
       using Op = OpOf<kKind>;
       using A = typename Op::template Accumulator<T>;
@@ -376,6 +409,7 @@ constexpr VectorKernels make_table(const char* name) {
   table.round[kFloat16] = round<Float16>;
   table.round[kBfloat16] = round<Bfloat16>;
   table.stream = stream;
+  table.end_stream = end_stream;
   return table;
 }
 

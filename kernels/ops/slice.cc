@@ -1,0 +1,117 @@
+// slice and strided_slice, as copies, and their gradients.
+//
+// In eager mode Paddle makes these as strided views, which need no kernel of ours; static programs
+// have no views.
+#include "paddle/phi/kernels/slice_grad_kernel.h"
+#include "paddle/phi/kernels/slice_kernel.h"
+#include "paddle/phi/kernels/strided_slice_grad_kernel.h"
+#include "paddle/phi/kernels/strided_slice_kernel.h"
+#include "plugin/paddle/recorder.h"
+#include "plugin/paddle/register.h"
+
+namespace mps::paddle {
+namespace {
+
+using phi::CustomContext;
+using phi::DenseTensor;
+using phi::IntArray;
+
+// The part of a dense tensor that a slice names: a strided view of its elements.
+struct Part {
+  Shape shape;
+  Ints strides;
+  int64_t offset = 0;
+};
+
+int64_t clamp(int64_t value, int64_t low, int64_t high) {
+  return value < low ? low : (value > high ? high : value);
+}
+
+// Cuts axis `axis` of the part, as Python's start:end:step does: negative positions count from the
+// end, and what lies outside is left out.
+void cut_axis(Part* part, size_t axis, int64_t start, int64_t end, int64_t step) {
+  MPS_CHECK(step != 0, kArgument, "bad slice step: expected a number that is not 0, got 0.");
+  const int64_t size = part->shape[axis];
+  if (start < 0) start += size;
+  if (end < 0) end += size;
+  // Backwards, the position before the first element is -1.
+  const int64_t low = step > 0 ? 0 : -1;
+  const int64_t high = step > 0 ? size : size - 1;
+  start = clamp(start, low, high);
+  end = clamp(end, low, high);
+  const int64_t distance = step > 0 ? end - start : start - end;
+  const int64_t stride = step > 0 ? step : -step;
+  part->shape[axis] = distance <= 0 ? 0 : (distance + stride - 1) / stride;
+  part->offset += start * part->strides[axis];
+  part->strides[axis] *= step;
+}
+
+// Works for slice (no steps) and strided_slice; Paddle gives axes as int64 to the one and as int to
+// the other.
+template <typename Axis>
+Part part_of(const DenseTensor& x, const std::vector<Axis>& axes, const IntArray& starts,
+             const IntArray& ends, const IntArray* steps) {
+  Part part{Shape(dims_of(x)), contiguous_strides(dims_of(x)), 0};
+  for (size_t i = 0; i < axes.size(); ++i) {
+    const size_t axis = static_cast<size_t>(normalize_axis(axes[i], part.shape.size()));
+    cut_axis(&part, axis, starts.GetData()[i], ends.GetData()[i],
+             steps == nullptr ? 1 : steps->GetData()[i]);
+  }
+  if (element_count(part.shape) == 0) part.offset = 0;
+  return part;
+}
+
+void read_part(const CustomContext& ctx, const DenseTensor& x, const Part& part, DenseTensor* out) {
+  Recorder record(ctx);
+  const Value flat = record.input(x, {x.numel()});
+  record.output(out, record.graph.strided_view(flat, part.shape, part.strides, part.offset));
+  record.launch();
+}
+
+// dx is 0 outside of the part and dout inside.
+void write_part(const CustomContext& ctx, const DenseTensor& dout, const Part& part,
+                DenseTensor* dx) {
+  if (dx == nullptr) return;
+  Recorder record(ctx);
+  Graph& g = record.graph;
+  const Value zeros = g.constant(0, dtype_of(*dx), {dx->numel()});
+  const Value inside = record.input(dout, part.shape);
+  record.output(dx, g.strided_update(zeros, inside, part.strides, part.offset));
+  record.launch();
+}
+
+using Axes64 = std::vector<int64_t>;
+using Axes32 = std::vector<int>;
+
+void slice(const CustomContext& ctx, const DenseTensor& x, const Axes64& axes,
+           const IntArray& starts, const IntArray& ends, const Axes64&, const Axes64&,
+           DenseTensor* out) {
+  read_part(ctx, x, part_of(x, axes, starts, ends, nullptr), out);
+}
+
+void slice_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& dout,
+                const Axes64& axes, const IntArray& starts, const IntArray& ends, const Axes64&,
+                const Axes64&, DenseTensor* dx) {
+  write_part(ctx, dout, part_of(x, axes, starts, ends, nullptr), dx);
+}
+
+void strided_slice(const CustomContext& ctx, const DenseTensor& x, const Axes32& axes,
+                   const IntArray& starts, const IntArray& ends, const IntArray& steps,
+                   DenseTensor* out) {
+  read_part(ctx, x, part_of(x, axes, starts, ends, &steps), out);
+}
+
+void strided_slice_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& dout,
+                        const Axes32& axes, const IntArray& starts, const IntArray& ends,
+                        const IntArray& steps, DenseTensor* dx) {
+  write_part(ctx, dout, part_of(x, axes, starts, ends, &steps), dx);
+}
+
+}  // namespace
+
+MPS_KERNEL(slice, phi::SliceKernel, slice, kAllDTypes)
+MPS_KERNEL(slice_grad, phi::SliceGradKernel, slice_grad, kAllDTypes)
+MPS_KERNEL(strided_slice, phi::StridedSliceKernel, strided_slice, kAllDTypes)
+MPS_KERNEL(strided_slice_grad, phi::StridedSliceGradKernel, strided_slice_grad, kAllDTypes)
+
+}  // namespace mps::paddle

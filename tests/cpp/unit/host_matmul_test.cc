@@ -1,0 +1,136 @@
+// The kernels under MatmulProgram against each other, and what they leave of OpenMP's settings.
+#include "plugin/host/matmul_host.h"
+
+#include <dlfcn.h>
+
+#include <cmath>
+#include <fstream>
+#include <random>
+#include <thread>
+#include <vector>
+
+#include "plugin/host/openmp_host.h"
+#include "plugin/host/threads.h"
+#include "tests/cpp/unit/testing.h"
+
+namespace mps {
+namespace {
+
+MatmulGeometry dense(int64_t batch, int64_t m, int64_t k, int64_t n, bool transpose_y) {
+  MatmulGeometry g;
+  g.batch = batch;
+  g.rows = m;
+  g.inner = k;
+  g.columns = n;
+  g.x_batch = m * k;
+  g.x_row = k;
+  g.x_inner = 1;
+  g.y_batch = k * n;
+  g.y_inner = transpose_y ? 1 : n;
+  g.y_column = transpose_y ? k : 1;
+  g.to_batch = m * n;
+  g.to_row = n;
+  return g;
+}
+
+std::vector<float> numbers(int64_t count, uint32_t seed) {
+  std::mt19937 random(seed);
+  std::vector<float> values(static_cast<size_t>(count));
+  for (float& value : values) value = static_cast<float>(static_cast<int>(random() % 9) - 4);
+  return values;
+}
+
+TEST(MatmulKernels, AgreeWithEachOther) {
+  for (int64_t m : {1, 5, 40}) {
+    for (int64_t k : {1, 3, 130, 5000}) {
+      for (int64_t n : {1, 7, 300}) {
+        for (bool transpose_y : {false, true}) {
+          const MatmulGeometry g = dense(2, m, k, n, transpose_y);
+          const auto x = numbers(2 * m * k, 1), y = numbers(2 * k * n, 2);
+          std::vector<float> want(static_cast<size_t>(2 * m * n));
+          make_plain_matmul(DType::float32, g)->run(x.data(), y.data(), want.data());
+          for (const auto& kernel : {make_onednn_matmul(DType::float32, g), make_vector_matmul(DType::float32, g)}) {
+            if (kernel == nullptr) continue;  // not built in, or not made for this
+            std::vector<float> got(want.size());
+            kernel->run(x.data(), y.data(), got.data());
+            ASSERT_EQ(got, want) << m << " " << k << " " << n << " " << transpose_y;
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(MatmulKernels, EachTakesWhatItIsMadeFor) {
+  EXPECT_NE(make_vector_matmul(DType::float16, dense(1, 1, 8, 8, true)), nullptr);
+  EXPECT_EQ(make_vector_matmul(DType::float32, dense(1, 2, 8, 8, true)), nullptr);
+  EXPECT_EQ(make_vector_matmul(DType::int32, dense(1, 1, 8, 8, true)), nullptr);
+  EXPECT_EQ(make_onednn_matmul(DType::int32, dense(1, 8, 8, 8, false)), nullptr);
+  EXPECT_NE(error_of(ErrorKind::kInternal, [] { make_plain_matmul(DType::float16, dense(1, 2, 8, 8, false)); }), "");
+}
+
+TEST(MatmulProgram, GivesTheSameOnAnyNumberOfThreads) {
+  const int before = thread_count();
+  const auto x = numbers(300 * 200, 1), y = numbers(200 * 250, 2);
+  std::vector<std::vector<float>> results;
+  for (int threads : {1, 2, 5}) {
+    set_thread_count(threads);
+    results.emplace_back(300 * 250);
+    MatmulProgram::compile(DType::float32, {300, 200}, {200, 1}, {200, 250}, {250, 1})
+        .run(x.data(), y.data(), results.back().data());
+  }
+  set_thread_count(before);
+  EXPECT_EQ(results[0], results[1]);
+  EXPECT_EQ(results[0], results[2]);
+}
+
+TEST(MatmulProgram, OneProgramRunsOnManyThreadsAtOnce) {
+  const MatmulProgram program = MatmulProgram::compile(DType::float32, {60, 50}, {50, 1}, {50, 70}, {1, 50});
+  std::vector<std::thread> threads;
+  for (uint32_t t = 0; t < 4; ++t) {
+    threads.emplace_back([&program, t] {
+      const auto x = numbers(60 * 50, t), y = numbers(50 * 70, t + 9);
+      std::vector<float> want(60 * 70), got(60 * 70);
+      make_plain_matmul(DType::float32, dense(1, 60, 50, 70, true))->run(x.data(), y.data(), want.data());
+      for (int i = 0; i < 200; ++i) {
+        program.run(x.data(), y.data(), got.data());
+        ASSERT_EQ(got, want);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
+int count_threads() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.rfind("Threads:", 0) == 0) return std::stoi(line.substr(8));
+  }
+  return -1;
+}
+
+TEST(OpenMp, OneDnnStaysOnTheCallersThreadAndTheSettingComesBack) {
+  void* const library = dlopen("libgomp.so.1", RTLD_NOW | RTLD_NOLOAD);
+  if (library == nullptr) GTEST_SKIP() << "built without oneDNN: there is no OpenMP in this process";
+  const auto get = reinterpret_cast<int (*)()>(dlsym(library, "omp_get_max_threads"));
+  const auto set = reinterpret_cast<void (*)(int)>(dlsym(library, "omp_set_num_threads"));
+  const int original = get();
+  set(7);
+  const auto kernel = make_onednn_matmul(DType::float32, dense(1, 256, 256, 256, false));
+  ASSERT_NE(kernel, nullptr);
+  const auto x = numbers(256 * 256, 1);
+  std::vector<float> to(256 * 256);
+  const int before = count_threads();
+  kernel->run(x.data(), x.data(), to.data());
+  EXPECT_EQ(count_threads(), before);
+  EXPECT_EQ(get(), 7);
+  {
+    SingleOpenMpThread alone;
+    EXPECT_EQ(get(), 1);
+  }
+  EXPECT_EQ(get(), 7);
+  set(original);
+}
+
+}  // namespace
+}  // namespace mps

@@ -1,0 +1,110 @@
+// The process's devices and their streams. Runtime::open() may be called once per process, so each of its cases runs in a
+// child.
+#include "plugin/core/runtime.h"
+
+#include <cstdlib>
+
+#include "plugin/host/backend_host.h"
+#include "tests/cpp/unit/testing.h"
+
+namespace mps {
+namespace {
+
+class DeviceStateTest : public NullTest {};
+
+TEST_F(DeviceStateTest, SynchronizesEveryStreamAndThrowsTheFirstError) {
+  Stream* const other = state().create_stream();
+  calls().fail(NullCall::kFill, 1);
+  void* const block = memory().allocate(16);
+  other->fill(memory().resolve(block, 16), 0);
+  stream().fill(memory().resolve(block, 16), 0);
+  EXPECT_EQ(error_of(ErrorKind::kDevice, [&] { state().synchronize(); }).rfind("[fill] ", 0), 0u);
+  EXPECT_EQ(calls().count(NullCall::kSynchronize), 2u);
+  state().synchronize();
+}
+
+TEST_F(DeviceStateTest, DrainingKeepsErrors) {
+  calls().fail(NullCall::kFill);
+  void* const block = memory().allocate(16);
+  stream().fill(memory().resolve(block, 16), 0);
+  state().drain();
+  EXPECT_NE(error_of(ErrorKind::kDevice, [&] { stream().synchronize(); }), "");
+}
+
+TEST_F(DeviceStateTest, DestroysAStreamOnce) {
+  Stream* const other = state().create_stream();
+  state().destroy_stream(other);
+  state().destroy_stream(other);  // unknown by now
+  state().synchronize();
+}
+
+TEST_F(DeviceStateTest, AnEventThrowsErrorsFromBeforeItsMark) {
+  const std::unique_ptr<Event> before = state().device().new_event(), after = state().device().new_event();
+  void* const block = memory().allocate(16);
+  stream().record(*before);
+  calls().fail(NullCall::kFill);
+  stream().fill(memory().resolve(block, 16), 0);
+  stream().record(*after);
+  before->synchronize();
+  EXPECT_NE(error_of(ErrorKind::kDevice, [&] { after->synchronize(); }), "");
+  after->synchronize();
+  stream().synchronize();
+}
+
+template <typename F>
+[[noreturn]] void end_with(F&& holds) {
+  const bool good = holds();
+  if (!good) std::fprintf(stderr, "%d devices, reason '%s'\n", Runtime::device_count(), Runtime::unavailable_reason().c_str());
+  std::_Exit(good ? 0 : 1);
+}
+
+const Backend* const kBackends[] = {&kHostBackend, &kNullBackend};
+
+TEST(RuntimeDeathTest, OpensTheFirstBackend) {
+  EXPECT_EXIT((Runtime::open({kBackends, 2}), end_with([] {
+                 return Runtime::device_count() == 1 && Runtime::unavailable_reason().empty() &&
+                        Runtime::device(0).device().properties().backend == "host";
+               })),
+              ::testing::ExitedWithCode(0), "");
+}
+
+TEST(RuntimeDeathTest, OpensTheBackendThatIsAskedFor) {
+  EXPECT_EXIT((setenv("PADDLE_MPS_BACKEND", "null", 1), Runtime::open({kBackends, 2}), end_with([] {
+                 return Runtime::device(0).device().properties().backend == "null";
+               })),
+              ::testing::ExitedWithCode(0), "");
+}
+
+TEST(RuntimeDeathTest, OpensSeveralHostDevices) {
+  EXPECT_EXIT((setenv("PADDLE_MPS_HOST_DEVICES", "3", 1), Runtime::open({kBackends, 2}), end_with([] {
+                 return Runtime::device_count() == 3 && Runtime::device(2).index() == 2;
+               })),
+              ::testing::ExitedWithCode(0), "");
+}
+
+TEST(RuntimeDeathTest, AnUnknownBackendIsAReason) {
+  EXPECT_EXIT((setenv("PADDLE_MPS_BACKEND", "cuda", 1), Runtime::open({kBackends, 2}), end_with([] {
+                 return Runtime::device_count() == 0 &&
+                        Runtime::unavailable_reason().find("expected one of host, null, got 'cuda'") != std::string::npos;
+               })),
+              ::testing::ExitedWithCode(0), "");
+}
+
+TEST(RuntimeDeathTest, NoDevicesAreAReason) {
+  EXPECT_EXIT((setenv("PADDLE_MPS_HOST_DEVICES", "0", 1), Runtime::open({kBackends, 2}), end_with([] {
+                 return Runtime::device_count() == 0 &&
+                        Runtime::unavailable_reason().find("PADDLE_MPS_HOST_DEVICES") != std::string::npos;
+               })),
+              ::testing::ExitedWithCode(0), "");
+}
+
+TEST(RuntimeDeathTest, RefusesAnIndexThatDoesNotExist) {
+  EXPECT_EXIT((Runtime::open({kBackends, 1}), end_with([] {
+                 return error_of(ErrorKind::kArgument, [] { Runtime::device(1); })
+                            .find("expected an index below 1, got 1") != std::string::npos;
+               })),
+              ::testing::ExitedWithCode(0), "");
+}
+
+}  // namespace
+}  // namespace mps

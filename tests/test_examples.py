@@ -1,0 +1,65 @@
+"""The programs that readers see first do what they say."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from child import clean_environment
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+
+
+def run(*arguments: str) -> str:
+    """What an example prints; it must end well."""
+    process = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=EXAMPLES,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert process.returncode == 0, process.stderr[-2000:]
+    return process.stdout
+
+
+def accuracy(output: str) -> float:
+    found = re.search(r"^test accuracy: (\d+\.\d) %$", output, re.MULTILINE)
+    assert found, output
+    return float(found[1])
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.usefixtures("mps")
+def test_train_digits_learns_on_mps_and_reports_what_ran_where() -> None:
+    output = run("train_digits.py", "--device", "mps")
+    assert accuracy(output) >= 97.0
+    assert output.startswith("device: mps (")
+    memory = re.search(r"^memory: ([\d,]+) allocated / ([\d,]+) at most / ([\d,]+)", output, re.M)
+    assert memory, output
+    allocated, peak, reserved = (int(number.replace(",", "")) for number in memory.groups())
+    assert 0 < allocated <= peak <= reserved
+    rows = {line.split()[0]: line.split() for line in output.splitlines() if line.endswith(" 0")}
+    for op in ("matmul", "relu", "matmul_grad", "add"):
+        assert op in rows, f"{op} did not run on mps alone:\n{output}"
+
+
+@pytest.mark.timeout(300)
+def test_train_digits_learns_on_the_cpu_too() -> None:
+    assert accuracy(run("train_digits.py", "--device", "cpu", "--epochs", "10")) >= 95.0
+
+
+def test_train_digits_says_why_there_is_no_device() -> None:
+    process = subprocess.run(
+        [sys.executable, str(EXAMPLES / "train_digits.py"), "--device", "mps"],
+        env=clean_environment(PADDLE_MPS_DISABLE="1"),
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert process.returncode == 1
+    assert "PADDLE_MPS_DISABLE" in process.stderr
