@@ -3,10 +3,11 @@
     python benchmarks/dispatch.py --check
     python benchmarks/dispatch.py --backend null
 
-Ops of about ten elements on mps and on Paddle's CPU device in one process, interleaved. The difference
-is what a call pays for the device: recording a graph, finding it compiled, encoding, and running it.
-With `--backend null` nothing is run, so what is left is the plugin's own overhead. Every op must run on
-the device: one that falls back to the CPU costs about a hundred times as much, and fails the run.
+Ops of about ten elements on mps and on Paddle's CPU device in one process, interleaved. The
+difference is what a call pays for the device: recording a graph, finding it compiled, encoding, and
+running it. With `--backend null` nothing is run, so what is left is the plugin's own overhead.
+Every op must run on the device: one that falls back to the CPU costs about a hundred times as much,
+and fails the run.
 
 Bar: an add takes at most 1.6 times as long as on the CPU.
 """

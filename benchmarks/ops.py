@@ -1,14 +1,18 @@
-"""Large ops on mps, side by side with Paddle's CPU device and with the memory bandwidth of the machine.
+"""Large ops on mps, side by side with Paddle's CPU device and with the machine's memory bandwidth.
 
     python benchmarks/ops.py --check
 
-Each op runs three ways in one process, interleaved: on mps, on the CPU with one thread, and on the CPU
-with a thread per physical core. The CPU's time is the better of its two: threads make some of its ops
-slower. Ops that do nothing but move memory are also held against STREAM (stream.cc), measured in the
-same rounds on arrays of the same size.
+Each op runs on mps and in several ways on the CPU, in one process, interleaved. The CPU runs with
+one thread and with a thread per physical core, because threads make some of its ops slower; the
+better counts. And it runs with fresh and with kept memory: what glibc's malloc gives for a large
+result is fresh from the system on every call, and touching it first costs more than most ops,
+unless the program has freed something larger before. README.md says more. Ops that do nothing but
+move memory are also held against STREAM (stream.cc), measured in the same rounds on arrays of the
+same size.
 
-Bars: transcendental functions at least 4 times as fast as the CPU, a 1024-cubed matrix product 3 times,
-memory-bound ops no slower than the CPU and within 1.2 of STREAM.
+Bars: transcendental functions at least 4 times as fast as the CPU, a 1024-cubed matrix product 3
+times, memory-bound ops no slower than the CPU and within 1.2 of STREAM. They are held against the
+CPU with fresh memory; `--kept` holds them against kept memory.
 """
 
 from __future__ import annotations
@@ -30,6 +34,8 @@ import paddle_mps  # noqa: E402
 
 MILLIONS = 4 * 1024 * 1024
 CORES = timing.physical_cores()
+MALLOPT = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc's own
+MEMORY = ("fresh", "kept") if MALLOPT is not None else ("kept",)
 
 
 @dataclass(frozen=True)
@@ -123,18 +129,35 @@ def tensors(row: Row, device: str) -> list[paddle.Tensor]:
     return [paddle.to_tensor(a, place=place) for a in arrays]
 
 
-def ways(row: Row) -> list[timing.Way]:
-    def threads(count: int) -> Callable[[], None]:
-        return lambda: paddle.base.core.set_num_threads(count)
+def _malloc(*, fresh: bool) -> None:
+    """Makes malloc give large blocks back to the system at once, or keep them all."""
+    if MALLOPT is not None:
+        m_trim_threshold, m_mmap_threshold = -1, -3  # malloc.h
+        MALLOPT(m_mmap_threshold, 1 << 20 if fresh else 1 << 30)
+        MALLOPT(m_trim_threshold, 1 << 20 if fresh else 1 << 30)
 
+
+def ways(row: Row) -> list[timing.Way]:
+    """mps, then "cpu THREADS fresh" and "cpu THREADS kept"."""
     on_cpu, on_mps = tensors(row, "cpu"), tensors(row, "mps")
-    # The host backend may compute on the calling thread, so it gets all cores back.
+
+    def prepare(threads: int, fresh: bool) -> Callable[[], None]:
+        def before() -> None:
+            paddle.base.core.set_num_threads(threads)
+            _malloc(fresh=fresh)
+
+        return before
+
+    # The host backend may compute on the calling thread, so mps gets all cores back.
     found = [
-        timing.Way("mps", lambda: row.call(*on_mps), paddle_mps.synchronize, threads(CORES)),
-        timing.Way("cpu 1", lambda: row.call(*on_cpu), before=threads(1)),
+        timing.Way("mps", lambda: row.call(*on_mps), paddle_mps.synchronize, prepare(CORES, False))
     ]
-    if CORES > 1:
-        found.append(timing.Way(f"cpu {CORES}", lambda: row.call(*on_cpu), before=threads(CORES)))
+    for memory in MEMORY:
+        for threads in sorted({1, CORES}):
+            before = prepare(threads, memory == "fresh")
+            found.append(
+                timing.Way(f"cpu {threads} {memory}", lambda: row.call(*on_cpu), before=before)
+            )
     return found
 
 
@@ -142,61 +165,93 @@ def fallbacks() -> list[str]:
     return [f"{r.op} ({r.dtype})" for r in paddle_mps.fallback_report().fell_back]
 
 
+def with_stream(first: timing.Way, stream: Stream, name: str, bounds: list[float]) -> timing.Way:
+    """The way, with STREAM measured just before each of its samples."""
+
+    def before() -> None:
+        bounds.append(stream.seconds(name))
+        first.before()
+
+    return timing.Way(first.name, first.call, first.wait, before)
+
+
+def measure(row: Row, stream: Stream, rounds: int) -> dict:
+    """Everything about one op: times, the CPU's best with either memory, how much faster mps is."""
+    paddle_mps.reset_fallback_report()
+    chosen, bounds = ways(row), []
+    if row.stream:
+        chosen[0] = with_stream(chosen[0], stream, row.stream, bounds)
+    times = timing.compare(chosen, rounds=rounds)
+    result = {"row": row, "times": times, "speed_up": {}, "cpu": {}, "fell_back": fallbacks()}
+    for memory in MEMORY:
+        best = times.best([way.name for way in chosen if way.name.endswith(memory)])
+        result["cpu"][memory] = best
+        result["speed_up"][memory] = times.ratio(best, "mps")
+    if row.stream:
+        times.seconds["stream"] = bounds[-rounds:]
+        result["to_stream"] = times.ratio("mps", "stream")
+    return result
+
+
+def misses(result: dict, memory: str) -> list[str]:
+    """The bars that a row does not meet."""
+    row, speed_up = result["row"], result["speed_up"][memory]
+    found = [f"{row.name}: {op} ran on the CPU" for op in result["fell_back"]]
+    if row.faster is not None and speed_up < row.faster:
+        found.append(f"{row.name}: {speed_up:.2f} times as fast as the CPU, expected {row.faster}")
+    if result.get("to_stream", 0) > 1.2:
+        found.append(
+            f"{row.name}: {result['to_stream']:.2f} of STREAM's time, expected at most 1.2"
+        )
+    return found
+
+
+def line(result: dict) -> list[str]:
+    """A row of the table."""
+    row, times = result["row"], result["times"]
+    cells = [
+        row.name,
+        timing.microseconds(times.median("mps")),
+        f"{100 * times.spread('mps'):.0f} %",
+    ]
+    for memory in MEMORY:
+        best = result["cpu"][memory]
+        cells += [timing.microseconds(times.median(best)), best.split()[1]]
+        cells.append(f"{result['speed_up'][memory]:.2f}")
+    cells.append(f"{row.faster:g}" if row.faster else "")
+    cells.append(f"{result['to_stream']:.2f}" if row.stream else "")
+    return cells
+
+
 def main() -> int:
-    args = timing.arguments(__doc__.splitlines()[0]).parse_args()
+    parser = timing.arguments(__doc__.splitlines()[0])
+    parser.add_argument("--kept", action="store_true", help="bars hold against kept memory")
+    args = parser.parse_args()
+    memory = "kept" if args.kept else MEMORY[0]
     stream = Stream()
     found = timing.conditions()
     timing.print_conditions(found)
-    table, results, missed = [], {}, []
+    results = []
     for row in (r for r in ROWS if args.only in r.name):
-        paddle_mps.reset_fallback_report()
-        chosen = ways(row)
-        if row.stream:  # its samples are seconds already, so it is timed by hand
-            bounds: list[float] = []
-            first = chosen[0]
-            chosen[0] = timing.Way(
-                first.name,
-                first.call,
-                first.wait,
-                lambda: (bounds.append(stream.seconds(row.stream)), first.before()),
-            )
-        times = timing.compare(chosen, rounds=args.rounds)
-        if fallbacks():
-            missed.append(f"{row.name}: fell back to the CPU: {', '.join(fallbacks())}")
-        cpu = times.best([way.name for way in chosen[1:]])
-        speed_up = times.ratio(cpu, "mps")
-        result = {"seconds": times.seconds, "cpu": cpu, "speed_up": speed_up, "bar": row.faster}
-        to_stream = ""
-        if row.stream:
-            times.seconds["stream"] = bounds[-args.rounds :]
-            result["to_stream"] = times.ratio("mps", "stream")
-            to_stream = f"{result['to_stream']:.2f}"
-            if result["to_stream"] > 1.2:
-                missed.append(f"{row.name}: {to_stream} of STREAM's time; at most 1.2 expected")
-        if row.faster is not None and speed_up < row.faster:
-            missed.append(
-                f"{row.name}: {speed_up:.2f} times as fast as the CPU; {row.faster} expected"
-            )
-        results[row.name] = result
-        table.append(
-            (
-                row.name,
-                timing.microseconds(times.median("mps")),
-                f"{100 * times.spread('mps'):.0f} %",
-                timing.microseconds(times.median(cpu)),
-                cpu.removeprefix("cpu ") if sys.version_info >= (3, 9) else cpu,
-                f"{100 * times.spread(cpu):.0f} %",
-                f"{speed_up:.2f}",
-                f"{row.faster:g}" if row.faster else "",
-                to_stream,
-            )
-        )
-        print(f"{row.name}: {speed_up:.2f}", flush=True)
-    print()
-    header = ("op", "mps us", "+-", "cpu us", "threads", "+-", "speed-up", "bar", "/ STREAM")
-    timing.print_table(header, table)
-    timing.save("ops", args.json, results, found)
-    return timing.verdict(missed, check=args.check)
+        results.append(measure(row, stream, args.rounds))
+        print(".", end="", flush=True)
+    print("\n")
+    header = ["op", "mps us", "+-"]
+    for kind in MEMORY:
+        header += [f"cpu us, {kind}", "threads", "faster"]
+    timing.print_table([*header, "bar", "/ STREAM"], [line(r) for r in results])
+    numbers = {
+        r["row"].name: {
+            "seconds": r["times"].seconds,
+            "cpu": r["cpu"],
+            "speed_up": r["speed_up"],
+            "to_stream": r.get("to_stream"),
+            "bar": r["row"].faster,
+        }
+        for r in results
+    }
+    timing.save("ops", args.json, numbers, found)
+    return timing.verdict([m for r in results for m in misses(r, memory)], check=args.check)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,8 @@
-// The memory bound: how fast this machine can copy, scale and add float32 arrays, after McCalpin's STREAM.
-//
-// Built on its own as a shared library and called from Python through ctypes, so that every benchmark of memory-bound
-// work can state which fraction of the machine's limit it reaches:
+// The memory bound: how fast this machine copies, scales and adds float32 arrays, after McCalpin's
+// STREAM. Benchmarks of memory-bound work build it as a shared library and call it by ctypes:
 //   g++ -O3 -march=native -std=c++17 -shared -fPIC -pthread stream.cc -o libstream.so
-// Each function returns the best time of one pass in nanoseconds, over ordinary and non-temporal stores, with the
-// arrays cut evenly among `threads` threads. `c` receives the result; sizes are in elements.
+// Functions return the best time of one pass in nanoseconds, over ordinary and non-temporal stores,
+// with the arrays (sizes in elements; `c` receives the result) cut among `threads` threads.
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -26,7 +24,8 @@ void stream(float* to, Lanes value) {
 #if defined(__AVX512F__)
   _mm512_stream_ps(to, reinterpret_cast<__m512>(value));
 #elif defined(__SSE2__)
-  for (int i = 0; i < 4; ++i) _mm_stream_ps(to + 4 * i, _mm_loadu_ps(reinterpret_cast<float*>(&value) + 4 * i));
+  const float* from = reinterpret_cast<const float*>(&value);
+  for (int i = 0; i < 16; i += 4) _mm_stream_ps(to + i, _mm_loadu_ps(from + i));
 #else
   store(to, value);
 #endif
@@ -48,8 +47,8 @@ void pass(const float* a, const float* b, float* c, int64_t n, F f) {
 
 template <bool kNonTemporal, typename F>
 double best_ns(const float* a, const float* b, float* c, int64_t n, int threads, int repeats, F f) {
-  if (kNonTemporal && reinterpret_cast<uintptr_t>(c) % 64 != 0) return 1e30;
-  // Threads meet at a counter before and after each pass and spin, so that no wake-up is timed.
+  for (; n > 0 && reinterpret_cast<uintptr_t>(c) % 64 != 0; ++a, ++b, ++c, --n) *c = f(*a, *b);
+  // Threads spin at a counter before and after each pass, so that no wake-up is timed.
   std::atomic<int> arrived{0};
   const int64_t part = (n / threads + 15) / 16 * 16;
   const auto meet = [&](int target) {

@@ -3,9 +3,9 @@
     python examples/train_digits.py --device mps
 
 The data are scikit-learn's bundled digits: 1,797 scans of 8x8 pixels (UCI "Optical Recognition of
-Handwritten Digits"), 80 % for training and 20 % for testing. The program is ordinary Paddle code; the
-only line about the device is `paddle.set_device`. At the end it reports accuracy, time, memory, and
-which ops ran on the device and which ones Paddle ran on the CPU.
+Handwritten Digits"), 80 % for training and 20 % for testing. The program is ordinary Paddle code;
+the only line about the device is `paddle.set_device`. At the end it reports accuracy, time, memory,
+and which ops ran on the device and which ones Paddle ran on the CPU.
 """
 
 from __future__ import annotations
@@ -70,7 +70,9 @@ def train(net: DigitsNet, images: np.ndarray, labels: np.ndarray, args: argparse
                 bar.update()
             bar.set_postfix(epoch=epoch + 1, loss=f"{total / len(images):.4f}")
             if bar.disable:
-                print(f"epoch {epoch + 1}/{args.epochs}  loss {total / len(images):.4f}", flush=True)
+                print(
+                    f"epoch {epoch + 1}/{args.epochs}  loss {total / len(images):.4f}", flush=True
+                )
 
 
 def accuracy(net: DigitsNet, images: np.ndarray, labels: np.ndarray) -> float:

@@ -1,7 +1,7 @@
-"""Runs cases: numbers to tensors in some memory layout, tensors to numbers, the truth, and where each op ran.
+"""Runs cases: numbers into tensors and back, memory layouts, the truth, and where each op ran.
 
-The truth is Paddle's CPU device computing in float64. Where NumPy can say the same, test_ops.py holds them against each
-other, so that no case rests on one opinion.
+The truth is Paddle's CPU device computing in float64. Where NumPy can say the same, test_ops.py
+holds them against each other, so that no case rests on one opinion.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def dtype_name(tensor: paddle.Tensor) -> str:
     return str(tensor.dtype).rpartition(".")[2]
 
 
-# -- numbers and tensors --------------------------------------------------------------------------------------------
+# -- numbers and tensors --------------------------------------------------------------------------
 
 
 def tensor(numbers: np.ndarray, dtype: str, device: str = "mps") -> paddle.Tensor:
@@ -103,9 +103,9 @@ def _draw_one(rng: np.random.Generator, domain: str, shape: Shape, dtype: str) -
     return DOMAINS[domain](rng, shape, dtype)
 
 
-# -- layouts ----------------------------------------------------------------------------------------------------------
-# Each makes a tensor with given numbers whose memory is not a plain contiguous block. What lies around the numbers
-# would spoil any result that read it.
+# -- layouts --------------------------------------------------------------------------------------
+# Each makes a tensor with given numbers whose memory is not a plain contiguous block. What lies
+# around the numbers would spoil any result that read it.
 
 
 def _poison(dtype: str) -> float:
@@ -152,11 +152,7 @@ def _stepped(numbers: np.ndarray, dtype: str, device: str) -> paddle.Tensor:
 
 def _repeated(numbers: np.ndarray, dtype: str, device: str) -> paddle.Tensor:
     row = tensor(np.ascontiguousarray(numbers[0]), dtype, device)
-    strides = [0]
-    for n in numbers.shape[:0:-1]:
-        strides.insert(1, strides[1] * size if len(strides) > 1 else 1)
-        size = n
-    return paddle.as_strided(row, list(numbers.shape), strides)
+    return paddle.as_strided(row, list(numbers.shape), [0, *row.strides])
 
 
 LAYOUTS: dict[str, tuple[Callable, int]] = {  # name -> (maker, least rank)
@@ -189,12 +185,19 @@ def laid_out(numbers: np.ndarray, dtype: str, device: str, layout: str) -> paddl
     return result
 
 
-# -- running ----------------------------------------------------------------------------------------------------------
+# -- running --------------------------------------------------------------------------------------
 
 
-def run(case: Case, dtype: str, tensors: Sequence[paddle.Tensor]) -> list[paddle.Tensor]:
+def views_as(case: Case, device: str) -> contextlib.AbstractContextManager:
+    """Whether the case's views are views, or copies made by the device's own kernels."""
+    return flags(use_stride_kernel=not (case.copies and device == "mps"))
+
+
+def run(
+    case: Case, dtype: str, tensors: Sequence[paddle.Tensor], device: str
+) -> list[paddle.Tensor]:
     """Calls the case."""
-    with flags(use_stride_kernel=not case.copies):
+    with views_as(case, device):
         return as_list(case.call(dtype, *tensors) if case.creates else case.call(*tensors))
 
 
@@ -209,7 +212,7 @@ def evaluate(
     with on(device):
         layouts = layouts or ["contiguous"] * len(numbers)
         tensors = [laid_out(n, dtype, device, at) for n, at in zip(numbers, layouts)]
-        return [values(r) for r in run(case, dtype, tensors)]
+        return [values(r) for r in run(case, dtype, tensors, device)]
 
 
 _CPU_KERNELS = paddle.base.core._get_registered_phi_kernels()
@@ -223,9 +226,10 @@ def cpu_has(kernel: str, dtype: str) -> bool:
 
 
 def dtype_of_truth(kernels: Sequence[str], dtype: str) -> str:
-    """Where Paddle's CPU device computes the truth: floats in float64, the rest in the dtype itself.
+    """In which dtype Paddle's CPU device computes the truth: floats in float64, others as they are.
 
-    Integers without a CPU kernel are computed in int64 and wrapped: what add, subtract and multiply do anyway.
+    Integers without a CPU kernel are computed in int64 and wrapped: what add, subtract and multiply
+    do anyway.
     """
     if dtype in FORMATS:
         return "float64"
@@ -291,7 +295,7 @@ def check_all(
         assert_close(g, e, case.rule, which, magnitude=scale, terms=count, **more)
 
 
-# -- where ops ran ----------------------------------------------------------------------------------------------------
+# -- where ops ran --------------------------------------------------------------------------------
 
 
 def op_calls() -> dict[tuple[str, str, str], int]:

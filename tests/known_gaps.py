@@ -1,7 +1,7 @@
-"""What is known to be wrong, one row each: a gap that closes fails the run, so that its row is removed.
+"""What is known to be wrong, a row each: a gap that closes fails the run until its row goes.
 
-A row names tests by the start of their id, as pytest prints it after the folder, and says why they fail and what will
-change that. A row that fits no test fails the run too.
+A row names tests by the start of their id, as pytest prints it after the folder, and says why they
+fail and what will change that. A row that fits no test fails the run too.
 """
 
 from __future__ import annotations
@@ -18,13 +18,7 @@ class Gap:
     until: str  # what will close it
 
 
-GAPS: tuple[Gap, ...] = (
-    Gap(
-        "test_ops.py::test_in_a_static_program[add-sliced]",
-        "static programs slice with the kernels slice and strided_slice, which mps does not have yet",
-        "the issue on indexing",
-    ),
-)
+GAPS: tuple[Gap, ...] = ()
 
 
 def unused(items: list[pytest.Item]) -> list[str]:

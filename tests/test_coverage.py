@@ -1,7 +1,7 @@
 """The case tables against what is registered: neither may promise what the other does not have.
 
-Whether a case really ran its kernel is asked where it runs (test_ops.py, test_grads.py), and once more for the whole run by the
-gate in conftest.py.
+Whether a case really ran its kernel is asked where it runs (test_ops.py, test_grads.py), and once
+more for the whole run by the gate in conftest.py.
 """
 
 from __future__ import annotations

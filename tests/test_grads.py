@@ -1,4 +1,4 @@
-"""Every case with a gradient against Paddle's CPU device in float64, and that against finite differences."""
+"""Every gradient against Paddle's CPU device in float64, and that against finite differences."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def gradients(
 ) -> list[Values | None]:
     """The gradients of the wanted inputs; None for one that was not asked for."""
     wanted = case.gradient.inputs if wanted is None else wanted
-    with on(device), harness.flags(use_stride_kernel=not case.copies):
+    with on(device), harness.views_as(case, device):
         inputs = [harness.tensor(n, dtype, device) for n in numbers]
         for i, tensor in enumerate(inputs):
             tensor.stop_gradient = wanted is not None and i not in wanted
@@ -133,7 +133,7 @@ def test_gradient(case: Case, dtype: str) -> None:
     ],
 )
 def test_gradient_of_one_input_alone(case: Case, dtype: str) -> None:
-    """The other gradients are not wanted: the kernel gets null outputs, and perhaps inputs without memory."""
+    """The kernel gets null for what is not wanted, and perhaps inputs without memory."""
     shapes = case.shapes[-1]
     numbers, incoming = draw(case, shapes, dtype), seeds(case, dtype, shapes)
     for i in range(len(shapes)):
@@ -168,7 +168,7 @@ def test_incoming_gradient_in_any_layout(case: Case, dtype: str, layout: str) ->
     "case", [c for c in ALL_CASES if c.gradient and not c.name and not c.gradient.inputs], ids=str
 )
 def test_paddles_cpu_gradient_agrees_with_finite_differences(case: Case) -> None:
-    """A second opinion on the truth: central differences in float64 along one random direction per input."""
+    """A second opinion on the truth: central differences along one random direction per input."""
     shapes = next(
         (s for s in case.shapes if all(0 < np.prod(one) <= 400 for one in s) and any(s)),
         case.shapes[0],
@@ -196,7 +196,7 @@ def test_paddles_cpu_gradient_agrees_with_finite_differences(case: Case) -> None
 
 
 def test_gradient_of_matmul_with_both_batches_broadcast_and_different_ranks() -> None:
-    """Not a case: Paddle 3.3.1's CPU device refuses it. With equal ranks it is one, and the gradients are the same."""
+    """Not a case: Paddle 3.3.1's CPU device refuses it. With equal ranks it must be the same."""
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((2, 1, 5, 7)), rng.standard_normal((3, 7, 4))
     case = next(c for c in ALL_CASES if c.id == "matmul-broadcast_batches")

@@ -1,4 +1,4 @@
-"""Every case again with its inputs as views: transposed, permuted, offset, sliced, stepped, with stride 0."""
+"""Every case again with views as inputs: transposed, offset, sliced, stepped, repeated."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import itertools
 import harness
 import numpy as np
 import pytest
-from cases import ALL_CASES, Case
+from cases import Case
 from harness import (
     LAYOUTS,
     check_all,
@@ -27,6 +27,17 @@ from tolerance import EXACT, FORMATS, Values, assert_close
 pytestmark = pytest.mark.usefixtures("on_mps")
 
 VIEWS = [name for name in LAYOUTS if name != "contiguous"]
+
+
+def test_layouts_are_what_they_say() -> None:
+    """A view that had quietly become a copy would test nothing."""
+    numbers = np.arange(210.0).reshape(5, 6, 7)
+    plain = harness.laid_out(numbers, "float32", "mps", "contiguous")
+    assert plain.is_contiguous()
+    for layout in VIEWS:
+        view = harness.laid_out(fitted(numbers, layout), "float32", "mps", layout)
+        assert view.is_contiguous() == (layout == "offset"), layout
+        np.testing.assert_array_equal(view.numpy(), fitted(numbers, layout))
 
 
 def takes_views(case: Case, dtype: str) -> bool:
@@ -82,7 +93,8 @@ def test_mixed_layouts(case: Case, dtype: str) -> None:
             _check(case, dtype, shapes, layouts)
 
 
-# A matrix as a part of something larger: the larger shape, and how to take the part in NumPy and Paddle alike.
+# A matrix as a part of something larger: the larger shape, and how to take the part in NumPy and
+# Paddle alike.
 PARTS = {
     "transposed": (lambda a, b: (b, a), lambda x: x.T),
     "sliced": (lambda a, b: (a + 2, b + 3), lambda x: x[1:-1, 1:-2]),

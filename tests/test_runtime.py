@@ -1,4 +1,4 @@
-"""The device under ordinary programs: copies, files, views, autograd, loaders, static graphs, threads, and a clean end."""
+"""The device in ordinary programs: copies, files, views, autograd, loaders, static graphs, exit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import paddle.nn.functional as F
 import pytest
 from cases.case import ALL
 from cases.domains import DOMAINS
-from child import SECONDS, clean_environment
+from child import SECONDS, clean_environment, run_python
 from harness import on, tensor, values
 from tolerance import EXACT, Values, assert_close
 
@@ -35,7 +35,7 @@ def is_on_mps(x: paddle.Tensor) -> bool:
     return x.place.is_custom_place() and x.place.custom_device_type() == "mps"
 
 
-# -- devices and copies -----------------------------------------------------------------------------------------------
+# -- devices and copies ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["mps", "mps:0"])
@@ -114,7 +114,7 @@ def test_tensors_of_one_program_do_not_share_memory_by_accident() -> None:
         assert float(x.min()) == value == float(x.max())
 
 
-# -- keeping ----------------------------------------------------------------------------------------------------------
+# -- keeping --------------------------------------------------------------------------------------
 
 
 def test_a_saved_tensor_comes_back(tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_copies_of_python_objects_are_independent_and_on_mps(duplicate) -> None:
     assert y.tolist() == [2.0, 3.0, 4.0]
 
 
-# -- views and autograd -----------------------------------------------------------------------------------------------
+# -- views and autograd ---------------------------------------------------------------------------
 
 
 def test_views_share_memory_and_see_changes() -> None:
@@ -251,7 +251,7 @@ def test_a_small_network_learns_the_same_as_on_the_cpu() -> None:
     assert ours[-1] < 0.5 * ours[0]
 
 
-# -- what falls back is right and visible -----------------------------------------------------------------------------
+# -- what falls back is right and visible ---------------------------------------------------------
 
 
 def test_an_op_without_a_kernel_runs_on_the_cpu_and_says_so() -> None:
@@ -280,7 +280,7 @@ def test_a_fallback_can_be_made_an_error() -> None:
             paddle.erfinv(x)
 
 
-# -- loaders, threads, streams ----------------------------------------------------------------------------------------
+# -- loaders, threads, streams --------------------------------------------------------------------
 
 
 class Squares(paddle.io.Dataset):
@@ -341,7 +341,7 @@ def test_streams_and_events_order_work() -> None:
     assert float(y[0, 0]) == 256.0
 
 
-# -- static graphs ----------------------------------------------------------------------------------------------------
+# -- static graphs --------------------------------------------------------------------------------
 
 
 class Net(paddle.nn.Layer):
@@ -380,7 +380,72 @@ def test_a_saved_program_runs_again(tmp_path: Path) -> None:
     np.testing.assert_allclose(loaded(x).numpy(), expected, rtol=1e-5, atol=1e-6)
 
 
-# -- the end of a process ---------------------------------------------------------------------------------------------
+# -- waits ----------------------------------------------------------------------------------------
+
+DELAYED = {
+    "eager": """
+        x = paddle.arange(40_000, dtype="float32").reshape([200, 200])
+        y = (x.t() * 2.0 + x).sum(axis=0)
+        numbers = np.arange(40_000).reshape(200, 200)
+        assert (y.numpy() == (numbers.T * 2.0 + numbers).sum(0)).all()
+        """,
+    "a source that changes": """
+        source = np.full([100_000], 3.0, "float32")
+        on_cpu = paddle.to_tensor(source, place=paddle.CPUPlace())
+        on_mps = on_cpu.to("mps")
+        on_cpu.fill_(4.0)
+        assert on_mps.numpy().min() == 3.0 == on_mps.numpy().max()
+        """,
+    "memory that is used again": """
+        for i in range(20):
+            x = paddle.full([30_000], float(i)) + 1.0
+            y = x * 2.0
+            del x
+            z = paddle.zeros([30_000])  # may lie where x was
+            assert y.numpy().min() == y.numpy().max() == 2.0 * i + 2.0
+        """,
+    "a copy that does not block": """
+        x = paddle.full([50_000], 2.0) * 3.0
+        y = x._copy_to(paddle.CPUPlace(), False)
+        paddle.device.synchronize()
+        assert y.numpy().min() == 6.0
+        """,
+    "a data loader": """
+        class Data(paddle.io.Dataset):
+            def __len__(self):
+                return 24
+            def __getitem__(self, i):
+                return np.full([5000], i, "float32")
+        seen = [x[:, -1].tolist() for x in paddle.io.DataLoader(Data(), batch_size=4)]
+        assert sum(seen, []) == [float(i) for i in range(24)]
+        """,
+    "static programs": """
+        paddle.enable_static()
+        numbers = np.random.default_rng(0).random((120, 130)).astype("float32")
+        for _ in range(5):
+            program = paddle.static.Program()
+            with paddle.static.program_guard(program):
+                x = paddle.static.data("x", [120, 130], "float32")
+                y = paddle.stack([x, x + x], axis=-1)
+            executor = paddle.static.Executor(paddle.CustomPlace("mps", 0))
+            (found,) = executor.run(program, feed={"x": numbers}, fetch_list=[y])
+            assert (found[..., 0] == numbers).all() and (found[..., 1] == numbers * 2).all()
+        """,
+}
+
+
+@pytest.mark.parametrize("name", DELAYED)
+def test_a_slow_device_gives_the_same_results(name: str, backend: str) -> None:
+    """Every piece of work starts up to 2 ms late: whoever does not wait reads something else."""
+    if backend != "host":
+        pytest.skip("only the host backend can be slowed down")
+    body = textwrap.dedent(DELAYED[name])
+    code = f"import numpy as np\nimport paddle\n{body}"
+    process = run_python("-c", code, PADDLE_MPS_HOST_DELAY_US="2000")
+    assert process.returncode == 0, process.stderr[-2000:]
+
+
+# -- the end of a process -------------------------------------------------------------------------
 
 PROGRAMS = {
     "eager, work in flight": """

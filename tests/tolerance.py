@@ -1,23 +1,27 @@
 """How far a result may be from the truth, and the one comparison that every test uses.
 
-Truth is float64. A result is rounded to its dtype somewhere, so it cannot be equal; how far it may be off is argued here
-once, by what the op does, and nowhere else. u is the unit roundoff of the result's dtype (half the distance from 1 to
-the next number), and ulp(x) the distance between neighbours at x.
+Truth is float64. A result is rounded to its dtype somewhere, so it cannot be equal; how far it may
+be off is argued here once, by what the op does, and nowhere else. u is the unit roundoff of the
+result's dtype (half the distance from 1 to the next number), and ulp(x) the distance between
+neighbours at x.
 
-EXACT         One correctly rounded operation (IEEE 754: add, subtract, multiply, divide, square root, casts), or none at
-              all (copies, maximum, sign changes, integers). The result is the truth rounded once: bit equality, signed
-              zeros included. float16 and bfloat16 may be computed in float32 and rounded again: for these operations the
-              second rounding changes nothing, because 24 >= 2 * 11 + 2 (Figueroa, "When is double rounding
+EXACT         One correctly rounded operation (IEEE 754: add, subtract, multiply, divide, square
+              root, casts), or none at all (copies, maximum, sign changes, integers). The result is
+              the truth rounded once: bit equality, signed zeros included. float16 and bfloat16 may
+              be computed in float32 and rounded again: for these operations the second rounding
+              changes nothing, because 24 >= 2 * 11 + 2 (Figueroa, "When is double rounding
               innocuous?", 1995).
-FUNCTION      One transcendental function. The device contract allows 4 ULP in float32. A half format is computed in
-              float32 and rounded: half an ULP, and the float32 error on top.
-composed(n)   n operations after one another, each rounded to the dtype: each adds at most one ULP of the largest
-              number that appears on the way, the magnitude. Cancellation can make the result smaller than what it
-              was made of, which is why the magnitude and not the result sets the scale.
-summed(terms) A sum of products. Whatever the order, n terms accumulated in float32 are off by at most
-              n * 2^-24 * sum |term| to first order (Higham, "Accuracy and Stability of Numerical Algorithms", section
-              4.2); one rounding per product is part of n. Rounding to the dtype adds half an ULP of the result. This
-              is the bound that catches a float16 sum accumulated in float16.
+FUNCTION      One transcendental function. The device contract allows 4 ULP in float32. A half
+              format is computed in float32 and rounded: half an ULP, and the float32 error on top.
+composed(n)   n operations after one another, each rounded to the dtype: each adds at most one ULP
+              of the largest number that appears on the way, the magnitude. Cancellation can make
+              the result smaller than what it was made of, which is why the magnitude and not the
+              result sets the scale.
+summed(terms) A sum of products. Whatever the order, n terms accumulated in float32 are off by at
+              most n * 2^-24 * sum |term| to first order (Higham, "Accuracy and Stability of
+              Numerical Algorithms", section 4.2); one rounding per product is part of n. Rounding
+              to the dtype adds half an ULP of the result. This is the bound that catches a float16
+              sum accumulated in float16.
 """
 
 from __future__ import annotations
@@ -30,7 +34,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Format:
-    """A binary floating-point format: precision in bits, and the exponents of its smallest and largest numbers."""
+    """A binary floating-point format: precision in bits, and the exponents at its ends."""
 
     precision: int
     smallest: int  # the smallest denormal is 2**smallest
@@ -51,7 +55,7 @@ SMALLEST_NORMAL = {name: 2.0 ** (f.smallest + f.precision - 1) for name, f in FO
 
 
 def ulp(x: np.ndarray, dtype: str) -> np.ndarray:
-    """The distance between neighbouring numbers of `dtype` at |x|; at the largest number for infinities."""
+    """The distance between neighbours of `dtype` at |x|; for infinities, at the largest number."""
     form = FORMATS[dtype]
     finite = np.minimum(
         np.abs(np.nan_to_num(x, posinf=form.largest, neginf=form.largest)), form.largest
@@ -111,7 +115,7 @@ def summed(terms: Callable[..., int], nodes: int = 0) -> Rule:
 
 @dataclass(frozen=True)
 class Values:
-    """What a tensor holds: its dtype, and its numbers as float64 (floats) or as they are (integers and bool)."""
+    """What a tensor holds: its dtype, and its numbers; floats as float64, others as they are."""
 
     dtype: str
     numbers: np.ndarray
@@ -161,7 +165,8 @@ def assert_close(
     signed_zeros: bool | None = None,
     flushed_denormals: bool = False,
 ) -> None:
-    """Fails, naming the first wrong element, unless `got` has the truth's dtype, shape and, within the rule, values.
+    """Fails, naming the first wrong element, unless `got` has the truth's dtype, shape and, within
+    the rule, values.
 
     Args:
         got: What the device gave.
@@ -190,7 +195,8 @@ def assert_close(
             good &= (expected != 0) | (np.signbit(got.numbers) == np.signbit(expected))
         good |= np.isnan(got.numbers) & np.isnan(expected)
         if not rule.exact:
-            # An infinite truth allows no slack, unless it is the rounding to the dtype that made it infinite.
+            # An infinite truth allows no slack, unless it is the rounding to the dtype that made it
+            # infinite.
             with np.errstate(invalid="ignore"):
                 error = np.abs(got.numbers - truth.numbers)
                 allowed = allowed_error(rule, got.dtype, truth.numbers, magnitude, terms)
@@ -215,7 +221,8 @@ def assert_close(
         distance = (
             f" ({_ulp_distance(float(got_one), float(truth.numbers[index]), got.dtype)} apart)"
         )
+    wrong = f"{len(bad)} of {got.numbers.size} are wrong"
     raise AssertionError(
         f"{what}: rule {rule.name}: first wrong element at {list(index)} of {list(got.shape)}: "
-        f"expected {expected_one!r}, got {got_one!r}{distance}; {len(bad)} of {got.numbers.size} are wrong"
+        f"expected {expected_one!r}, got {got_one!r}{distance}; {wrong}"
     )

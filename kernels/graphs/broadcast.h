@@ -12,8 +12,7 @@ inline Value sum_to_shape(Graph& g, Value x, Dims shape) {
   const size_t extra = from.size() - shape.size();
   Ints axes;
   for (size_t i = 0; i < from.size(); ++i) {
-    if (i < extra || (shape[i - extra] == 1 && from[i] != 1))
-      axes.push_back(static_cast<int64_t>(i));
+    if (i < extra || (shape[i - extra] == 1 && from[i] != 1)) axes.push_back(static_cast<int64_t>(i));
   }
   return g.reshape(axes.empty() ? x : g.reduction_sum(x, axes), shape);
 }

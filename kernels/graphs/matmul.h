@@ -15,9 +15,7 @@ inline Value matrix_transpose(Graph& g, Value x) {
   return g.transpose(x, permutation);
 }
 
-inline Value transpose_if(Graph& g, Value x, bool transpose) {
-  return transpose ? matrix_transpose(g, x) : x;
-}
+inline Value transpose_if(Graph& g, Value x, bool transpose) { return transpose ? matrix_transpose(g, x) : x; }
 
 // An operand of a product as a stack of matrices. A vector is a row on the left and a column on the
 // right, and its transpose flag means nothing.
@@ -66,8 +64,8 @@ inline Value product(Graph& g, Matrices x, Matrices y) {
 // A matrix product whose batches are then summed to `shape`. In float32, so that it rounds once.
 inline Value product_summed_to(Graph& g, Value a, Value b, Dims shape) {
   const DType dtype = g.dtype(a);
-  const Shape batches = broadcast_shapes({g.shape(a).data(), g.shape(a).size() - 2},
-                                         {g.shape(b).data(), g.shape(b).size() - 2});
+  const Shape batches =
+      broadcast_shapes({g.shape(a).data(), g.shape(a).size() - 2}, {g.shape(b).data(), g.shape(b).size() - 2});
   const bool sums = !same_shape(batches, {shape.data(), shape.size() - 2});
   const DType compute = sums ? compute_dtype(dtype) : dtype;
   const Value result = g.matrix_multiplication(g.cast(a, compute), g.cast(b, compute));

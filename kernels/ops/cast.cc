@@ -26,8 +26,8 @@ void cast(const CustomContext& ctx, const DenseTensor& x, phi::DataType dtype, D
 
 // out = scale * x + bias, or scale * (x + bias). The numbers are feeds, so each new pair runs the
 // same graph. In integers, scale and bias are truncated first, as on Paddle's CPU device.
-void scale(const CustomContext& ctx, const DenseTensor& x, const phi::Scalar& scale,
-           const phi::Scalar& bias, bool bias_after_scale, DenseTensor* out) {
+void scale(const CustomContext& ctx, const DenseTensor& x, const phi::Scalar& scale, const phi::Scalar& bias,
+           bool bias_after_scale, DenseTensor* out) {
   Recorder record(ctx);
   Graph& g = record.graph;
   const DType to = dtype_of(*out);
@@ -42,8 +42,7 @@ void scale(const CustomContext& ctx, const DenseTensor& x, const phi::Scalar& sc
 }
 
 // out = x / scale: what `x / 4.0` calls.
-void div_scale(const CustomContext& ctx, const DenseTensor& x, const phi::Scalar& scale,
-               DenseTensor* out) {
+void div_scale(const CustomContext& ctx, const DenseTensor& x, const phi::Scalar& scale, DenseTensor* out) {
   Recorder record(ctx);
   Graph& g = record.graph;
   const DType to = dtype_of(*out);

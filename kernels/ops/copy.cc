@@ -30,13 +30,10 @@ void copy_dense(const CustomContext& ctx, const DenseTensor& input, DenseTensor*
   record.launch();
 }
 
-void assign(const CustomContext& ctx, const DenseTensor& x, DenseTensor* out) {
-  copy_dense(ctx, x, out);
-}
+void assign(const CustomContext& ctx, const DenseTensor& x, DenseTensor* out) { copy_dense(ctx, x, out); }
 
 // What static programs call for assign.
-void assign_raw(const CustomContext& ctx, const ::paddle::optional<DenseTensor>& x,
-                DenseTensor* out) {
+void assign_raw(const CustomContext& ctx, const ::paddle::optional<DenseTensor>& x, DenseTensor* out) {
   if (x) copy_dense(ctx, x.get(), out);
 }
 
@@ -50,17 +47,16 @@ void contiguous(const CustomContext& ctx, const DenseTensor& input, DenseTensor*
 
 // `out` owns memory already: only the elements that its new dimensions and strides name are
 // written.
-void strided_copy(const CustomContext& ctx, const DenseTensor& input,
-                  const std::vector<int64_t>& dims, const std::vector<int64_t>& out_strides,
-                  int64_t out_offset, DenseTensor* out) {
+void strided_copy(const CustomContext& ctx, const DenseTensor& input, const std::vector<int64_t>& dims,
+                  const std::vector<int64_t>& out_strides, int64_t out_offset, DenseTensor* out) {
   phi::DenseTensorMeta meta = input.meta();
   meta.dims = phi::make_ddim(dims);
   meta.strides = phi::make_ddim(out_strides);
   meta.offset = static_cast<size_t>(out_offset);
   out->set_meta(meta);
   if (input.numel() == 0) return;
-  MPS_CHECK(input.numel() == out->numel(), kArgument, "wrong number of elements: expected ",
-            out->numel(), ", got ", input.numel(), ". Broadcast the value first.");
+  MPS_CHECK(input.numel() == out->numel(), kArgument, "wrong number of elements: expected ", out->numel(), ", got ",
+            input.numel(), ". Broadcast the value first.");
   Recorder record(ctx);
   const StridedStorage to = storage_of(*out, dims_of(*out), strides_of(*out));
   const Value update = record.graph.reshape(strided_input(record, input), to.shape);

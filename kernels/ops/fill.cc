@@ -20,14 +20,14 @@ void fill_dense(const CustomContext& ctx, Scalar value, DenseTensor* out) {
   record.launch();
 }
 
-void full(const CustomContext& ctx, const phi::IntArray& shape, const phi::Scalar& value,
-          phi::DataType, DenseTensor* out) {
+void full(const CustomContext& ctx, const phi::IntArray& shape, const phi::Scalar& value, phi::DataType,
+          DenseTensor* out) {
   out->Resize(phi::make_ddim(shape.GetData()));
   fill_dense(ctx, to_scalar(value), out);
 }
 
-void full_like(const CustomContext& ctx, const DenseTensor&, const phi::Scalar& value,
-               phi::DataType, DenseTensor* out) {
+void full_like(const CustomContext& ctx, const DenseTensor&, const phi::Scalar& value, phi::DataType,
+               DenseTensor* out) {
   fill_dense(ctx, to_scalar(value), out);
 }
 
@@ -37,10 +37,10 @@ void full_batch_size_like(const CustomContext& ctx, const DenseTensor&, const st
 }
 
 // The value is an element on the device; it is not read by the host.
-void full_with_tensor(const CustomContext& ctx, const DenseTensor& value,
-                      const phi::IntArray& shape, phi::DataType, DenseTensor* out) {
-  MPS_CHECK(value.numel() == 1, kArgument, "wrong fill value: expected one element, got ",
-            value.numel(), ". Index or reduce it.");
+void full_with_tensor(const CustomContext& ctx, const DenseTensor& value, const phi::IntArray& shape, phi::DataType,
+                      DenseTensor* out) {
+  MPS_CHECK(value.numel() == 1, kArgument, "wrong fill value: expected one element, got ", value.numel(),
+            ". Index or reduce it.");
   out->Resize(phi::make_ddim(shape.GetData()));
   Recorder record(ctx);
   const Value element = record.graph.cast(record.input(value, {}), dtype_of(*out));
@@ -49,8 +49,7 @@ void full_with_tensor(const CustomContext& ctx, const DenseTensor& value,
 }
 
 // Fills in place, whatever the strides of `out`, in every dtype: the value is moved as bits.
-void fill(const CustomContext& ctx, const DenseTensor&, const phi::Scalar& value,
-          DenseTensor* out) {
+void fill(const CustomContext& ctx, const DenseTensor&, const phi::Scalar& value, DenseTensor* out) {
   if (!out->initialized()) ctx.Alloc(out, out->dtype());
   if (out->numel() == 0) return;
   const StridedStorage storage = storage_of(*out, dims_of(*out), strides_of(*out));

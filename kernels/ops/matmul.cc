@@ -23,8 +23,8 @@ using phi::DenseTensor;
 // -- matmul, bmm, mv: one product
 // ---------------------------------------------------------------------------------------
 
-void matmul(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& y, bool transpose_x,
-            bool transpose_y, DenseTensor* out) {
+void matmul(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& y, bool transpose_x, bool transpose_y,
+            DenseTensor* out) {
   Recorder record(ctx);
   Graph& g = record.graph;
   const Value result = graphs::product(g, graphs::left_matrices(g, record.input(x), transpose_x),
@@ -39,9 +39,8 @@ void matmul(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& y
   record.launch();
 }
 
-void matmul_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& y,
-                 const DenseTensor& dout, bool transpose_x, bool transpose_y, DenseTensor* dx,
-                 DenseTensor* dy) {
+void matmul_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& y, const DenseTensor& dout,
+                 bool transpose_x, bool transpose_y, DenseTensor* dx, DenseTensor* dy) {
   Recorder record(ctx);
   Graph& g = record.graph;
   const graphs::Matrices left = graphs::left_matrices(g, record.input(x), transpose_x);
@@ -57,10 +56,8 @@ void matmul_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTens
     shape.push_back(1);
   }
   const Value gradient = record.input(dout, shape);
-  if (dx != nullptr)
-    record.output(dx, g.reshape(graphs::left_gradient(g, left, right, gradient), dims_of(*dx)));
-  if (dy != nullptr)
-    record.output(dy, g.reshape(graphs::right_gradient(g, left, right, gradient), dims_of(*dy)));
+  if (dx != nullptr) record.output(dx, g.reshape(graphs::left_gradient(g, left, right, gradient), dims_of(*dx)));
+  if (dy != nullptr) record.output(dy, g.reshape(graphs::right_gradient(g, left, right, gradient), dims_of(*dy)));
   record.launch();
 }
 
@@ -68,8 +65,8 @@ void bmm(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& y, D
   matmul(ctx, x, y, false, false, out);
 }
 
-void bmm_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& y,
-              const DenseTensor& dout, DenseTensor* dx, DenseTensor* dy) {
+void bmm_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& y, const DenseTensor& dout,
+              DenseTensor* dx, DenseTensor* dy) {
   matmul_grad(ctx, x, y, dout, false, false, dx, dy);
 }
 
@@ -77,8 +74,8 @@ void mv(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& vec, 
   matmul(ctx, x, vec, false, false, out);
 }
 
-void mv_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& vec,
-             const DenseTensor& dout, DenseTensor* dx, DenseTensor* dvec) {
+void mv_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& vec, const DenseTensor& dout,
+             DenseTensor* dx, DenseTensor* dvec) {
   matmul_grad(ctx, x, vec, dout, false, false, dx, dvec);
 }
 
@@ -90,26 +87,23 @@ void dot(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& y, D
   Graph& g = record.graph;
   const DType to = dtype_of(*out);
   const DType compute = graphs::compute_dtype(to);
-  const Value products =
-      g.multiplication(g.cast(record.input(x), compute), g.cast(record.input(y), compute));
+  const Value products = g.multiplication(g.cast(record.input(x), compute), g.cast(record.input(y), compute));
   const Value total = g.reduction_sum(products, {static_cast<int64_t>(dims_of(x).size()) - 1});
   record.output(out, g.cast(g.reshape(total, dims_of(*out)), to));
   record.launch();
 }
 
-void dot_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& y,
-              const DenseTensor& dout, DenseTensor* dx, DenseTensor* dy) {
+void dot_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& y, const DenseTensor& dout,
+              DenseTensor* dx, DenseTensor* dy) {
   Recorder record(ctx);
   Graph& g = record.graph;
   const DType to = dtype_of(x);
   const DType compute = graphs::compute_dtype(to);
-  const Shape kept =
-      graphs::keep_dims_shape(dims_of(x), {static_cast<int64_t>(dims_of(x).size()) - 1});
+  const Shape kept = graphs::keep_dims_shape(dims_of(x), {static_cast<int64_t>(dims_of(x).size()) - 1});
   const Value gradient = g.cast(record.input(dout, kept), compute);
   const auto output = [&](DenseTensor* result, const DenseTensor& other) {
     if (result == nullptr) return;
-    record.output(result,
-                  g.cast(g.multiplication(gradient, g.cast(record.input(other), compute)), to));
+    record.output(result, g.cast(g.multiplication(gradient, g.cast(record.input(other), compute)), to));
   };
   output(dx, y);
   output(dy, x);
@@ -127,14 +121,12 @@ Value scaled(Recorder& record, Value value, float factor) {
   return record.graph.multiplication(value, record.scalar(factor, record.graph.dtype(value)));
 }
 
-void addmm(const CustomContext& ctx, const DenseTensor& input, const DenseTensor& x,
-           const DenseTensor& y, float beta, float alpha, DenseTensor* out) {
+void addmm(const CustomContext& ctx, const DenseTensor& input, const DenseTensor& x, const DenseTensor& y, float beta,
+           float alpha, DenseTensor* out) {
   Recorder record(ctx);
   Graph& g = record.graph;
   const DType to = dtype_of(*out);
-  const auto wide = [&](const DenseTensor& tensor) {
-    return g.cast(record.input(tensor), graphs::compute_dtype(to));
-  };
+  const auto wide = [&](const DenseTensor& tensor) { return g.cast(record.input(tensor), graphs::compute_dtype(to)); };
   Value result = scaled(record, g.matrix_multiplication(wide(x), wide(y)), alpha);
   // With beta = 0 the input is not read: it may hold NaN.
   if (beta != 0) result = g.addition(scaled(record, wide(input), beta), result);
@@ -142,15 +134,13 @@ void addmm(const CustomContext& ctx, const DenseTensor& input, const DenseTensor
   record.launch();
 }
 
-void addmm_grad(const CustomContext& ctx, const DenseTensor& input, const DenseTensor& x,
-                const DenseTensor& y, const DenseTensor& dout, float alpha, float beta,
-                DenseTensor* dinput, DenseTensor* dx, DenseTensor* dy) {
+void addmm_grad(const CustomContext& ctx, const DenseTensor& input, const DenseTensor& x, const DenseTensor& y,
+                const DenseTensor& dout, float alpha, float beta, DenseTensor* dinput, DenseTensor* dx,
+                DenseTensor* dy) {
   Recorder record(ctx);
   Graph& g = record.graph;
   const DType to = dtype_of(dout);
-  const auto wide = [&](const DenseTensor& tensor) {
-    return g.cast(record.input(tensor), graphs::compute_dtype(to));
-  };
+  const auto wide = [&](const DenseTensor& tensor) { return g.cast(record.input(tensor), graphs::compute_dtype(to)); };
   const Value gradient = wide(dout);
   if (dinput != nullptr) {
     const Value part = scaled(record, gradient, beta);

@@ -44,8 +44,8 @@ void output_reduced(Recorder& record, DenseTensor* out, Value result) {
   record.output(out, record.graph.cast(flat, dtype_of(*out)));
 }
 
-void sum(const CustomContext& ctx, const DenseTensor& x, const phi::IntArray& dims,
-         phi::DataType out_dtype, bool keep_dim, DenseTensor* out) {
+void sum(const CustomContext& ctx, const DenseTensor& x, const phi::IntArray& dims, phi::DataType out_dtype,
+         bool keep_dim, DenseTensor* out) {
   DType to;
   if (!to_dtype(out->dtype(), &to)) {
     run_cpu_kernel<const phi::IntArray&>("sum", ctx, x, out, dims, out_dtype, keep_dim);
@@ -53,8 +53,7 @@ void sum(const CustomContext& ctx, const DenseTensor& x, const phi::IntArray& di
   }
   Recorder record(ctx);
   const Value operand = record.graph.cast(record.input(x), graphs::compute_dtype(to));
-  output_reduced(record, out,
-                 record.graph.reduction_sum(operand, axes_of(dims.GetData(), dims_of(x).size())));
+  output_reduced(record, out, record.graph.reduction_sum(operand, axes_of(dims.GetData(), dims_of(x).size())));
   record.launch();
 }
 
@@ -69,8 +68,7 @@ void mean_over(const CustomContext& ctx, const DenseTensor& x, Dims axes, DenseT
   record.launch();
 }
 
-void mean(const CustomContext& ctx, const DenseTensor& x, const phi::IntArray& dims, bool,
-          DenseTensor* out) {
+void mean(const CustomContext& ctx, const DenseTensor& x, const phi::IntArray& dims, bool, DenseTensor* out) {
   mean_over(ctx, x, axes_of(dims.GetData(), dims_of(x).size()), out);
 }
 
@@ -80,8 +78,7 @@ void mean_all(const CustomContext& ctx, const DenseTensor& x, DenseTensor* out) 
 
 // dx = dout / divisor, broadcast over the reduced axes. `x` is asked for its shape only: Paddle may
 // have released its memory.
-void spread(const CustomContext& ctx, const DenseTensor& dout, Dims axes, bool divide,
-            DenseTensor* dx) {
+void spread(const CustomContext& ctx, const DenseTensor& dout, Dims axes, bool divide, DenseTensor* dx) {
   if (dx == nullptr) return;
   Recorder record(ctx);
   Graph& g = record.graph;
@@ -94,18 +91,17 @@ void spread(const CustomContext& ctx, const DenseTensor& dout, Dims axes, bool d
   record.launch();
 }
 
-void sum_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& dout,
-              const phi::IntArray& dims, bool, bool reduce_all, DenseTensor* dx) {
+void sum_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& dout, const phi::IntArray& dims, bool,
+              bool reduce_all, DenseTensor* dx) {
   spread(ctx, dout, axes_of(dims.GetData(), dims_of(x).size(), reduce_all), /*divide=*/false, dx);
 }
 
-void mean_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& dout,
-               const phi::IntArray& dims, bool, bool reduce_all, DenseTensor* dx) {
+void mean_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& dout, const phi::IntArray& dims, bool,
+               bool reduce_all, DenseTensor* dx) {
   spread(ctx, dout, axes_of(dims.GetData(), dims_of(x).size(), reduce_all), /*divide=*/true, dx);
 }
 
-void mean_all_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& dout,
-                   DenseTensor* dx) {
+void mean_all_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& dout, DenseTensor* dx) {
   spread(ctx, dout, axes_of({}, dims_of(x).size()), /*divide=*/true, dx);
 }
 

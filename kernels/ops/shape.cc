@@ -28,8 +28,8 @@ using phi::DenseTensor;
 // -- joining and cutting
 // ------------------------------------------------------------------------------------------------
 
-void join(const CustomContext& ctx, const std::vector<const DenseTensor*>& parts, int axis,
-          bool new_axis, DenseTensor* out) {
+void join(const CustomContext& ctx, const std::vector<const DenseTensor*>& parts, int axis, bool new_axis,
+          DenseTensor* out) {
   Recorder record(ctx);
   SmallVector<Value, 16> values;
   for (const DenseTensor* part : parts) {
@@ -74,42 +74,38 @@ std::vector<int64_t> sizes_along(const std::vector<DenseTensor*>& parts, int axi
   return sizes;
 }
 
-void concat(const CustomContext& ctx, const std::vector<const DenseTensor*>& x,
-            const phi::Scalar& axis, DenseTensor* out) {
+void concat(const CustomContext& ctx, const std::vector<const DenseTensor*>& x, const phi::Scalar& axis,
+            DenseTensor* out) {
   join(ctx, x, normalize_axis(axis.to<int64_t>(), dims_of(*out).size()), /*new_axis=*/false, out);
 }
 
-void concat_grad(const CustomContext& ctx, const std::vector<const DenseTensor*>& x,
-                 const DenseTensor& dout, const phi::Scalar& axis_scalar,
-                 std::vector<DenseTensor*> dx) {
+void concat_grad(const CustomContext& ctx, const std::vector<const DenseTensor*>& x, const DenseTensor& dout,
+                 const phi::Scalar& axis_scalar, std::vector<DenseTensor*> dx) {
   const int axis = normalize_axis(axis_scalar.to<int64_t>(), dims_of(dout).size());
   std::vector<int64_t> sizes;
   for (const DenseTensor* part : x) {
-    sizes.push_back(
-        part->numel() == 0 && part->dims().size() != dout.dims().size() ? 0 : part->dims()[axis]);
+    sizes.push_back(part->numel() == 0 && part->dims().size() != dout.dims().size() ? 0 : part->dims()[axis]);
   }
   cut(ctx, dout, axis, sizes, dx);
 }
 
-void stack(const CustomContext& ctx, const std::vector<const DenseTensor*>& x, int axis,
-           DenseTensor* out) {
+void stack(const CustomContext& ctx, const std::vector<const DenseTensor*>& x, int axis, DenseTensor* out) {
   join(ctx, x, normalize_axis(axis, dims_of(*out).size()), /*new_axis=*/true, out);
 }
 
-void stack_grad(const CustomContext& ctx, const DenseTensor& dout, int axis,
-                std::vector<DenseTensor*> dx) {
+void stack_grad(const CustomContext& ctx, const DenseTensor& dout, int axis, std::vector<DenseTensor*> dx) {
   const std::vector<int64_t> sizes(dx.size(), 1);
   cut(ctx, dout, normalize_axis(axis, dims_of(dout).size()), sizes, dx);
 }
 
-void split(const CustomContext& ctx, const DenseTensor& x, const phi::IntArray&,
-           const phi::Scalar& axis_scalar, std::vector<DenseTensor*> out) {
+void split(const CustomContext& ctx, const DenseTensor& x, const phi::IntArray&, const phi::Scalar& axis_scalar,
+           std::vector<DenseTensor*> out) {
   const int axis = normalize_axis(axis_scalar.to<int64_t>(), dims_of(x).size());
   cut(ctx, x, axis, sizes_along(out, axis), out);
 }
 
-void split_with_num(const CustomContext& ctx, const DenseTensor& x, int,
-                    const phi::Scalar& axis_scalar, std::vector<DenseTensor*> out) {
+void split_with_num(const CustomContext& ctx, const DenseTensor& x, int, const phi::Scalar& axis_scalar,
+                    std::vector<DenseTensor*> out) {
   const int axis = normalize_axis(axis_scalar.to<int64_t>(), dims_of(x).size());
   cut(ctx, x, axis, sizes_along(out, axis), out);
 }
@@ -133,8 +129,7 @@ void shrink(const CustomContext& ctx, const DenseTensor& dout, DenseTensor* dx) 
   record.launch();
 }
 
-void expand(const CustomContext& ctx, const DenseTensor& x, const phi::IntArray& shape,
-            DenseTensor* out) {
+void expand(const CustomContext& ctx, const DenseTensor& x, const phi::IntArray& shape, DenseTensor* out) {
   // -1 keeps a dimension of x; dimensions are aligned at the end.
   const std::vector<int64_t>& wanted = shape.GetData();
   const Dims from = dims_of(x);
@@ -148,20 +143,19 @@ void expand(const CustomContext& ctx, const DenseTensor& x, const phi::IntArray&
   stretch(ctx, x, out);
 }
 
-void expand_grad(const CustomContext& ctx, const DenseTensor&, const DenseTensor& dout,
-                 const phi::IntArray&, DenseTensor* dx) {
+void expand_grad(const CustomContext& ctx, const DenseTensor&, const DenseTensor& dout, const phi::IntArray&,
+                 DenseTensor* dx) {
   shrink(ctx, dout, dx);
 }
 
-void expand_as(const CustomContext& ctx, const DenseTensor& x,
-               const ::paddle::optional<DenseTensor>&, const std::vector<int64_t>& target_shape,
-               DenseTensor* out) {
+void expand_as(const CustomContext& ctx, const DenseTensor& x, const ::paddle::optional<DenseTensor>&,
+               const std::vector<int64_t>& target_shape, DenseTensor* out) {
   out->Resize(phi::make_ddim(target_shape));
   stretch(ctx, x, out);
 }
 
-void expand_as_grad(const CustomContext& ctx, const DenseTensor&, const DenseTensor& dout,
-                    const std::vector<int64_t>&, DenseTensor* dx) {
+void expand_as_grad(const CustomContext& ctx, const DenseTensor&, const DenseTensor& dout, const std::vector<int64_t>&,
+                    DenseTensor* dx) {
   shrink(ctx, dout, dx);
 }
 
@@ -189,13 +183,11 @@ void turn(const CustomContext& ctx, const DenseTensor& x, Dims permutation, Dens
   record.launch();
 }
 
-void transpose(const CustomContext& ctx, const DenseTensor& x, const std::vector<int>& axes,
-               DenseTensor* out) {
+void transpose(const CustomContext& ctx, const DenseTensor& x, const std::vector<int>& axes, DenseTensor* out) {
   turn(ctx, x, permutation_of(axes, /*inverse=*/false), out);
 }
 
-void transpose_grad(const CustomContext& ctx, const DenseTensor& dout, const std::vector<int>& axes,
-                    DenseTensor* dx) {
+void transpose_grad(const CustomContext& ctx, const DenseTensor& dout, const std::vector<int>& axes, DenseTensor* dx) {
   turn(ctx, dout, permutation_of(axes, /*inverse=*/true), dx);
 }
 

@@ -23,9 +23,7 @@ struct Part {
   int64_t offset = 0;
 };
 
-int64_t clamp(int64_t value, int64_t low, int64_t high) {
-  return value < low ? low : (value > high ? high : value);
-}
+int64_t clamp(int64_t value, int64_t low, int64_t high) { return value < low ? low : (value > high ? high : value); }
 
 // Cuts axis `axis` of the part, as Python's start:end:step does: negative positions count from the
 // end, and what lies outside is left out.
@@ -49,13 +47,12 @@ void cut_axis(Part* part, size_t axis, int64_t start, int64_t end, int64_t step)
 // Works for slice (no steps) and strided_slice; Paddle gives axes as int64 to the one and as int to
 // the other.
 template <typename Axis>
-Part part_of(const DenseTensor& x, const std::vector<Axis>& axes, const IntArray& starts,
-             const IntArray& ends, const IntArray* steps) {
+Part part_of(const DenseTensor& x, const std::vector<Axis>& axes, const IntArray& starts, const IntArray& ends,
+             const IntArray* steps) {
   Part part{Shape(dims_of(x)), contiguous_strides(dims_of(x)), 0};
   for (size_t i = 0; i < axes.size(); ++i) {
     const size_t axis = static_cast<size_t>(normalize_axis(axes[i], part.shape.size()));
-    cut_axis(&part, axis, starts.GetData()[i], ends.GetData()[i],
-             steps == nullptr ? 1 : steps->GetData()[i]);
+    cut_axis(&part, axis, starts.GetData()[i], ends.GetData()[i], steps == nullptr ? 1 : steps->GetData()[i]);
   }
   if (element_count(part.shape) == 0) part.offset = 0;
   return part;
@@ -69,8 +66,7 @@ void read_part(const CustomContext& ctx, const DenseTensor& x, const Part& part,
 }
 
 // dx is 0 outside of the part and dout inside.
-void write_part(const CustomContext& ctx, const DenseTensor& dout, const Part& part,
-                DenseTensor* dx) {
+void write_part(const CustomContext& ctx, const DenseTensor& dout, const Part& part, DenseTensor* dx) {
   if (dx == nullptr) return;
   Recorder record(ctx);
   Graph& g = record.graph;
@@ -83,27 +79,23 @@ void write_part(const CustomContext& ctx, const DenseTensor& dout, const Part& p
 using Axes64 = std::vector<int64_t>;
 using Axes32 = std::vector<int>;
 
-void slice(const CustomContext& ctx, const DenseTensor& x, const Axes64& axes,
-           const IntArray& starts, const IntArray& ends, const Axes64&, const Axes64&,
-           DenseTensor* out) {
+void slice(const CustomContext& ctx, const DenseTensor& x, const Axes64& axes, const IntArray& starts,
+           const IntArray& ends, const Axes64&, const Axes64&, DenseTensor* out) {
   read_part(ctx, x, part_of(x, axes, starts, ends, nullptr), out);
 }
 
-void slice_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& dout,
-                const Axes64& axes, const IntArray& starts, const IntArray& ends, const Axes64&,
-                const Axes64&, DenseTensor* dx) {
+void slice_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& dout, const Axes64& axes,
+                const IntArray& starts, const IntArray& ends, const Axes64&, const Axes64&, DenseTensor* dx) {
   write_part(ctx, dout, part_of(x, axes, starts, ends, nullptr), dx);
 }
 
-void strided_slice(const CustomContext& ctx, const DenseTensor& x, const Axes32& axes,
-                   const IntArray& starts, const IntArray& ends, const IntArray& steps,
-                   DenseTensor* out) {
+void strided_slice(const CustomContext& ctx, const DenseTensor& x, const Axes32& axes, const IntArray& starts,
+                   const IntArray& ends, const IntArray& steps, DenseTensor* out) {
   read_part(ctx, x, part_of(x, axes, starts, ends, &steps), out);
 }
 
-void strided_slice_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& dout,
-                        const Axes32& axes, const IntArray& starts, const IntArray& ends,
-                        const IntArray& steps, DenseTensor* dx) {
+void strided_slice_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& dout, const Axes32& axes,
+                        const IntArray& starts, const IntArray& ends, const IntArray& steps, DenseTensor* dx) {
   write_part(ctx, dout, part_of(x, axes, starts, ends, &steps), dx);
 }
 

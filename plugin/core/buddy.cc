@@ -15,8 +15,8 @@ Buddy::Buddy(int order)
       kinds_(new Kind[size_t{1} << order]()),
       orders_(new uint8_t[size_t{1} << order]),
       link_(new Link[size_t{1} << order]) {
-  MPS_CHECK(order >= 0 && order <= kMaxOrder, kInternal, "bad arena size: expected an order of 0..",
-            kMaxOrder, ", got ", order, ".");
+  MPS_CHECK(order >= 0 && order <= kMaxOrder, kInternal, "bad arena size: expected an order of 0..", kMaxOrder,
+            ", got ", order, ".");
   for (uint32_t& list : lists_) list = kNone;
   push(0, order_);
 }
@@ -119,8 +119,6 @@ Buddy::Block Buddy::find(uint32_t unit) const {
   return {kNone, 0};
 }
 
-uint32_t Buddy::largest_free_piece() const {
-  return nonempty_ == 0 ? 0 : uint32_t{1} << floor_log2(nonempty_);
-}
+uint32_t Buddy::largest_free_piece() const { return nonempty_ == 0 ? 0 : uint32_t{1} << floor_log2(nonempty_); }
 
 }  // namespace mps

@@ -1,13 +1,13 @@
-// A buddy allocator over the units 0 .. 2^order - 1 of one arena. It knows numbers only: what a unit is, and where, is its
-// owner's affair. Not thread-safe.
+// A buddy allocator over the units 0 .. 2^order - 1 of one arena. It knows numbers only: what a unit is, and where, is
+// its owner's affair. Not thread-safe.
 //
 // Free space is kept as pieces: aligned runs of 2^k units, one free list per k. Allocating splits a piece in halves
 // until it just holds the request; freeing merges a piece with its buddy as long as that is free too. Both take
 // O(order) steps and no memory.
 //
-// Blocks need not be powers of two. A block of n units starts a piece of the next power of two, and the tail that it does
-// not need goes straight back to the free lists. So it costs n units, not up to 2n, and consists of one piece per bit of n,
-// largest first.
+// Blocks need not be powers of two. A block of n units starts a piece of the next power of two, and the tail that it
+// does not need goes straight back to the free lists. So it costs n units, not up to 2n, and consists of one piece per
+// bit of n, largest first.
 #pragma once
 
 #include <cstdint>

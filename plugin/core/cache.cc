@@ -42,8 +42,7 @@ std::shared_ptr<const Executable> Cache::get(const Graph& graph) {
 
 void Cache::evict_over_bounds() {
   // The newest entry stays even if it is over the bound alone: it is about to run.
-  while (entries_.size() > 1 &&
-         (entries_.size() > info_.max_entries || info_.bytes > info_.max_bytes)) {
+  while (entries_.size() > 1 && (entries_.size() > info_.max_entries || info_.bytes > info_.max_bytes)) {
     const auto oldest = std::prev(entries_.end());
     const auto [first, last] = by_hash_.equal_range(oldest->hash);
     for (auto it = first; it != last; ++it) {

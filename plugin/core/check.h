@@ -55,8 +55,7 @@ std::string concatenate(const Parts&... parts) {
 }  // namespace detail
 
 // Throws an Error; the arguments are streamed one after the other into the message.
-#define MPS_THROW(kind, ...) \
-  ::mps::detail::raise(::mps::ErrorKind::kind, ::mps::detail::concatenate(__VA_ARGS__))
+#define MPS_THROW(kind, ...) ::mps::detail::raise(::mps::ErrorKind::kind, ::mps::detail::concatenate(__VA_ARGS__))
 
 // Throws unless the condition holds. The message is built only on failure.
 #define MPS_CHECK(condition, kind, ...)                                  \

@@ -110,19 +110,18 @@ class Stream {
   virtual ~Stream() = default;  // waits for its work; errors are logged
 
   // `op` names the work in errors and traces; it must live for ever (op names are literals).
-  virtual void encode(const std::shared_ptr<const Executable>& executable,
-                      Span<const Binding> feeds, Span<const Binding> results, const char* op) = 0;
+  virtual void encode(const std::shared_ptr<const Executable>& executable, Span<const Binding> feeds,
+                      Span<const Binding> results, const char* op) = 0;
   virtual void copy(const Range& to,
-                    const Range& from) = 0;  // equal sizes; may overlap only exactly
+                    const Range& from) = 0;                    // equal sizes; may overlap only exactly
   virtual void upload(const Range& to, const void* from) = 0;  // the source may be freed on return
   virtual void download(void* to, const Range& from) = 0;      // `to` must live until a wait
   virtual void fill(const Range& to, uint8_t value) = 0;
   virtual void record(Event& event) = 0;
   virtual void wait(Event& event) = 0;  // later work of this stream starts after the event's mark
-  virtual void add_callback(
-      std::function<void()> callback) = 0;  // on an unnamed thread, after the work before it
-  virtual bool query() const = 0;           // is everything done?
-  virtual void drain() = 0;                 // waits for everything queued so far; a failure is kept
+  virtual void add_callback(std::function<void()> callback) = 0;  // on an unnamed thread, after the work before it
+  virtual bool query() const = 0;                                 // is everything done?
+  virtual void drain() = 0;        // waits for everything queued so far; a failure is kept
   virtual void synchronize() = 0;  // drains, then throws the first failure kept since the last
                                    // synchronize, if any
 };

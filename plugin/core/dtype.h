@@ -30,8 +30,7 @@ struct DTypeInfo {
 };
 
 inline constexpr DTypeInfo kDTypeInfos[kDTypeCount] = {
-#define MPS_DTYPE(enumerator, name, bytes, kind, host_type, metal_name, ...) \
-  {name, bytes, DTypeKind::kind, metal_name},
+#define MPS_DTYPE(enumerator, name, bytes, kind, host_type, metal_name, ...) {name, bytes, DTypeKind::kind, metal_name},
 #include "plugin/core/dtype.def"
 #undef MPS_DTYPE
 };

@@ -23,8 +23,7 @@ uint64_t mix(uint64_t hash, uint64_t word) {
 
 }  // namespace
 
-Value Graph::push(NodeKind kind, DType dtype, Dims shape, Span<const Value> operands,
-                  Dims attributes) {
+Value Graph::push(NodeKind kind, DType dtype, Dims shape, Span<const Value> operands, Dims attributes) {
   check_shape(shape);
   const size_t pool_size = pool_.size() + shape.size() + operands.size() + attributes.size();
   if (pool_size > pool_.capacity()) {
@@ -56,9 +55,7 @@ Value Graph::placeholder(DType dtype, Dims shape) {
   return push(NodeKind::placeholder, dtype, shape, {}, {int64_t{feed_count_++}});
 }
 
-Value Graph::scalar(DType dtype) {
-  return push(NodeKind::scalar, dtype, {}, {}, {int64_t{feed_count_++}});
-}
+Value Graph::scalar(DType dtype) { return push(NodeKind::scalar, dtype, {}, {}, {int64_t{feed_count_++}}); }
 
 Value Graph::constant(Scalar value, DType dtype, Dims shape) {
   return push(NodeKind::constant, dtype, shape, {}, {static_cast<int64_t>(value.bits(dtype))});
@@ -87,10 +84,9 @@ Value Graph::broadcast(Value x, Dims target) {
 
 Value Graph::slice(Value x, Dims starts, Dims ends, Dims steps) {
   const Shape from(shape(x));
-  MPS_CHECK(
-      starts.size() == from.size() && ends.size() == from.size() && steps.size() == from.size(),
-      kInternal, "bad slice: expected ", from.size(), " starts, ends and steps, got ",
-      starts.size(), ", ", ends.size(), " and ", steps.size(), ".");
+  MPS_CHECK(starts.size() == from.size() && ends.size() == from.size() && steps.size() == from.size(), kInternal,
+            "bad slice: expected ", from.size(), " starts, ends and steps, got ", starts.size(), ", ", ends.size(),
+            " and ", steps.size(), ".");
   Ints attributes(starts);
   attributes.append(steps.data(), steps.size());
   Shape target;
@@ -108,8 +104,7 @@ Value Graph::concatenation(Span<const Value> values, int axis) {
     if (elements(value) != 0) filled.push_back(value);
   }
   if (filled.empty() && !values.empty()) filled.append(values.data(), values.size());
-  MPS_CHECK(!filled.empty(), kArgument,
-            "nothing to concatenate: expected at least one tensor, got none.");
+  MPS_CHECK(!filled.empty(), kArgument, "nothing to concatenate: expected at least one tensor, got none.");
   return filled.size() == 1 ? filled[0] : add(NodeKind::concatenation, filled, {int64_t{axis}});
 }
 

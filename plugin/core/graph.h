@@ -42,8 +42,7 @@ class Graph {
   // ------------------------------------------------------------------------------------------------------
   // Feeds are numbered in the order of these calls; launch() takes them in that order.
   Value placeholder(DType dtype, Dims shape);  // attributes: feed number
-  Value scalar(
-      DType dtype);  // a 0-D value given by the host at each launch; attributes: feed number
+  Value scalar(DType dtype);                   // a 0-D value given by the host at each launch; attributes: feed number
   Value constant(Scalar value, DType dtype, Dims shape = {});  // attributes: the value's bits
 
   // -- pointwise: one method per row of nodes.def, with MPSGraph's stem as its name
@@ -96,19 +95,13 @@ class Graph {
   DType dtype(Value value) const { return nodes_[value.node].dtype; }
   Dims shape(const Node& node) const { return {pool_.data() + node.at, node.rank}; }
   Dims shape(Value value) const { return shape(nodes_[value.node]); }
-  Dims operands(const Node& node) const {
-    return {pool_.data() + node.at + node.rank, node.operand_count};
-  }
+  Dims operands(const Node& node) const { return {pool_.data() + node.at + node.rank, node.operand_count}; }
   Dims attributes(const Node& node) const {
     return {pool_.data() + node.at + node.rank + node.operand_count, node.attribute_count};
   }
-  Value operand(const Node& node, size_t i) const {
-    return {static_cast<uint32_t>(operands(node)[i])};
-  }
+  Value operand(const Node& node, size_t i) const { return {static_cast<uint32_t>(operands(node)[i])}; }
   int64_t elements(Value value) const { return element_count(shape(value)); }
-  size_t bytes(Value value) const {
-    return static_cast<size_t>(elements(value)) * size_of(dtype(value));
-  }
+  size_t bytes(Value value) const { return static_cast<size_t>(elements(value)) * size_of(dtype(value)); }
   Span<const uint32_t> results() const { return results_; }
   size_t feed_count() const { return feed_count_; }
   bool empty() const { return nodes_.empty(); }

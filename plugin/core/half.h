@@ -29,8 +29,7 @@ inline float half_to_float(uint16_t half) {
   // Shift the exponent and mantissa into place, then fix the bias by a multiplication, which also
   // normalises denormals: 2^112 = 2^(127 - 15).
   const float normal = bits_float(magnitude << 13) * bits_float(0x77800000u);
-  const uint32_t special =
-      bits_float(magnitude << 13) >= bits_float(0x0f800000u) ? 0x7f800000u : 0u;
+  const uint32_t special = bits_float(magnitude << 13) >= bits_float(0x0f800000u) ? 0x7f800000u : 0u;
   return bits_float(float_bits(normal) | special | sign);
 }
 
@@ -41,17 +40,14 @@ inline uint16_t float_to_half(float value) {
   // Denormal results: adding a power of two lets the hardware round at the right bit.
   const uint32_t denormal = float_bits(bits_float(magnitude) + 0.5f) - 0x3f000000u;
   const uint32_t odd = (magnitude >> 13) & 1u;
-  const uint32_t normal =
-      (magnitude + 0xc8000fffu + odd) >> 13;  // rebias by -112 and round half to even
+  const uint32_t normal = (magnitude + 0xc8000fffu + odd) >> 13;  // rebias by -112 and round half to even
   uint32_t result = magnitude < 0x38800000u ? denormal : normal;
   result = magnitude >= 0x477ff000u ? 0x7c00u : result;  // 65520 and above round to infinity
   result = magnitude > 0x7f800000u ? 0x7e00u : result;
   return static_cast<uint16_t>(result | sign);
 }
 
-inline float bfloat16_to_float(uint16_t value) {
-  return bits_float(static_cast<uint32_t>(value) << 16);
-}
+inline float bfloat16_to_float(uint16_t value) { return bits_float(static_cast<uint32_t>(value) << 16); }
 
 inline uint16_t float_to_bfloat16(float value) {
   const uint32_t bits = float_bits(value);

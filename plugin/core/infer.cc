@@ -1,5 +1,6 @@
 #include "plugin/core/infer.h"
 
+#include <algorithm>
 #include <climits>
 
 #include "plugin/core/check.h"
@@ -36,14 +37,13 @@ bool accepts(NodeDTypes set, DType dtype) {
 }
 
 void check_dtype(NodeKind kind, DType dtype) {
-  MPS_CHECK(accepts(info(kind).dtypes, dtype), kArgument, "wrong dtype for ", info(kind).name,
-            ": expected ", describe(info(kind).dtypes), ", got ", name(dtype),
-            ". Cast the operand.");
+  MPS_CHECK(accepts(info(kind).dtypes, dtype), kArgument, "wrong dtype for ", info(kind).name, ": expected ",
+            describe(info(kind).dtypes), ", got ", name(dtype), ". Cast the operand.");
 }
 
 void check_same_dtype(NodeKind kind, DType x, DType y) {
-  MPS_CHECK(x == y, kArgument, "dtypes of ", info(kind).name, " differ: expected one dtype, got ",
-            name(x), " and ", name(y), ". Cast one of them.");
+  MPS_CHECK(x == y, kArgument, "dtypes of ", info(kind).name, " differ: expected one dtype, got ", name(x), " and ",
+            name(y), ". Cast one of them.");
 }
 
 Inferred infer_binary(const Graph& graph, NodeKind kind, Value x, Value y) {
@@ -55,9 +55,8 @@ Inferred infer_binary(const Graph& graph, NodeKind kind, Value x, Value y) {
 }
 
 Inferred infer_select(const Graph& graph, Value predicate, Value x, Value y) {
-  MPS_CHECK(graph.dtype(predicate) == DType::bool_, kArgument,
-            "wrong dtype of the condition: expected bool, got ", name(graph.dtype(predicate)),
-            ". Compare it with 0.");
+  MPS_CHECK(graph.dtype(predicate) == DType::bool_, kArgument, "wrong dtype of the condition: expected bool, got ",
+            name(graph.dtype(predicate)), ". Compare it with 0.");
   check_same_dtype(NodeKind::select, graph.dtype(x), graph.dtype(y));
   const Shape shape = broadcast_shapes(graph.shape(x), graph.shape(y));
   return {graph.dtype(x), broadcast_shapes(graph.shape(predicate), shape)};
@@ -75,22 +74,21 @@ Inferred infer_transpose(const Graph& graph, Value x, Dims permutation) {
     seen[axis] = true;
     shape.push_back(from[axis]);
   }
-  MPS_CHECK(valid, kArgument, "bad permutation: expected each axis of ", to_string(from),
-            " once, got ", to_string(permutation), ". Name every axis once.");
+  MPS_CHECK(valid, kArgument, "bad permutation: expected each axis of ", to_string(from), " once, got ",
+            to_string(permutation), ". Name every axis once.");
   return {graph.dtype(x), shape};
 }
 
 Inferred infer_slice(const Graph& graph, Value x, Dims attributes, Dims target) {
   const Dims from = graph.shape(x);
   MPS_CHECK(target.size() == from.size() && attributes.size() == 2 * from.size(), kInternal,
-            "bad slice: expected a start and a step for each axis of ", to_string(from), ", got ",
-            attributes.size(), " numbers.");
+            "bad slice: expected a start and a step for each axis of ", to_string(from), ", got ", attributes.size(),
+            " numbers.");
   for (size_t i = 0; i < from.size(); ++i) {
     const int64_t start = attributes[i], step = attributes[from.size() + i];
     const bool fits = target[i] == 0 || (start >= 0 && start + (target[i] - 1) * step < from[i]);
-    MPS_CHECK(step > 0 && fits, kArgument, "slice out of range in axis ", i,
-              ": expected a range inside 0..", from[i], ", got start ", start, ", step ", step,
-              ", ", target[i], " elements. Clip the range.");
+    MPS_CHECK(step > 0 && fits, kArgument, "slice out of range in axis ", i, ": expected a range inside 0..", from[i],
+              ", got start ", start, ", step ", step, ", ", target[i], " elements. Clip the range.");
   }
   return {graph.dtype(x), Shape(target)};
 }
@@ -105,8 +103,8 @@ Inferred infer_concatenation(const Graph& graph, Span<const Value> operands, Dim
     bool fits = other.size() == shape.size();
     for (size_t d = 0; fits && d < shape.size(); ++d) fits = d == axis || other[d] == shape[d];
     MPS_CHECK(fits, kArgument, "shapes do not concatenate along axis ", axis,
-              ": expected equal dimensions elsewhere, got ", to_string(graph.shape(first)), " and ",
-              to_string(other), ". Reshape one of them.");
+              ": expected equal dimensions elsewhere, got ", to_string(graph.shape(first)), " and ", to_string(other),
+              ". Reshape one of them.");
     shape[axis] += other[axis];
   }
   return {graph.dtype(first), shape};
@@ -124,17 +122,16 @@ void check_strided(const Graph& graph, Value storage, Dims shape, Dims attribute
     (reach < 0 ? low : high) += reach;
   }
   MPS_CHECK(low >= 0 && high < graph.elements(storage), kArgument,
-            "strided view outside of its storage: expected elements 0..",
-            graph.elements(storage) - 1, ", got ", low, "..", high,
-            ". Check offset, shape and strides.");
+            "strided view outside of its storage: expected elements 0..", graph.elements(storage) - 1, ", got ", low,
+            "..", high, ". Check offset, shape and strides.");
 }
 
 Inferred infer_reduce(const Graph& graph, NodeKind kind, Value x, Dims axes) {
   check_dtype(kind, graph.dtype(x));
   Shape shape(graph.shape(x));
   for (int64_t axis : axes) {
-    MPS_CHECK(axis >= 0 && axis < static_cast<int64_t>(shape.size()), kInternal,
-              "bad reduction axis: expected 0..", shape.size() - 1, ", got ", axis, ".");
+    MPS_CHECK(axis >= 0 && axis < static_cast<int64_t>(shape.size()), kInternal, "bad reduction axis: expected 0..",
+              shape.size() - 1, ", got ", axis, ".");
     shape[axis] = 1;
   }
   return {graph.dtype(x), shape};
@@ -144,13 +141,11 @@ Inferred infer_matmul(const Graph& graph, Value x, Value y) {
   const Dims a = graph.shape(x), b = graph.shape(y);
   check_same_dtype(NodeKind::matrix_multiplication, graph.dtype(x), graph.dtype(y));
   check_dtype(NodeKind::matrix_multiplication, graph.dtype(x));
-  MPS_CHECK(a.size() >= 2 && b.size() >= 2, kInternal,
-            "bad operands: expected at least two dimensions, got ", to_string(a), " and ",
-            to_string(b), ".");
+  MPS_CHECK(a.size() >= 2 && b.size() >= 2, kInternal, "bad operands: expected at least two dimensions, got ",
+            to_string(a), " and ", to_string(b), ".");
   const int64_t inner_x = a[a.size() - 1], inner_y = b[b.size() - 2];
-  MPS_CHECK(inner_x == inner_y, kArgument,
-            "inner dimensions differ: expected [.., M, K] x [.., K, N], got ", to_string(a),
-            " and ", to_string(b), " (K is ", inner_x, " and ", inner_y,
+  MPS_CHECK(inner_x == inner_y, kArgument, "inner dimensions differ: expected [.., M, K] x [.., K, N], got ",
+            to_string(a), " and ", to_string(b), " (K is ", inner_x, " and ", inner_y,
             "). Transpose or reshape one of them.");
   Shape shape = broadcast_shapes({a.data(), a.size() - 2}, {b.data(), b.size() - 2});
   shape.push_back(a[a.size() - 2]);
@@ -161,22 +156,20 @@ Inferred infer_matmul(const Graph& graph, Value x, Value y) {
 }  // namespace
 
 void check_shape(Dims shape) {
-  MPS_CHECK(shape.size() <= kMaxRank, kArgument, "too many dimensions: expected at most ", kMaxRank,
-            ", got ", shape.size(), ". Merge some with reshape.");
+  MPS_CHECK(shape.size() <= kMaxRank, kArgument, "too many dimensions: expected at most ", kMaxRank, ", got ",
+            shape.size(), ". Merge some with reshape.");
+  constexpr int64_t kTooMany = int64_t{1} << 32;
   int64_t count = 1;
   for (int64_t dim : shape) {
-    MPS_CHECK(dim >= 0 && dim <= INT_MAX, kArgument, "bad dimension: expected 0..", INT_MAX, " in ",
-              to_string(shape), ", got ", dim, ". Split the tensor.");
-    if (dim == 0) return;
-    count *= dim;
-    MPS_CHECK(count < (int64_t{1} << 32), kArgument,
-              "tensor too large: expected fewer than 2^32 elements, got shape ", to_string(shape),
-              ". Split the tensor.");
+    MPS_CHECK(dim >= 0 && dim <= INT_MAX, kArgument, "bad dimension: expected 0..", INT_MAX, " in ", to_string(shape),
+              ", got ", dim, ". Split the tensor.");
+    count = std::min(count * dim, kTooMany);  // a later 0 still makes it 0
   }
+  MPS_CHECK(count < kTooMany, kArgument, "tensor too large: expected fewer than 2^32 elements, got shape ",
+            to_string(shape), ". Split the tensor.");
 }
 
-Inferred infer(const Graph& graph, NodeKind kind, Span<const Value> operands, Dims attributes,
-               Dims target) {
+Inferred infer(const Graph& graph, NodeKind kind, Span<const Value> operands, Dims attributes, Dims target) {
   switch (info(kind).family) {
     case NodeFamily::kSource:
       MPS_THROW(kInternal, "sources are not inferred: got ", info(kind).name, ".");
@@ -192,16 +185,14 @@ Inferred infer(const Graph& graph, NodeKind kind, Span<const Value> operands, Di
       return {static_cast<DType>(attributes[0]), Shape(graph.shape(operands[0]))};
     case NodeFamily::kReshape:
       MPS_CHECK(element_count(target) == graph.elements(operands[0]), kArgument,
-                "reshape changes the number of elements: expected ", graph.elements(operands[0]),
-                " as in ", to_string(graph.shape(operands[0])), ", got ", to_string(target),
-                ". Correct the new shape.");
+                "reshape changes the number of elements: expected ", graph.elements(operands[0]), " as in ",
+                to_string(graph.shape(operands[0])), ", got ", to_string(target), ". Correct the new shape.");
       return {graph.dtype(operands[0]), Shape(target)};
     case NodeFamily::kTranspose:
       return infer_transpose(graph, operands[0], attributes);
     case NodeFamily::kBroadcast:
-      MPS_CHECK(broadcasts_to(graph.shape(operands[0]), target), kArgument,
-                "shape does not broadcast: expected ", to_string(target),
-                " or 1 in each dimension, got ", to_string(graph.shape(operands[0])),
+      MPS_CHECK(broadcasts_to(graph.shape(operands[0]), target), kArgument, "shape does not broadcast: expected ",
+                to_string(target), " or 1 in each dimension, got ", to_string(graph.shape(operands[0])),
                 ". Reshape or unsqueeze it.");
       return {graph.dtype(operands[0]), Shape(target)};
     case NodeFamily::kSlice:

@@ -15,8 +15,7 @@ struct Inferred {
 
 // The result of a node of this kind, or an Error that says what does not fit. `target` is the shape
 // asked for by reshape, broadcast, slice and strided_view.
-Inferred infer(const Graph& graph, NodeKind kind, Span<const Value> operands, Dims attributes,
-               Dims target);
+Inferred infer(const Graph& graph, NodeKind kind, Span<const Value> operands, Dims attributes, Dims target);
 
 // Throws unless a device can hold a tensor of this shape.
 void check_shape(Dims shape);

@@ -27,8 +27,7 @@ Bindings bind_feeds(const Memory& memory, const Graph& graph, Span<const Feed> f
 }
 
 // True if there is anything to write.
-bool bind_results(const Memory& memory, const Graph& graph, Span<void* const> results,
-                  Bindings* bindings) {
+bool bind_results(const Memory& memory, const Graph& graph, Span<void* const> results, Bindings* bindings) {
   bool any = false;
   bindings->resize(results.size());
   for (size_t i = 0; i < results.size(); ++i) {
@@ -42,23 +41,21 @@ bool bind_results(const Memory& memory, const Graph& graph, Span<void* const> re
 
 void check_overlap(const Range& result, const Range& other) {
   if (result.buffer != other.buffer || result.buffer == nullptr) return;
-  const bool apart =
-      result.offset + result.bytes <= other.offset || other.offset + other.bytes <= result.offset;
+  const bool apart = result.offset + result.bytes <= other.offset || other.offset + other.bytes <= result.offset;
   const bool in_place = result.offset == other.offset && result.bytes == other.bytes;
   MPS_CHECK(apart || in_place, kArgument,
-            "result overlaps an operand: expected separate or identical memory, got bytes ",
-            result.offset, "..", result.offset + result.bytes, " and ", other.offset, "..",
-            other.offset + other.bytes, " of one block. Clone the operand first.");
+            "result overlaps an operand: expected separate or identical memory, got bytes ", result.offset, "..",
+            result.offset + result.bytes, " and ", other.offset, "..", other.offset + other.bytes,
+            " of one block. Clone the operand first.");
 }
 
 }  // namespace
 
 void launch(DeviceState& device, Stream& stream, const Graph& graph, Span<const Feed> feeds,
             Span<void* const> results) {
-  MPS_CHECK(feeds.size() == graph.feed_count() && results.size() == graph.results().size(),
-            kInternal, "launch does not fit its graph: expected ", graph.feed_count(),
-            " feeds and ", graph.results().size(), " results, got ", feeds.size(), " and ",
-            results.size(), ".");
+  MPS_CHECK(feeds.size() == graph.feed_count() && results.size() == graph.results().size(), kInternal,
+            "launch does not fit its graph: expected ", graph.feed_count(), " feeds and ", graph.results().size(),
+            " results, got ", feeds.size(), " and ", results.size(), ".");
   Bindings to;
   if (!bind_results(device.memory(), graph, results, &to)) return;
   const Bindings from = bind_feeds(device.memory(), graph, feeds);

@@ -14,10 +14,8 @@ namespace mps {
 // What a graph reads at one launch: the address of a dense, row-major tensor, or a number.
 class Feed {
  public:
-  Feed(const void* address)
-      : address_(address), scalar_(0), is_scalar_(false) {}  // NOLINT: addresses convert
-  Feed(Scalar scalar)
-      : address_(nullptr), scalar_(scalar), is_scalar_(true) {}  // NOLINT: numbers convert
+  Feed(const void* address) : address_(address), scalar_(0), is_scalar_(false) {}  // NOLINT: addresses convert
+  Feed(Scalar scalar) : address_(nullptr), scalar_(scalar), is_scalar_(true) {}    // NOLINT: numbers convert
 
   const void* address() const { return address_; }
   Scalar scalar() const { return scalar_; }
@@ -32,7 +30,6 @@ class Feed {
 // Feeds and results come in the graph's order. A result may be exactly the range of a feed (in
 // place); any other overlap throws kArgument. Results without elements are skipped, and a launch
 // with no others does nothing.
-void launch(DeviceState& device, Stream& stream, const Graph& graph, Span<const Feed> feeds,
-            Span<void* const> results);
+void launch(DeviceState& device, Stream& stream, const Graph& graph, Span<const Feed> feeds, Span<void* const> results);
 
 }  // namespace mps

@@ -14,9 +14,8 @@ LogLevel threshold_from_environment() {
     if (env::log_level() == kNames[i]) return static_cast<LogLevel>(i);
   }
   // Logging must never throw: say so once and go on with the default.
-  std::fprintf(
-      stderr, "paddle_mps warning: PADDLE_MPS_LOG='%s' is not debug, info, warning, error or off\n",
-      env::log_level().c_str());
+  std::fprintf(stderr, "paddle_mps warning: PADDLE_MPS_LOG='%s' is not debug, info, warning, error or off\n",
+               env::log_level().c_str());
   return LogLevel::kWarning;
 }
 

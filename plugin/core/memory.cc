@@ -108,9 +108,7 @@ class Memory::Arena {
 };
 
 Memory::Memory(Device& device, uint64_t limit, std::function<void()> drain)
-    : device_(device),
-      limit_(limit != 0 ? limit : device.properties().recommended_memory),
-      drain_(std::move(drain)) {}
+    : device_(device), limit_(limit != 0 ? limit : device.properties().recommended_memory), drain_(std::move(drain)) {}
 
 Memory::~Memory() = default;
 

@@ -1,18 +1,18 @@
 // Device memory: allocate, free, and find the buffer behind any address.
 //
 // Memory comes from the device in heaps ("arenas"), each cut into blocks by a buddy allocator, and each block owns one
-// Buffer at its offset. A block's address is its buffer's contents: addresses are real, arithmetic on them is fine, and an
-// interior address is resolved in O(log n).
+// Buffer at its offset. A block's address is its buffer's contents: addresses are real, arithmetic on them is fine, and
+// an interior address is resolved in O(log n).
 //
 // Arenas are of three classes, by the size of the request:
 //   small   up to 512 KiB   shared arenas in units of 256 bytes (or the device's alignment, if larger)
 //   medium  up to 64 MiB    shared arenas in units of 16 KiB
 //   large   above           an arena of its own, kept for the next request of nearly that size
-// Shared arenas start at 32 MiB and grow with what is in use, up to 256 MiB, so that a small program stays small and a large
-// one has few heaps.
+// Shared arenas start at 32 MiB and grow with what is in use, up to 256 MiB, so that a small program stays small and a
+// large one has few heaps.
 //
-// Thread-safe. A block freed while work is queued is not handed out before that work is done: `drain`, given by the owner, is
-// called for that, with no lock held.
+// Thread-safe. A block freed while work is queued is not handed out before that work is done: `drain`, given by the
+// owner, is called for that, with no lock held.
 #pragma once
 
 #include <cstdint>

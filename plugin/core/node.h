@@ -54,9 +54,8 @@ constexpr const NodeInfo& info(NodeKind kind) { return kNodeInfos[static_cast<in
 // them.
 constexpr bool is_pointwise(NodeKind kind) {
   const NodeFamily family = info(kind).family;
-  return family == NodeFamily::kUnary || family == NodeFamily::kBinary ||
-         family == NodeFamily::kCompare || family == NodeFamily::kSelect ||
-         family == NodeFamily::kCast;
+  return family == NodeFamily::kUnary || family == NodeFamily::kBinary || family == NodeFamily::kCompare ||
+         family == NodeFamily::kSelect || family == NodeFamily::kCast;
 }
 
 }  // namespace mps

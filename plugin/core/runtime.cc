@@ -28,8 +28,8 @@ const Backend* choose(Span<const Backend* const> backends) {
     if (wanted.empty() || wanted == backend->name) return backend;
     names += names.empty() ? backend->name : std::string(", ") + backend->name;
   }
-  MPS_THROW(kArgument, "no such backend in PADDLE_MPS_BACKEND: expected one of ", names, ", got '",
-            wanted, "'. Correct or unset it.");
+  MPS_THROW(kArgument, "no such backend in PADDLE_MPS_BACKEND: expected one of ", names, ", got '", wanted,
+            "'. Correct or unset it.");
 }
 
 }  // namespace
@@ -37,8 +37,7 @@ const Backend* choose(Span<const Backend* const> backends) {
 DeviceState::DeviceState(int index, std::unique_ptr<Device> device)
     : index_(index),
       device_(std::move(device)),
-      cache_(*device_, static_cast<uint64_t>(env::cache_entries()),
-             static_cast<uint64_t>(env::cache_bytes())),
+      cache_(*device_, static_cast<uint64_t>(env::cache_entries()), static_cast<uint64_t>(env::cache_bytes())),
       memory_(*device_, static_cast<uint64_t>(env::memory_limit()), [this] { drain(); }) {}
 
 Stream* DeviceState::create_stream() {
@@ -49,11 +48,9 @@ Stream* DeviceState::create_stream() {
 }
 
 void DeviceState::destroy_stream(Stream* stream) {
-  std::shared_ptr<Stream>
-      last;  // declared first, so destroyed after the lock is gone: its destructor waits
+  std::shared_ptr<Stream> last;  // declared first, so destroyed after the lock is gone: its destructor waits
   std::lock_guard<std::mutex> lock(streams_mutex_);
-  const auto it = std::find_if(streams_.begin(), streams_.end(),
-                               [&](const auto& s) { return s.get() == stream; });
+  const auto it = std::find_if(streams_.begin(), streams_.end(), [&](const auto& s) { return s.get() == stream; });
   if (it == streams_.end()) return;
   last = std::move(*it);
   streams_.erase(it);
@@ -87,8 +84,7 @@ void Runtime::open(Span<const Backend* const> backends) noexcept {
     const Backend* backend = choose(backends);
     s.reason.clear();
     for (auto& device : backend->open(&s.reason)) {
-      s.devices.push_back(
-          std::make_unique<DeviceState>(static_cast<int>(s.devices.size()), std::move(device)));
+      s.devices.push_back(std::make_unique<DeviceState>(static_cast<int>(s.devices.size()), std::move(device)));
     }
   } catch (const std::exception& error) {
     s.devices.clear();
@@ -102,8 +98,8 @@ int Runtime::device_count() { return static_cast<int>(state().devices.size()); }
 DeviceState& Runtime::device(int index) {
   State& s = state();
   const int count = static_cast<int>(s.devices.size());
-  MPS_CHECK(index >= 0 && index < count, kArgument, "no such device: expected an index below ",
-            count, ", got ", index, ". See paddle_mps.device_count().");
+  MPS_CHECK(index >= 0 && index < count, kArgument, "no such device: expected an index below ", count, ", got ", index,
+            ". See paddle_mps.device_count().");
   return *s.devices[static_cast<size_t>(index)];
 }
 

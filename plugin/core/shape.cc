@@ -25,12 +25,13 @@ Ints contiguous_strides(Dims shape) {
 
 bool is_contiguous(Dims shape, Dims strides) {
   int64_t expected = 1;
+  bool contiguous = true;
   for (size_t i = shape.size(); i-- > 0;) {
     if (shape[i] == 0) return true;
-    if (shape[i] != 1 && strides[i] != expected) return false;
+    if (shape[i] != 1 && strides[i] != expected) contiguous = false;
     expected *= shape[i];
   }
-  return true;
+  return contiguous;
 }
 
 Shape broadcast_shapes(Dims a, Dims b) {
@@ -42,9 +43,9 @@ Shape broadcast_shapes(Dims a, Dims b) {
     const int64_t x = i < a.size() ? a[a.size() - 1 - i] : 1;
     const int64_t y = i < b.size() ? b[b.size() - 1 - i] : 1;
     MPS_CHECK(x == y || x == 1 || y == 1, kArgument,
-              "shapes do not broadcast: expected dimensions that are equal or 1, got ",
-              to_string(a), " and ", to_string(b), " (", x, " against ", y, " in dimension ",
-              rank - 1 - i, " of the result). Reshape or unsqueeze one of them.");
+              "shapes do not broadcast: expected dimensions that are equal or 1, got ", to_string(a), " and ",
+              to_string(b), " (", x, " against ", y, " in dimension ", rank - 1 - i,
+              " of the result). Reshape or unsqueeze one of them.");
     result[rank - 1 - i] = x == 1 ? y : x;
   }
   return result;
@@ -61,9 +62,8 @@ bool broadcasts_to(Dims from, Dims to) {
 
 int normalize_axis(int64_t axis, size_t rank) {
   const int64_t size = static_cast<int64_t>(rank);
-  MPS_CHECK(axis >= -size && axis < size, kArgument, "axis out of range: expected ", -size, "..",
-            size - 1, " for rank ", rank, ", got ", axis,
-            ". Count axes from 0, or from the end with a minus sign.");
+  MPS_CHECK(axis >= -size && axis < size, kArgument, "axis out of range: expected ", -size, "..", size - 1,
+            " for rank ", rank, ", got ", axis, ". Count axes from 0, or from the end with a minus sign.");
   return static_cast<int>(axis < 0 ? axis + size : axis);
 }
 

@@ -22,8 +22,7 @@ class Span {
 #if !defined(__clang__)
 #pragma GCC diagnostic ignored "-Winit-list-lifetime"
 #endif
-  constexpr Span(std::initializer_list<std::remove_const_t<T>> list)
-      : data_(list.begin()), size_(list.size()) {}
+  constexpr Span(std::initializer_list<std::remove_const_t<T>> list) : data_(list.begin()), size_(list.size()) {}
 #pragma GCC diagnostic pop
   template <typename C, typename = decltype(std::declval<const C&>().data())>
   constexpr Span(const C& container) : data_(container.data()), size_(container.size()) {}
@@ -100,8 +99,7 @@ class SmallVector {
   }
 
   friend bool operator==(const SmallVector& a, const SmallVector& b) {
-    return a.size_ == b.size_ &&
-           (a.size_ == 0 || std::memcmp(a.data_, b.data_, a.size_ * sizeof(T)) == 0);
+    return a.size_ == b.size_ && (a.size_ == 0 || std::memcmp(a.data_, b.data_, a.size_ * sizeof(T)) == 0);
   }
   friend bool operator!=(const SmallVector& a, const SmallVector& b) { return !(a == b); }
 

@@ -80,8 +80,7 @@ std::string cpu_name() {
 
 // What this process may use: the machine's memory or its container's limit.
 uint64_t total_memory() {
-  uint64_t total =
-      static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGE_SIZE));
+  uint64_t total = static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGE_SIZE));
   std::ifstream group("/sys/fs/cgroup/memory.max");
   uint64_t limit = 0;
   if (group >> limit) total = std::min(total, limit);  // "max" is no number: no limit

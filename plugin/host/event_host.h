@@ -1,5 +1,5 @@
-// A point in a host stream: the stream's queue and a ticket of it. Recording costs nothing, since the ticket of whatever
-// was submitted last is the mark. An event keeps the queue of its stream alive, so it outlives the stream.
+// A point in a host stream: the stream's queue and a ticket of it. Recording costs nothing, since the ticket of
+// whatever was submitted last is the mark. An event keeps the queue of its stream alive, so it outlives the stream.
 //
 // Any thread may call anything.
 #pragma once

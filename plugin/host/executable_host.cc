@@ -37,7 +37,8 @@ class PlannedExecutable final : public HostExecutable {
       run_steps(&slots, results);
     } else {
       const Scratch::Lease lease = scratch_->take(plan_.scratch_bytes);
-      for (const HostPlan::Temporary& temporary : plan_.temporaries) slots[temporary.slot] = lease.data() + temporary.offset;
+      for (const HostPlan::Temporary& temporary : plan_.temporaries)
+        slots[temporary.slot] = lease.data() + temporary.offset;
       run_steps(&slots, results);
     }
   }

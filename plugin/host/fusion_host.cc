@@ -69,9 +69,7 @@ class Finder {
   bool pointwise(uint32_t node) const { return is_pointwise(graph_.node(node).kind); }
   bool in_prologue(uint32_t node) const { return fusion_of_[node] < prologues_; }
   int64_t elements(uint32_t node) const { return graph_.elements(Value{node}); }
-  bool shapes_match(uint32_t a, uint32_t b) const {
-    return same_shape(graph_.shape(Value{a}), graph_.shape(Value{b}));
-  }
+  bool shapes_match(uint32_t a, uint32_t b) const { return same_shape(graph_.shape(Value{a}), graph_.shape(Value{b})); }
 
   // `user` reads the operand in the same loop.
   bool is_direct(uint32_t operand, uint32_t user) const {
@@ -113,9 +111,8 @@ class Finder {
     fusions_.prologue_of[reduction] = number;
     fusion_of_[last] = number;
     for (uint32_t i = last; i-- > 0;) {
-      const bool only_here = !is_result_[i] && std::all_of(users_[i].begin(), users_[i].end(), [&](uint32_t user) {
-        return fusion_of_[user] == number;
-      });
+      const bool only_here = !is_result_[i] && std::all_of(users_[i].begin(), users_[i].end(),
+                                                           [&](uint32_t user) { return fusion_of_[user] == number; });
       if (is_direct(i, last) && only_here) fusion_of_[i] = number;
     }
   }

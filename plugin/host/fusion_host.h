@@ -1,9 +1,9 @@
 // Which pointwise nodes of a graph are computed together.
 //
-// A fusion is a set of pointwise nodes of one shape whose intermediate values never reach memory. Two nodes may share one
-// only if no path between them leaves it: every node has a level, which rises along each edge whose value must exist in
-// memory before its user starts, and fusions join nodes of one level. They are joined where one node reads another, or
-// where both read the same value from memory.
+// A fusion is a set of pointwise nodes of one shape whose intermediate values never reach memory. Two nodes may share
+// one only if no path between them leaves it: every node has a level, which rises along each edge whose value must
+// exist in memory before its user starts, and fusions join nodes of one level. They are joined where one node reads
+// another, or where both read the same value from memory.
 //
 // - The nodes that only a reduction needs form that reduction's prologue.
 // - A value of one element is computed again by each fusion that reads it: a program computes it once per run.

@@ -40,7 +40,8 @@ class Lowering {
   }
   bool is_constant(Value value) const { return to_.node(value).kind == NodeKind::constant; }
 
-  // A constant of these bits. Graph::constant() takes numbers; every number of every dtype survives the way through one.
+  // A constant of these bits. Graph::constant() takes numbers; every number of every dtype survives the way through
+  // one.
   Value constant(uint64_t bits, DType dtype, Dims shape) {
     return visit(dtype, [&](auto zero) {
       using T = decltype(zero);

@@ -80,7 +80,9 @@ bool MatmulProgram::computes(DType dtype, Dims x_shape, Dims y_shape) {
   return program.has_kernel();
 }
 
-bool MatmulProgram::has_kernel() const { return is_native(dtype_) || geometry_.rows == 1; }
+bool MatmulProgram::has_kernel() const {
+  return is_native(dtype_) || (geometry_.rows == 1 && make_vector_matmul(dtype_, geometry_) != nullptr);
+}
 
 MatmulProgram MatmulProgram::compile(DType dtype, Dims x_shape, Dims x_strides, Dims y_shape, Dims y_strides) {
   MatmulProgram program(dtype, x_shape, x_strides, y_shape, y_strides);
@@ -99,6 +101,10 @@ MatmulProgram::MatmulProgram(DType dtype, Dims x_shape, Dims x_strides, Dims y_s
   g.y_inner = y_strides[y_rank - 2];
   g.y_column = y_strides[y_rank - 1];
   g.to_row = g.columns;
+  // The stride of an axis of size 1 means nothing, and views leave anything there; 1 suits every kernel.
+  if (g.inner == 1) g.x_inner = 1;
+  if (g.columns == 1) g.y_column = 1;
+  if (g.inner == 1 && g.y_column != 1) g.y_inner = 1;
 
   const Dims x_batch(x_shape.data(), x_rank - 2), y_batch(y_shape.data(), y_rank - 2);
   const Shape batch = broadcast_shapes(x_batch, y_batch);
@@ -132,8 +138,7 @@ void MatmulProgram::absorb_batch() {
   MatmulGeometry& g = geometry_;
   while (!axes_.empty()) {
     const BatchAxis axis = axes_.back();
-    const bool continues =
-        g.rows == 1 ? is_matrix(axis.size, g.inner, axis.x, g.x_inner) : axis.x == g.rows * g.x_row;
+    const bool continues = g.rows == 1 ? is_matrix(axis.size, g.inner, axis.x, g.x_inner) : axis.x == g.rows * g.x_row;
     if (axis.y != 0 || axis.to != g.rows * g.to_row || !continues) break;
     if (g.rows == 1) g.x_row = axis.x;
     g.rows *= axis.size;

@@ -1,4 +1,5 @@
-// Matrix products in plain loops: integers, which oneDNN does not multiply with wrapping, and float32 where it is absent.
+// Matrix products in plain loops: integers, which oneDNN does not multiply with wrapping, and float32 where it is
+// absent.
 #include <algorithm>
 #include <type_traits>
 
@@ -8,16 +9,16 @@
 namespace mps {
 namespace {
 
-// A block of y is copied aside, dense and in the type of the sums, so that the inner loop is the same for every layout; a
-// block of sums fits in the first-level cache, the block of y in the second.
+// A block of y is copied aside, dense and in the type of the sums, so that the inner loop is the same for every layout;
+// a block of sums fits in the first-level cache, the block of y in the second.
 constexpr int64_t kInnerBlock = 64;
 constexpr int64_t kColumnBlock = 256;
 constexpr int64_t kRowBlock = 4;
 
 // Integers wrap; in a type of at least 32 bits, since narrower ones would be promoted to a signed one that must not.
 template <typename T>
-using Sum = std::conditional_t<std::is_floating_point_v<T>, float,
-                               std::conditional_t<sizeof(T) == 8, uint64_t, uint32_t>>;
+using Sum =
+    std::conditional_t<std::is_floating_point_v<T>, float, std::conditional_t<sizeof(T) == 8, uint64_t, uint32_t>>;
 
 template <typename T>
 class PlainMatmul final : public MatmulKernel {

@@ -1,5 +1,6 @@
-// A vector times a matrix. There is one multiplication per element read, so memory decides the speed, and what counts is
-// to read the matrix once, in long runs; elements of the short float dtypes are converted on the way, block by block.
+// A vector times a matrix. There is one multiplication per element read, so memory decides the speed, and what counts
+// is to read the matrix once, in long runs; elements of the short float dtypes are converted on the way, block by
+// block.
 #include <algorithm>
 #include <cstring>
 #include <type_traits>

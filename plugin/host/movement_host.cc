@@ -13,9 +13,9 @@ namespace {
 // Work for one thread between two looks at what is left: some microseconds.
 constexpr int64_t kPieceElements = 32768;
 constexpr int64_t kPieceBytes = 256 << 10;
-// A square tile whose lines fill one cache line each. It is copied aside line by line and turned there: reading down the
-// columns of the source itself is slow where its lines are a power of two apart, since they then share a few places in
-// the cache.
+// A square tile whose lines fill one cache line each. It is copied aside line by line and turned there: reading down
+// the columns of the source itself is slow where its lines are a power of two apart, since they then share a few places
+// in the cache.
 template <typename T>
 constexpr int64_t kTile = 64 / static_cast<int64_t>(sizeof(T));
 
@@ -161,7 +161,7 @@ template <typename T>
 void CopyProgram::run_as(T* to, const T* from) const {
   const bool two_axes = kernel_ == Kernel::kTranspose;
   const Span<const Axis> outer(axes_.data(), axes_.size() - (two_axes ? 2 : 1));
-  const int64_t lines = axes_[outer.size()].size;          // what run_line() counts in
+  const int64_t lines = axes_[outer.size()].size;  // what run_line() counts in
   const int64_t line_elements = two_axes ? axes_.back().size : 1;
   int64_t outer_count = 1;
   for (const Axis& axis : outer) outer_count *= axis.size;
@@ -200,7 +200,8 @@ void CopyProgram::run(void* to, const void* from) const {
 
 void copy_bytes(void* to, const void* from, size_t bytes) {
   parallel_for(static_cast<int64_t>(bytes), kPieceBytes, [&](int64_t begin, int64_t end) {
-    std::memcpy(static_cast<char*>(to) + begin, static_cast<const char*>(from) + begin, static_cast<size_t>(end - begin));
+    std::memcpy(static_cast<char*>(to) + begin, static_cast<const char*>(from) + begin,
+                static_cast<size_t>(end - begin));
   });
 }
 

@@ -1,6 +1,6 @@
-// Moving elements: from one strided range to another of the same shape, bit for bit. Every node that only moves elements
-// (transpose, broadcast, slice, concatenation, strided_view, strided_update, a constant as a result) is one or more of
-// these, since each is nothing but strides on one side or on both.
+// Moving elements: from one strided range to another of the same shape, bit for bit. Every node that only moves
+// elements (transpose, broadcast, slice, concatenation, strided_view, strided_update, a constant as a result) is one or
+// more of these, since each is nothing but strides on one side or on both.
 //
 // A program is immutable: any number of threads may run it at once.
 #pragma once
@@ -14,13 +14,14 @@ class CopyProgram {
   // Strides in elements, of any sign; those of `from` may be 0.
   static CopyProgram compile(size_t element_bytes, Dims shape, Dims to_strides, Dims from_strides);
 
-  // The addresses are those of element (0, 0, ...). The ranges overlap exactly or not at all; exactly only if is_dense().
+  // The addresses are those of element (0, 0, ...). The ranges overlap exactly or not at all; exactly only if
+  // is_dense().
   void run(void* to, const void* from) const;
 
   bool is_dense() const { return kernel_ == Kernel::kDense; }  // a plain array on both sides, in the same order
   // Done in tiles, much faster than element by element.
   bool is_transpose() const { return kernel_ == Kernel::kTranspose; }
-  uint64_t cost_ns() const;                                    // rough time of run() on one thread
+  uint64_t cost_ns() const;  // rough time of run() on one thread
 
  private:
   enum class Kernel {

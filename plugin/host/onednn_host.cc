@@ -1,7 +1,7 @@
 // oneDNN's matrix products. libdnnl comes with Paddle and is loaded with it; this file is the only one that knows it.
 //
-// A primitive runs on the calling thread alone (openmp_host.h). Primitives may run on several threads at once, but their
-// memory objects and scratchpads may not: each run borrows a set of them, and sets are kept for the next run.
+// A primitive runs on the calling thread alone (openmp_host.h). Primitives may run on several threads at once, but
+// their memory objects and scratchpads may not: each run borrows a set of them, and sets are kept for the next run.
 #include <memory>
 
 #include "plugin/core/check.h"
@@ -111,14 +111,14 @@ class OneDnnMatmul final : public MatmulKernel {
     const dnnl_data_type_t type = data_type(dtype);
     describe(x_, type, geometry.x_batch == 0 ? 1 : geometry.batch, geometry.rows, geometry.inner, geometry.x_batch,
              geometry.x_row, geometry.x_inner);
-    describe(y_, type, geometry.y_batch == 0 ? 1 : geometry.batch, geometry.inner, geometry.columns,
-             geometry.y_batch, geometry.y_inner, geometry.y_column);
+    describe(y_, type, geometry.y_batch == 0 ? 1 : geometry.batch, geometry.inner, geometry.columns, geometry.y_batch,
+             geometry.y_inner, geometry.y_column);
     describe(to_, type, geometry.batch, geometry.rows, geometry.columns, geometry.to_batch, geometry.to_row, 1);
     Attributes attributes;
     check(dnnl_primitive_attr_create(attributes.out()), "create attributes");
     check(dnnl_primitive_attr_set_scratchpad_mode(attributes, dnnl_scratchpad_mode_user), "set an attribute");
-    const dnnl_status_t status = dnnl_matmul_primitive_desc_create(description_.out(), engine(), x_, y_, nullptr, to_,
-                                                                   attributes);
+    const dnnl_status_t status =
+        dnnl_matmul_primitive_desc_create(description_.out(), engine(), x_, y_, nullptr, to_, attributes);
     if (status == dnnl_unimplemented) return;
     check(status, "describe a matrix product");
     const char* implementation = nullptr;

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "plugin/core/check.h"
-#include "plugin/host/lower_host.h"
 #include "plugin/host/fusion_host.h"
+#include "plugin/host/lower_host.h"
 #include "plugin/host/steps_host.h"
 #include "plugin/host/view_host.h"
 
@@ -35,11 +35,13 @@ class Planner {
     for (uint32_t result : graph_.results()) {
       if (graph_.elements(Value{result}) != 0) view(Value{result});
     }
-    // What is returned without being computed into its place: feeds, constants, views, and a value that is returned twice.
+    // What is returned without being computed into its place: feeds, constants, views, and a value that is returned
+    // twice.
     for (uint32_t i = 0; i < plan_.results; ++i) {
       const Value value{graph_.results()[i]};
       const uint32_t slot = plan_.feeds + i;
-      if (graph_.elements(value) != 0 && view(value).slot != slot) copy(value, view(value), dense_view(slot, graph_.shape(value)));
+      if (graph_.elements(value) != 0 && view(value).slot != slot)
+        copy(value, view(value), dense_view(slot, graph_.shape(value)));
     }
     place_temporaries();
     find_conflicts();

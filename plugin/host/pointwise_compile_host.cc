@@ -57,7 +57,7 @@ class Compiler {
     uint32_t readers = 0;        // still to come
   };
 
-  // -- once per run -------------------------------------------------------------------------------------------------
+  // -- once per run -------------------------------------------------------------------------------
 
   void emit_uniform(const Step& step) {
     Location x[3];
@@ -83,7 +83,7 @@ class Compiler {
     return single;
   }
 
-  // -- once per block -----------------------------------------------------------------------------------------------
+  // -- once per block -----------------------------------------------------------------------------
 
   void emit(const Step& step) {
     Location x[3];  // operands that there are not repeat the first
@@ -168,7 +168,7 @@ class Compiler {
     plan_->body.push_back(instruction);
   }
 
-  // -- slots --------------------------------------------------------------------------------------------------------
+  // -- slots --------------------------------------------------------------------------------------
 
   Location slot_location(size_t slot) const { return static_cast<Location>(first_slot_ + slot); }
 
@@ -197,24 +197,30 @@ class Compiler {
     life.slot = kNone;
   }
 
-  // -- the rest of the plan -----------------------------------------------------------------------------------------
+  // -- the rest of the plan -----------------------------------------------------------------------
 
   void lay_out_scratch() {
-    size_t bytes_per_element = 0;
-    for (size_t bytes : slot_bytes_) bytes_per_element += bytes;
-    // Blocks that the first-level cache holds, long enough to make up for the calls.
-    constexpr int64_t kShort = 1024, kLong = 2048, kWithoutSlots = 16384;
-    plan_->block = bytes_per_element == 0 ? kWithoutSlots : bytes_per_element <= 12 ? kLong : kShort;
-    plan_->staged_block = std::min(plan_->block, kLong);
+    // A block of everything that is touched should stay in the first-level cache, and be long enough to make up for the
+    // calls.
+    constexpr size_t kWorkingSet = 24 << 10;
+    constexpr int64_t kShortest = 512, kLongest = 2048, kWithoutSlots = 16384;
+    size_t slot_bytes = 0, bytes = 0;
+    for (size_t element_bytes : slot_bytes_) slot_bytes += element_bytes;
+    for (const PlannedInput& input : plan_->inputs) bytes += input.element_bytes;
+    for (const PlannedOutput& output : plan_->outputs) bytes += output.element_bytes;
+    int64_t block = kLongest;
+    while (block > kShortest && static_cast<size_t>(block) * (slot_bytes + bytes) > kWorkingSet) block /= 2;
+    plan_->block = slot_bytes == 0 ? kWithoutSlots : block;
+    plan_->staged_block = block;
     size_t offset = 0;
-    const auto reserve = [&](size_t bytes) {
+    const auto reserve = [&](size_t size) {
       const size_t at = offset;
       // A line more, since a load waits for a store to an address with the same low bits.
-      offset += round_up(bytes, kLine) + kLine;
+      offset += round_up(size, kLine) + kLine;
       return static_cast<uint32_t>(at);
     };
-    for (size_t bytes : slot_bytes_) {
-      plan_->slot_offsets.push_back(reserve(std::max(kLine, bytes * static_cast<size_t>(plan_->block))));
+    for (size_t element_bytes : slot_bytes_) {
+      plan_->slot_offsets.push_back(reserve(std::max(kLine, element_bytes * static_cast<size_t>(plan_->block))));
     }
     plan_->scratch_bytes = static_cast<uint32_t>(offset);
     for (PlannedOutput& output : plan_->outputs) {

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "plugin/core/check.h"
+#include "plugin/host/collect_host.h"
 #include "plugin/host/pointwise_plan_host.h"
 #include "plugin/host/threads.h"
 
@@ -84,68 +85,6 @@ Deliveries choose_deliveries(const Plan& plan, Span<const void* const> inputs, S
   return deliveries;
 }
 
-template <typename T>
-void repeat(const void* from, void* to, int64_t count) {
-  T value;
-  std::memcpy(&value, from, sizeof value);
-  std::fill_n(static_cast<T*>(to), count, value);
-}
-
-template <typename T>
-void collect_run(const T* from, int64_t stride, T* to, int64_t count) {
-  if (stride == 1) {
-    std::memcpy(to, from, static_cast<size_t>(count) * sizeof(T));
-  } else if (stride == 0) {
-    std::fill_n(to, count, *from);
-  } else {
-    for (int64_t i = 0; i < count; ++i) to[i] = from[i * stride];
-  }
-}
-
-// Elements [begin, begin + count) of the iteration space, from memory with these strides.
-template <typename T>
-void collect(const void* memory, Dims shape, Dims strides, int64_t begin, int64_t count, void* out) {
-  const size_t last = shape.size() - 1;
-  int64_t index[kMaxRank];
-  const T* from = static_cast<const T*>(memory);
-  for (size_t d = shape.size(); d-- > 0;) {
-    index[d] = begin % shape[d];
-    begin /= shape[d];
-    from += index[d] * strides[d];
-  }
-  T* to = static_cast<T*>(out);
-  for (;;) {
-    const int64_t run = std::min(count, shape[last] - index[last]);
-    collect_run(from, strides[last], to, run);
-    to += run;
-    count -= run;
-    if (count == 0) return;
-    from -= index[last] * strides[last];
-    index[last] = 0;
-    for (size_t d = last; d-- > 0;) {
-      from += strides[d];
-      if (++index[d] < shape[d]) break;
-      from -= shape[d] * strides[d];
-      index[d] = 0;
-    }
-  }
-}
-
-// Calls f with a value of an unsigned type of that size.
-template <typename F>
-void with_size(size_t bytes, F f) {
-  switch (bytes) {
-    case 1:
-      return f(uint8_t{});
-    case 2:
-      return f(uint16_t{});
-    case 4:
-      return f(uint32_t{});
-    default:
-      return f(uint64_t{});  // dtypes have no other size
-  }
-}
-
 // Works off elements [begin, end). `deliveries` is null if all outputs are direct; the outputs' addresses are those of
 // element `origin`.
 void evaluate(const Plan& plan, Span<const void* const> inputs, Span<void* const> outputs, const Delivery* deliveries,
@@ -162,8 +101,7 @@ void evaluate(const Plan& plan, Span<const void* const> inputs, Span<void* const
     return static_cast<char*>(outputs[o]) + (element - origin) * plan.outputs[o].element_bytes;
   };
   const auto is_staged = [&](size_t o) {
-    return deliveries != nullptr &&
-           (deliveries[o] == Delivery::kStaged || deliveries[o] == Delivery::kStagedStreamed);
+    return deliveries != nullptr && (deliveries[o] == Delivery::kStaged || deliveries[o] == Delivery::kStagedStreamed);
   };
   const size_t scratch_bytes = deliveries != nullptr ? plan.staged_scratch_bytes : plan.scratch_bytes;
   char* const scratch = scratch_bytes == 0 ? nullptr : t_scratch.get(scratch_bytes);
@@ -179,7 +117,7 @@ void evaluate(const Plan& plan, Span<const void* const> inputs, Span<void* const
   const int64_t block = std::min(end - begin, deliveries != nullptr ? plan.staged_block : plan.block);
   for (const Instruction& step : plan.prelude) step.fn(at[step.x], at[step.y], at[step.z], at[step.out], 1);
   for (const Instruction& fill : plan.fills) {
-    with_size(fill.element_bytes, [&](auto zero) { repeat<decltype(zero)>(at[fill.x], at[fill.out], block); });
+    repeat(fill.element_bytes, at[fill.x], block, at[fill.out]);
   }
   for (int64_t first = begin; first < end; first += block) {
     const int64_t count = std::min(block, end - first);
@@ -191,9 +129,7 @@ void evaluate(const Plan& plan, Span<const void* const> inputs, Span<void* const
         const BlockFn fn = streams ? step.stream_fn : step.fn;
         fn(at[step.x], at[step.y], at[step.z], at[step.out], static_cast<size_t>(count));
       } else {
-        with_size(step.element_bytes, [&](auto zero) {
-          collect<decltype(zero)>(at[step.x], plan.shape, plan.inputs[step.x].strides, first, count, at[step.out]);
-        });
+        collect(step.element_bytes, at[step.x], plan.shape, plan.inputs[step.x].strides, first, count, at[step.out]);
       }
     }
     for (size_t i = 0; i < input_count; ++i) {
@@ -223,9 +159,7 @@ void check_counts(const Plan& plan, Span<const void* const> inputs, Span<void* c
 
 Span<const Value> PointwiseProgram::inputs() const { return plan_->input_values; }
 
-bool PointwiseProgram::input_is_dense(size_t input) const {
-  return plan_->inputs[input].access == InputAccess::kDense;
-}
+bool PointwiseProgram::input_is_dense(size_t input) const { return plan_->inputs[input].access == InputAccess::kDense; }
 
 void PointwiseProgram::run(Span<const void* const> inputs, Span<void* const> outputs) const {
   const Plan& plan = *plan_;

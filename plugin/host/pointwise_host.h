@@ -17,8 +17,8 @@
 namespace mps {
 
 // Says that an input of a region is not dense: element (i, j, ...) of `value`, counted in value's own shape, lies at
-// address + i * strides[0] + j * strides[1] + ..., in elements. Strides may be 0 or negative. This is how a region reads
-// through a transpose, broadcast or slice that feeds it.
+// address + i * strides[0] + j * strides[1] + ..., in elements. Strides may be 0 or negative. This is how a region
+// reads through a transpose, broadcast or slice that feeds it.
 struct PointwiseView {
   Value value;
   Ints strides;
@@ -27,8 +27,8 @@ struct PointwiseView {
 class PointwiseProgram {
  public:
   // `nodes`: the pointwise nodes to evaluate, operands before users. `outputs`: those of them (each once) whose values
-  // are wanted; all have one shape, to which every node of the region broadcasts. `views`: the inputs that are not dense.
-  // Operands outside of `nodes` become inputs, except constants, which are compiled in.
+  // are wanted; all have one shape, to which every node of the region broadcasts. `views`: the inputs that are not
+  // dense. Operands outside of `nodes` become inputs, except constants, which are compiled in.
   static PointwiseProgram compile(const Graph& graph, Span<const Value> nodes, Span<const Value> outputs,
                                   Span<const PointwiseView> views = {});
 
@@ -47,9 +47,9 @@ class PointwiseProgram {
   // receives element `begin`.
   void run_range(Span<const void* const> inputs, Span<void* const> outputs, int64_t begin, int64_t count) const;
 
-  int64_t elements() const;   // of the iteration space
-  uint64_t cost_ns() const;   // rough time of run() on one thread
-  size_t bytes() const;       // memory held by the program
+  int64_t elements() const;  // of the iteration space
+  uint64_t cost_ns() const;  // rough time of run() on one thread
+  size_t bytes() const;      // memory held by the program
 
   struct Plan;  // pointwise_plan_host.h
 

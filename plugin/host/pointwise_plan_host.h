@@ -60,9 +60,9 @@ struct PointwiseProgram::Plan {
 
   Ints shape;  // the iteration space, with adjacent dimensions merged where every input allows it
   int64_t elements = 0;
-  int64_t block = 0;         // elements
-  int64_t staged_block = 0;  // when outputs are staged
-  int64_t grain = 0;         // fewest elements worth a thread of their own
+  int64_t block = 0;          // elements
+  int64_t staged_block = 0;   // when outputs are staged
+  int64_t grain = 0;          // fewest elements worth a thread of their own
   bool may_conflict = false;  // an output may be written before an input in the same place was read
   double ns_per_element = 0;
   const VectorKernels* kernels = nullptr;

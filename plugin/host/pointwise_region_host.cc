@@ -83,8 +83,10 @@ class Analysis {
 
   // As measured with 64-byte vectors on one core at about 4 GHz, operands in the first-level cache.
   static double cost_ns(const Node& node) {
-    if (info(node.kind).dtypes == NodeDTypes::kFloat) return 0.4;
-    if (node.kind == NodeKind::division && node.dtype == DType::int64) return 1.8;
+    const bool divides =
+        node.kind == NodeKind::division || node.kind == NodeKind::reciprocal || node.kind == NodeKind::square_root;
+    if (divides) return node.dtype == DType::int64 ? 1.8 : 0.1;
+    if (info(node.kind).dtypes == NodeDTypes::kFloat) return 0.35;  // elementary functions
     return 0.01 * static_cast<double>(size_of(node.dtype));
   }
 
@@ -98,8 +100,7 @@ class Analysis {
   uint32_t register_for(Value value) {
     if (register_of_[value.node] != kNone) return static_cast<uint32_t>(register_of_[value.node]);
     MPS_CHECK(!in_region_[value.node], kInternal,
-              "bad pointwise region: expected operands before their users, got a user of %", value.node,
-              " before it.");
+              "bad pointwise region: expected operands before their users, got a user of %", value.node, " before it.");
     check_shape(value);
     const Node& node = graph_.node(value);
     Register fresh;

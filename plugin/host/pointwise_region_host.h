@@ -1,7 +1,8 @@
 // What a pointwise region computes, in terms of registers: the first half of compiling it. Where things live while they
 // are computed is the second half's matter (pointwise_compile_host.cc).
 //
-// Nodes that change no register (identity, float16 to float32) become no step: their value shares the operand's register.
+// Nodes that change no register (identity, float16 to float32) become no step: their value shares the operand's
+// register.
 #pragma once
 
 #include <cstdint>
@@ -19,12 +20,12 @@ inline size_t index_of(NodeKind kind) { return static_cast<size_t>(kind); }
 
 // A value as block functions see it. It comes from an input, from a constant, or from the step that has it as result.
 struct Register {
-  DType dtype;                  // a register dtype
-  bool uniform = false;         // the same for all elements
-  size_t input = kNone;         // number of the input
-  DType stored = DType::bool_;  // dtype of the input in memory
-  size_t constant = kNone;      // number of the constant
-  uint32_t readers = 0;         // operands of steps that are this register
+  DType dtype;                       // a register dtype
+  bool uniform = false;              // the same for all elements
+  size_t input = kNone;              // number of the input
+  DType stored = DType::bool_;       // dtype of the input in memory
+  size_t constant = kNone;           // number of the constant
+  uint32_t readers = 0;              // operands of steps that are this register
   SmallVector<uint32_t, 4> outputs;  // numbers of the outputs that want it
 };
 

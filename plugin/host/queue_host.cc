@@ -1,10 +1,13 @@
 #include "plugin/host/queue_host.h"
 
 #include <pthread.h>
+#include <signal.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <set>
+#include <system_error>
 
 namespace mps {
 namespace {
@@ -91,8 +94,7 @@ std::shared_ptr<HostQueue> HostQueue::make(int64_t delay_us) {
   return queue;
 }
 
-HostQueue::HostQueue(int64_t delay_us)
-    : delay_us_(delay_us), random_(reinterpret_cast<uintptr_t>(this) | 1u) {}
+HostQueue::HostQueue(int64_t delay_us) : delay_us_(delay_us), random_(reinterpret_cast<uintptr_t>(this) | 1u) {}
 
 HostQueue::~HostQueue() {
   {
@@ -117,7 +119,7 @@ bool HostQueue::begin_inline() {
 }
 
 void HostQueue::end_task(std::exception_ptr failure) {
-  bool more;
+  bool wake_worker, wake_waiters;
   {
     std::lock_guard<std::mutex> lock(mutex_);
     const Ticket ticket = completed_.load(std::memory_order_relaxed) + 1;
@@ -127,27 +129,29 @@ void HostQueue::end_task(std::exception_ptr failure) {
     }
     running_ = false;
     completed_.store(ticket, std::memory_order_release);
-    more = !tasks_.empty();
+    wake_worker = worker_sleeps_ && !tasks_.empty();  // submitted while this one ran
+    wake_waiters = ticket >= wake_at_;
+    if (wake_waiters) wake_at_ = UINT64_MAX;  // those who wait for a later one set it again
   }
-  if (more) wake_.notify_one();  // submitted while this one ran
-  done_.notify_all();
+  if (wake_worker) wake_.notify_one();
+  if (wake_waiters) done_.notify_all();
 }
 
 void HostQueue::push(const char* op, std::function<void()> work) {
   check_not_forked();
-  std::unique_lock<std::mutex> lock(mutex_);
-  done_.wait(lock, [&] { return tasks_.size() < kMaxQueued; });
+  if (queued_.load(std::memory_order_relaxed) >= kMaxQueued) wait(last() - kMaxQueued / 2);
+  Lock lock(mutex_);
+  if (!worker_.joinable() && !abandoned_.load()) start_worker();
   submitted_.store(submitted_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
   if (abandoned_.load()) {
     lock.unlock();
-    end_task(guarded(op, work));
-    return;
+    return end_task(guarded(op, work));
   }
   tasks_.push_back({op, std::move(work)});
   queued_.store(tasks_.size(), std::memory_order_release);
-  if (!worker_.joinable()) worker_ = std::thread([this] { work_loop(); });
+  const bool wake_worker = worker_sleeps_;
   lock.unlock();
-  wake_.notify_one();
+  if (wake_worker) wake_.notify_one();
 }
 
 bool HostQueue::reached(Ticket ticket) const {
@@ -156,9 +160,25 @@ bool HostQueue::reached(Ticket ticket) const {
 }
 
 void HostQueue::wait(Ticket ticket) {
-  if (spin(kWaiterSpin, [&] { return reached(ticket); })) return;
-  std::unique_lock<std::mutex> lock(mutex_);
-  done_.wait(lock, [&] { return reached(ticket); });
+  if (reached(ticket)) return;
+  Lock lock(mutex_);
+  bool has_spun = false;
+  while (!reached(ticket)) {
+    if (worker_sleeps_ && !running_ && !tasks_.empty() && delay_us_ <= 0) {
+      Task task = take_task();
+      lock.unlock();
+      run(std::move(task));
+      lock.lock();
+    } else if (!has_spun) {
+      lock.unlock();
+      has_spun = true;
+      spin(kWaiterSpin, [&] { return reached(ticket); });
+      lock.lock();
+    } else {
+      wake_at_ = std::min(wake_at_, ticket);
+      done_.wait(lock);
+    }
+  }
 }
 
 void HostQueue::rethrow(Ticket ticket) {
@@ -167,43 +187,71 @@ void HostQueue::rethrow(Ticket ticket) {
   {
     std::lock_guard<std::mutex> lock(mutex_);
     if (failure_ == nullptr || failed_ > ticket) return;
-    failure = std::move(failure_);
-    failure_ = nullptr;
+    failure = std::exchange(failure_, nullptr);
   }
   std::rethrow_exception(failure);
 }
 
 void HostQueue::abandon() {
   std::deque<Task> dropped;
-  std::unique_lock<std::mutex> lock(mutex_);
+  Lock lock(mutex_);
   dropped.swap(tasks_);
   queued_.store(0);
   // From here on nobody waits: marks behind the running task will never be reached in any other way.
   abandoned_.store(true);
   done_.notify_all();
   const bool on_worker = worker_.joinable() && worker_.get_id() == std::this_thread::get_id();
-  if (!on_worker) done_.wait_for(lock, kExitPatience, [&] { return !running_; });
+  if (on_worker) return;
+  wake_at_ = 0;  // whatever ends next
+  done_.wait_for(lock, kExitPatience, [&] { return !running_; });
 }
 
-bool HostQueue::next_task(Task* task) {
-  spin(kWorkerSpin, [&] { return queued_.load(std::memory_order_acquire) != 0; });
-  std::unique_lock<std::mutex> lock(mutex_);
-  wake_.wait(lock, [&] { return (!tasks_.empty() && !running_) || (tasks_.empty() && stopping_); });
-  if (tasks_.empty()) return false;
-  *task = std::move(tasks_.front());
+void HostQueue::start_worker() {
+  // Signals are for the program's own threads: Python expects them on its main thread.
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  try {
+    worker_ = std::thread([this] { work_loop(); });
+  } catch (const std::system_error& error) {
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    MPS_THROW(kDevice, "the system refused to start a thread for a stream: ", error.what(), ". Raise its limit.");
+  }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+HostQueue::Task HostQueue::take_task() {
+  Task task = std::move(tasks_.front());
   tasks_.pop_front();
   queued_.store(tasks_.size(), std::memory_order_release);
   running_ = true;
-  return true;
+  return task;
+}
+
+void HostQueue::run(Task task) {
+  std::exception_ptr failure = guarded(task.op, task.work);
+  task.work = nullptr;  // what it held is freed before anyone hears that it is done
+  end_task(std::move(failure));
 }
 
 void HostQueue::work_loop() {
-  Task task;
-  while (next_task(&task)) {
-    delay();
-    std::exception_ptr failure = guarded(task.op, task.work);
-    task.work = nullptr;  // what it held may be freed before anyone hears that it is done
-    end_task(std::move(failure));
+  Lock lock(mutex_);
+  for (;;) {
+    if (!tasks_.empty() && !running_) {
+      worker_sleeps_ = false;
+      Task task = take_task();
+      lock.unlock();
+      delay();
+      run(std::move(task));
+      // The next task usually follows at once.
+      spin(kWorkerSpin, [&] { return queued_.load(std::memory_order_acquire) != 0; });
+      lock.lock();
+    } else if (tasks_.empty() && stopping_) {
+      return;
+    } else {
+      worker_sleeps_ = true;
+      wake_.wait(lock);
+    }
   }
 }
 

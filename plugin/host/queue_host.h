@@ -1,13 +1,14 @@
 // The in-order queue under a host stream. Tasks run one at a time, in the order of submission: on the submitting thread
-// when nothing is before them and the caller allows it, else on a worker thread of the queue's own, which starts with the
-// first such task.
+// when nothing is before them and the caller allows it, else on a worker thread of the queue's own, which starts with
+// the first such task. A thread that waits runs what it waits for itself as long as the worker is asleep: waking
+// another thread takes longer than most tasks.
 //
 // Tasks are numbered from 1; such a number is a ticket, and a point in a stream is nothing but a ticket. Any thread may
 // call anything, but a task must not wait for its own queue.
 //
-// Two ends of a process need care. After fork() the child has no worker: submitting throws, waiting returns at once. When
-// the process exits, the running task is waited for, those behind it are dropped (the libraries they use are about to be
-// torn down), and whatever is submitted later runs on its caller.
+// Two ends of a process need care. After fork() the child has no worker: submitting throws, waiting returns at once.
+// When the process exits, the running task is waited for, those behind it are dropped (the libraries they use are about
+// to be torn down), and whatever is submitted later runs on its caller.
 #pragma once
 
 #include <atomic>
@@ -61,12 +62,15 @@ class HostQueue {
     const char* op;
     std::function<void()> work;
   };
+  using Lock = std::unique_lock<std::mutex>;
 
   explicit HostQueue(int64_t delay_us);
   bool begin_inline();
   void end_task(std::exception_ptr failure);
+  void start_worker();
   void work_loop();
-  bool next_task(Task* task);
+  Task take_task();
+  void run(Task task);
   void delay();
 
   template <typename Work>
@@ -94,6 +98,8 @@ class HostQueue {
   std::deque<Task> tasks_;
   bool running_ = false;
   bool stopping_ = false;
+  bool worker_sleeps_ = true;    // or was not started yet
+  Ticket wake_at_ = UINT64_MAX;  // the nearest ticket that somebody sleeps for
   std::exception_ptr failure_;
   Ticket failed_ = 0;
   std::thread worker_;

@@ -1,10 +1,10 @@
-// How a reduction is cut up. Dimensions of size 1 are dropped and neighbours of one kind merged, so that kept and reduced
-// dimensions alternate. The innermost two form a tile that is contiguous in memory, in one of two forms:
+// How a reduction is cut up. Dimensions of size 1 are dropped and neighbours of one kind merged, so that kept and
+// reduced dimensions alternate. The innermost two form a tile that is contiguous in memory, in one of two forms:
 //   columns [reduced R, kept L]: every row is added to a row of L accumulators
 //   rows    [kept K, reduced L]: each row is folded into one accumulator
 // The dimensions outside of the tile say how often it is done: for different accumulators (kept) or for the same ones
-// (reduced). A task works on at most kMaxAccumulators of one tile's accumulators, and on all of their reduction or, where
-// there are too few tasks, on a part of it; parts are merged at the end in order.
+// (reduced). A task works on at most kMaxAccumulators of one tile's accumulators, and on all of their reduction or,
+// where there are too few tasks, on a part of it; parts are merged at the end in order.
 //
 // The operand is always taken in the same pieces, whether it lies in memory or comes from a prologue: fusing does not
 // change a bit.
@@ -265,19 +265,21 @@ void cut(Plan& plan) {
 
 std::shared_ptr<Plan> make_plan(const Graph& graph, Value reduction, const PointwiseProgram* prologue) {
   const Node& node = graph.node(reduction);
-  MPS_CHECK(info(node.kind).family == NodeFamily::kReduce, kInternal, "bad reduction: expected a node that reduces, got ",
-            info(node.kind).name, ".");
+  MPS_CHECK(info(node.kind).family == NodeFamily::kReduce, kInternal,
+            "bad reduction: expected a node that reduces, got ", info(node.kind).name, ".");
   const Value operand = graph.operand(node, 0);
   auto plan = std::make_shared<Plan>();
   plan->kernels = &vector_kernels();
   plan->dtype = node.dtype;
   plan->fns = plan->kernels->reduce[static_cast<size_t>(node.kind)][index_of(register_dtype(node.dtype))];
   plan->elements = graph.elements(operand);
-  MPS_CHECK(plan->fns.start != nullptr && plan->elements > 0, kInternal, "bad reduction: expected a number dtype and at "
-            "least one element, got ", name(node.dtype), to_string(graph.shape(operand)), ".");
+  MPS_CHECK(plan->fns.start != nullptr && plan->elements > 0, kInternal,
+            "bad reduction: expected a number dtype and at "
+            "least one element, got ",
+            name(node.dtype), to_string(graph.shape(operand)), ".");
   if (prologue != nullptr) {
-    MPS_CHECK(prologue->elements() == plan->elements, kInternal, "bad prologue of a reduction: expected ", plan->elements,
-              " elements, got ", prologue->elements(), ".");
+    MPS_CHECK(prologue->elements() == plan->elements, kInternal, "bad prologue of a reduction: expected ",
+              plan->elements, " elements, got ", prologue->elements(), ".");
     plan->prologue = *prologue;
     plan->input_values.assign(prologue->inputs().begin(), prologue->inputs().end());
   } else {

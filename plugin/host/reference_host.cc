@@ -170,9 +170,9 @@ class Interpreter {
   void select(Value value, const Node& node) {
     const Dims shape = graph_.shape(value);
     const size_t size = size_of(node.dtype);
-    const std::array<Ints, 4> strides = {
-        contiguous_strides(shape), broadcast_strides(operand_shape(node, 0), shape),
-        broadcast_strides(operand_shape(node, 1), shape), broadcast_strides(operand_shape(node, 2), shape)};
+    const std::array<Ints, 4> strides = {contiguous_strides(shape), broadcast_strides(operand_shape(node, 0), shape),
+                                         broadcast_strides(operand_shape(node, 1), shape),
+                                         broadcast_strides(operand_shape(node, 2), shape)};
     walk<4>(shape, strides, {0, 0, 0, 0}, [&](const auto& at) {
       const size_t chosen = static_cast<const bool*>(in(node, 0))[at[1]] ? 1 : 2;
       copy_element(size, out(value), at[0], in(node, chosen), at[1 + chosen]);
@@ -199,9 +199,8 @@ class Interpreter {
   // The dense `value` from the elements of `source` at offset + sum(index * stride).
   void gather(Value value, const void* source, int64_t offset, const Ints& strides) {
     const Dims shape = graph_.shape(value);
-    walk<2>(shape, {contiguous_strides(shape), strides}, {0, offset}, [&](const auto& at) {
-      copy_element(size_of(graph_.dtype(value)), out(value), at[0], source, at[1]);
-    });
+    walk<2>(shape, {contiguous_strides(shape), strides}, {0, offset},
+            [&](const auto& at) { copy_element(size_of(graph_.dtype(value)), out(value), at[0], source, at[1]); });
   }
 
   // The elements of `value` at offset + sum(index * stride) from the dense `source`.
@@ -266,8 +265,7 @@ class Interpreter {
     const int64_t rows = shape[batch_rank], columns = shape[batch_rank + 1], inner = x[x.size() - 1];
     const Dims batch(shape.data(), batch_rank);
     // Strides that count matrices.
-    const std::array<Ints, 3> strides = {contiguous_strides(batch),
-                                         broadcast_strides({x.data(), x.size() - 2}, batch),
+    const std::array<Ints, 3> strides = {contiguous_strides(batch), broadcast_strides({x.data(), x.size() - 2}, batch),
                                          broadcast_strides({y.data(), y.size() - 2}, batch)};
     visit(node.dtype, [&](auto zero) {
       using T = decltype(zero);

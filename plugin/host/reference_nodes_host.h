@@ -16,8 +16,8 @@ namespace mps::meaning {
 template <typename T>
 inline constexpr bool kIsFloat = std::is_same_v<T, float>;
 
-// Integers wrap: two's complement arithmetic modulo 2^64, of which the low bits are the answer in any narrower type. For
-// bool, converting back means "is not 0".
+// Integers wrap: two's complement arithmetic modulo 2^64, of which the low bits are the answer in any narrower type.
+// For bool, converting back means "is not 0".
 template <typename T>
 uint64_t wide(T x) {
   return static_cast<uint64_t>(x);
@@ -193,8 +193,8 @@ struct greater_than_or_equal_to {
 };
 
 // A float becomes int32 or int64 by truncation; what does not fit becomes the nearest that does, and NaN becomes 0. It
-// becomes a narrower integer by way of int32. An integer becomes a narrower one by dropping bits. A number becomes a bool
-// by "is not 0".
+// becomes a narrower integer by way of int32. An integer becomes a narrower one by dropping bits. A number becomes a
+// bool by "is not 0".
 template <typename To>
 struct cast {
   template <typename From>

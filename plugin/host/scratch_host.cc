@@ -1,15 +1,30 @@
 #include "plugin/host/scratch_host.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <new>
 
 namespace mps {
 namespace {
 
-constexpr std::align_val_t kAlignment{64};
 constexpr size_t kGranularity = 4096;
+constexpr size_t kHugePage = size_t{2} << 20;
 // Most bytes that are kept while nobody uses them.
 constexpr size_t kMaxIdleBytes = size_t{512} << 20;
+
+// Large blocks start at a large page; the size says which kind a block is.
+std::align_val_t alignment_of(size_t bytes) { return std::align_val_t{bytes >= kHugePage ? kHugePage : 64}; }
+
+char* allocate(size_t bytes) {
+  void* const data = ::operator new(bytes, alignment_of(bytes), std::nothrow);
+#if defined(MADV_HUGEPAGE)
+  if (data != nullptr && bytes >= kHugePage) madvise(data, bytes, MADV_HUGEPAGE);  // advice, may be refused
+#endif
+  return static_cast<char*>(data);
+}
+
+void release(char* data, size_t bytes) { ::operator delete(data, alignment_of(bytes)); }
 
 }  // namespace
 
@@ -22,7 +37,7 @@ Scratch::Lease::~Lease() {
 }
 
 Scratch::~Scratch() {
-  for (const Block& block : idle_) ::operator delete(block.data, kAlignment);
+  for (const Block& block : idle_) release(block.data, block.bytes);
 }
 
 Scratch::Lease Scratch::take(size_t bytes) {
@@ -43,7 +58,7 @@ Scratch::Lease Scratch::take(size_t bytes) {
     }
     total_bytes_ += size;
   }
-  char* data = static_cast<char*>(::operator new(size, kAlignment, std::nothrow));
+  char* const data = allocate(size);
   if (data == nullptr) {
     std::lock_guard<std::mutex> lock(mutex_);
     total_bytes_ -= size;
@@ -62,7 +77,7 @@ void Scratch::give_back(char* data, size_t bytes) {
     }
     total_bytes_ -= bytes;
   }
-  ::operator delete(data, kAlignment);
+  release(data, bytes);
 }
 
 size_t Scratch::bytes() const {

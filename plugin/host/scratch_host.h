@@ -1,5 +1,5 @@
-// Memory for temporaries while an executable runs. Blocks are kept and lent again: a fresh block of megabytes costs more in
-// page faults than most executables take to run.
+// Memory for temporaries while an executable runs. Blocks are kept and lent again: a fresh block of megabytes costs
+// more in page faults than most executables take to run.
 //
 // Thread-safe. A lease belongs to one run; two runs at once get two blocks.
 #pragma once

@@ -44,9 +44,7 @@ class ReduceStep final : public PlanStep {
     for (const SlotAt& input : inputs_) reads.push_back({input.slot, false});
     writes.push_back(output_.slot);
   }
-  void run(char* const* slots) const override {
-    program_.run(addresses(slots, inputs_), address(slots, output_));
-  }
+  void run(char* const* slots) const override { program_.run(addresses(slots, inputs_), address(slots, output_)); }
   uint64_t cost_ns() const override { return program_.cost_ns(); }
   size_t bytes() const override { return sizeof *this + program_.bytes(); }
 
@@ -93,7 +91,7 @@ class CopyStep final : public PlanStep {
 }  // namespace
 
 std::unique_ptr<PlanStep> make_pointwise_step(PointwiseProgram program, std::vector<SlotAt> inputs,
-                                          std::vector<SlotAt> outputs) {
+                                              std::vector<SlotAt> outputs) {
   return std::make_unique<PointwiseStep>(std::move(program), std::move(inputs), std::move(outputs));
 }
 

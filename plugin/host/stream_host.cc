@@ -11,8 +11,10 @@
 namespace mps {
 namespace {
 
-// Work that takes longer than this goes to the worker, so that the caller can prepare the next op meanwhile.
-constexpr uint64_t kInlineNs = 50'000;
+// Work that takes longer than this goes to the worker, so that the caller can prepare the next op meanwhile. Prices are
+// those of one thread and of memory in no cache: what is priced so often takes a quarter of it, and waking the worker
+// takes some microseconds of the caller.
+constexpr uint64_t kInlineNs = 100'000;
 // Uploads up to this size are copied aside when they have to wait for earlier work; for larger ones the caller waits.
 constexpr size_t kStagedBytes = 256 << 10;
 
@@ -57,10 +59,10 @@ void HostStream::encode(const std::shared_ptr<const Executable>& executable, Spa
   const auto& host = static_cast<const HostExecutable&>(*executable);
   if (host.cost_ns() <= kInlineNs && queue_->run_if_idle(op, [&] { host.run(feeds, results); })) return;
   using Bindings = std::vector<Binding>;
-  queue_->push(op, [executable, from = Bindings(feeds.begin(), feeds.end()),
-                    to = Bindings(results.begin(), results.end())] {
-    static_cast<const HostExecutable&>(*executable).run(from, to);
-  });
+  queue_->push(
+      op, [executable, from = Bindings(feeds.begin(), feeds.end()), to = Bindings(results.begin(), results.end())] {
+        static_cast<const HostExecutable&>(*executable).run(from, to);
+      });
 }
 
 void HostStream::copy(const Range& to, const Range& from) {
@@ -100,9 +102,8 @@ void HostStream::download(void* to, const Range& from) {
 
 void HostStream::fill(const Range& to, uint8_t value) {
   if (to.bytes == 0) return;
-  submit("fill", copy_cost_ns(to.bytes), [target = to.address(), bytes = to.bytes, value] {
-    fill_bytes(target, value, bytes);
-  });
+  submit("fill", copy_cost_ns(to.bytes),
+         [target = to.address(), bytes = to.bytes, value] { fill_bytes(target, value, bytes); });
 }
 
 void HostStream::record(Event& event) { static_cast<HostEvent&>(event).set({queue_, queue_->last()}); }
@@ -115,9 +116,8 @@ void HostStream::wait(Event& event) {
 }
 
 void HostStream::add_callback(std::function<void()> callback) {
-  submit("callback", 0, [callback = std::move(callback)] {
-    callbacks().push("callback", [callback] { run_callback(callback); });
-  });
+  submit("callback", 0,
+         [callback = std::move(callback)] { callbacks().push("callback", [callback] { run_callback(callback); }); });
 }
 
 bool HostStream::query() const { return queue_->reached(queue_->last()); }

@@ -14,7 +14,7 @@
 
 namespace mps {
 
-// How many threads a loop may use, the caller included: PADDLE_MPS_HOST_THREADS, or one per physical core that this
+// How many threads a loop may use, the caller included: PADDLE_MPS_HOST_THREADS (up to 256), or one per core that this
 // process may run on.
 int thread_count();
 
@@ -33,10 +33,7 @@ template <typename F>
 void parallel_for(int64_t count, int64_t grain, F&& body) {
   using Body = std::remove_reference_t<F>;
   detail::parallel_for(
-      count, grain,
-      [](void* context, int64_t begin, int64_t end) {
-        (*static_cast<Body*>(context))(begin, end);
-      },
+      count, grain, [](void* context, int64_t begin, int64_t end) { (*static_cast<Body*>(context))(begin, end); },
       const_cast<void*>(static_cast<const void*>(&body)));
 }
 

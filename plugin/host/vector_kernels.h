@@ -18,14 +18,10 @@
 
 namespace mps {
 
-constexpr DType register_dtype(DType dtype) {
-  return is_float(dtype) ? DType::float32 : dtype;
-}
+constexpr DType register_dtype(DType dtype) { return is_float(dtype) ? DType::float32 : dtype; }
 
 // Sums are kept in double for floats and in the dtype itself for integers.
-constexpr size_t accumulator_bytes(DType dtype) {
-  return is_float(dtype) ? sizeof(double) : size_of(dtype);
-}
+constexpr size_t accumulator_bytes(DType dtype) { return is_float(dtype) ? sizeof(double) : size_of(dtype); }
 
 // out[i] = f(x[i], y[i], z[i]); operands that the node does not have are ignored. `out` may be an operand of the same
 // element size, else it overlaps none.

@@ -35,16 +35,15 @@ using Wide = std::conditional_t<sizeof(T) == 8, uint64_t, uint32_t>;
 template <typename T>
 using Unsigned = std::conditional_t<
     sizeof(T) == 8, uint64_t,
-    std::conditional_t<sizeof(T) == 4, uint32_t,
-                       std::conditional_t<sizeof(T) == 2, uint16_t, uint8_t>>>;
+    std::conditional_t<sizeof(T) == 4, uint32_t, std::conditional_t<sizeof(T) == 2, uint16_t, uint8_t>>>;
 
-#define MPS_OP_UNARY \
+#define MPS_OP_UNARY    \
   template <typename T> \
   static inline __attribute__((always_inline)) T f(T x)
-#define MPS_OP_BINARY \
+#define MPS_OP_BINARY   \
   template <typename T> \
   static inline __attribute__((always_inline)) T f(T x, T y)
-#define MPS_OP_COMPARE \
+#define MPS_OP_COMPARE  \
   template <typename T> \
   static inline __attribute__((always_inline)) Boolean f(T x, T y)
 
@@ -195,8 +194,8 @@ struct greater_than_or_equal_to {
 };
 
 // A float becomes int32 or int64 by truncation; what does not fit becomes the nearest that does, and NaN becomes 0. It
-// becomes a narrower integer by way of int32. An integer becomes a narrower one by dropping bits. A number becomes a bool
-// by "is not 0".
+// becomes a narrower integer by way of int32. An integer becomes a narrower one by dropping bits. A number becomes a
+// bool by "is not 0".
 template <typename To, typename From>
 static inline __attribute__((always_inline)) To cast(From x) {
   if constexpr (kIsBoolean<To>) {

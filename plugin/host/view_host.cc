@@ -36,8 +36,8 @@ View strided(const View& flat, int64_t offset, Dims strides) {
 }
 
 std::optional<View> reshaped(const View& view, Dims from, Dims to) {
-  // Axes of size 1 say nothing. The others of `from` are taken in groups, each as long as a group of `to`; a group can be
-  // cut anew if it could be merged into one axis.
+  // Axes of size 1 say nothing. The others of `from` are taken in groups, each as long as a group of `to`; a group can
+  // be cut anew if it could be merged into one axis.
   View result{view.slot, view.offset, {}};
   result.strides.resize(to.size(), 0);
   size_t i = 0, j = 0;

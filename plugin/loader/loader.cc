@@ -105,9 +105,9 @@ void for_each_library(Visit visit) {
     if (name != nullptr && visit(name)) return;
   }
 #else
-  dl_iterate_phdr([](dl_phdr_info* info, size_t,
-                     void* data) { return (*static_cast<Visit*>(data))(info->dlpi_name) ? 1 : 0; },
-                  &visit);
+  dl_iterate_phdr(
+      [](dl_phdr_info* info, size_t, void* data) { return (*static_cast<Visit*>(data))(info->dlpi_name) ? 1 : 0; },
+      &visit);
 #endif
 }
 
@@ -138,18 +138,15 @@ std::string check_paddle() {
   if (version == MPS_PADDLE_VERSION) return "";
   const std::string got = version.empty() ? "one that does not tell its version" : version;
   return "[load] wrong Paddle version: expected " MPS_PADDLE_VERSION ", got " + got +
-         ". Install paddlepaddle==" MPS_PADDLE_VERSION
-         ", or a paddle_mps that was built for your Paddle.";
+         ". Install paddlepaddle==" MPS_PADDLE_VERSION ", or a paddle_mps that was built for your Paddle.";
 }
 
 std::string check_first_copy(const std::string& self) {
   const char* first = std::getenv(kMarker);
   // The marker is inherited by child processes, so it counts only if that library is here too.
-  if (first != nullptr && *first != '\0' && self != first &&
-      dlopen(first, RTLD_NOW | RTLD_NOLOAD) != nullptr) {
-    return "[load] paddle_mps is installed twice: expected one library in " +
-           in_quotes(folder_of(self)) + ", got " + in_quotes(first) + " (in use) and " +
-           in_quotes(self) + " (ignored). Delete one of them.";
+  if (first != nullptr && *first != '\0' && self != first && dlopen(first, RTLD_NOW | RTLD_NOLOAD) != nullptr) {
+    return "[load] paddle_mps is installed twice: expected one library in " + in_quotes(folder_of(self)) + ", got " +
+           in_quotes(first) + " (in use) and " + in_quotes(self) + " (ignored). Delete one of them.";
   }
   setenv(kMarker, self.c_str(), 1);
   return "";
@@ -175,11 +172,9 @@ InitFunction open_plugin(const std::string& self, std::string* why) {
   const char* error = plugin == nullptr ? dlerror() : nullptr;
   void* init = plugin == nullptr ? nullptr : dlsym(plugin, "paddle_mps_init_plugin");
   if (init == nullptr) {
-    *why =
-        "[load] the plugin cannot be opened: expected a library for this Paddle and machine in " +
-        in_quotes(path) +
-        ", got: " + (error != nullptr ? error : "no function paddle_mps_init_plugin in it") +
-        ". Install paddle_mps again: pip install --force-reinstall --no-deps paddle_mps.";
+    *why = "[load] the plugin cannot be opened: expected a library for this Paddle and machine in " + in_quotes(path) +
+           ", got: " + (error != nullptr ? error : "no function paddle_mps_init_plugin in it") +
+           ". Install paddle_mps again: pip install --force-reinstall --no-deps paddle_mps.";
   }
   return reinterpret_cast<InitFunction>(init);
 }
@@ -222,10 +217,8 @@ MPS_EXPORT void InitPlugin(CustomRuntimeParams* params) {
 
   const char* disable = std::getenv("PADDLE_MPS_DISABLE");
   if (disable != nullptr && std::strcmp(disable, "") != 0 && std::strcmp(disable, "0") != 0) {
-    reason() =
-        std::string(
-            "[load] paddle_mps is switched off: expected PADDLE_MPS_DISABLE unset or 0, got ") +
-        disable + ". Unset it to use the device.";
+    reason() = std::string("[load] paddle_mps is switched off: expected PADDLE_MPS_DISABLE unset or 0, got ") +
+               disable + ". Unset it to use the device.";
     return fill_empty_runtime(params);  // on purpose, hence without a line
   }
 
@@ -236,9 +229,8 @@ MPS_EXPORT void InitPlugin(CustomRuntimeParams* params) {
       init(params);
       return;
     } catch (const std::exception& error) {
-      reason() =
-          std::string("[load] the plugin cannot start: expected it to set itself up, got: ") +
-          error.what() + " Correct that, or set PADDLE_MPS_DISABLE=1 to do without.";
+      reason() = std::string("[load] the plugin cannot start: expected it to set itself up, got: ") + error.what() +
+                 " Correct that, or set PADDLE_MPS_DISABLE=1 to do without.";
     } catch (...) {  // it would come out of `import paddle`
       reason() =
           "[load] the plugin cannot start: expected it to set itself up, got an unknown exception. "

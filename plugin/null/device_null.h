@@ -1,8 +1,8 @@
-// A device that computes nothing: everything else is real. Memory is memory and copies copy, but an encoded executable is
-// done the moment it is encoded, and results keep whatever they held.
+// A device that computes nothing: everything else is real. Memory is memory and copies copy, but an encoded executable
+// is done the moment it is encoded, and results keep whatever they held.
 //
-// It measures what a launch costs above the device (PADDLE_MPS_BACKEND=null), it counts what is asked of it, and it fails
-// on demand, for tests of what happens then. Any thread may call anything.
+// It measures what a launch costs above the device (PADDLE_MPS_BACKEND=null), it counts what is asked of it, and it
+// fails on demand, for tests of what happens then. Any thread may call anything.
 #pragma once
 
 #include <array>
@@ -24,8 +24,8 @@ class NullCalls {
   static constexpr size_t kKinds = static_cast<size_t>(NullCall::kSynchronize) + 1;
 
   uint64_t count(NullCall call) const;
-  // Lets the `nth` call from now fail, counted from 1: new_heap() has no memory, compile() throws, work that is encoded,
-  // copied or filled fails when it runs, synchronize() throws.
+  // Lets the `nth` call from now fail, counted from 1: new_heap() has no memory, compile() throws, work that is
+  // encoded, copied or filled fails when it runs, synchronize() throws.
   void fail(NullCall call, uint64_t nth = 1);
 
   // Counts a call; true if it is to fail.

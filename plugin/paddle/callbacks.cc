@@ -67,27 +67,21 @@ C_Status synchronize_device(C_Device device) {
 // -------------------------------------------------------------------------------------------------
 
 C_Status create_stream(C_Device device, C_Stream* stream) {
-  return guard_callback("create_stream", [&] {
-    *stream = reinterpret_cast<C_Stream>(state(device).create_stream());
-  });
+  return guard_callback("create_stream", [&] { *stream = reinterpret_cast<C_Stream>(state(device).create_stream()); });
 }
 
 C_Status destroy_stream(C_Device device, C_Stream stream) {
-  guard_callback("destroy_stream",
-                 [&] { state(device).destroy_stream(reinterpret_cast<Stream*>(stream)); });
+  guard_callback("destroy_stream", [&] { state(device).destroy_stream(reinterpret_cast<Stream*>(stream)); });
   return C_SUCCESS;  // Paddle calls this in destructors, where any failure ends the process
 }
 
-C_Status query_stream(C_Device, C_Stream stream) {
-  return stream_of(stream).query() ? C_SUCCESS : C_FAILED;
-}
+C_Status query_stream(C_Device, C_Stream stream) { return stream_of(stream).query() ? C_SUCCESS : C_FAILED; }
 
 C_Status synchronize_stream(C_Device, C_Stream stream) {
   return guard_callback("synchronize", [&] { stream_of(stream).synchronize(); });
 }
 
-C_Status stream_add_callback(C_Device device, C_Stream stream, C_Callback callback,
-                             void* user_data) {
+C_Status stream_add_callback(C_Device device, C_Stream stream, C_Callback callback, void* user_data) {
   return guard_callback("stream_add_callback", [&] {
     const int id = device->id;
     stream_of(stream).add_callback([id, stream, callback, user_data] {
@@ -99,9 +93,8 @@ C_Status stream_add_callback(C_Device device, C_Stream stream, C_Callback callba
 }
 
 C_Status create_event(C_Device device, C_Event* event) {
-  return guard_callback("create_event", [&] {
-    *event = reinterpret_cast<C_Event>(state(device).device().new_event().release());
-  });
+  return guard_callback("create_event",
+                        [&] { *event = reinterpret_cast<C_Event>(state(device).device().new_event().release()); });
 }
 
 C_Status destroy_event(C_Device, C_Event event) {
@@ -113,9 +106,7 @@ C_Status record_event(C_Device, C_Stream stream, C_Event event) {
   return guard_callback("record_event", [&] { stream_of(stream).record(event_of(event)); });
 }
 
-C_Status query_event(C_Device, C_Event event) {
-  return event_of(event).query() ? C_SUCCESS : C_FAILED;
-}
+C_Status query_event(C_Device, C_Event event) { return event_of(event).query() ? C_SUCCESS : C_FAILED; }
 
 C_Status synchronize_event(C_Device, C_Event event) {
   return guard_callback("synchronize", [&] { event_of(event).synchronize(); });
@@ -157,8 +148,7 @@ C_Status copy_now(C_Device device, void* to, const void* from, size_t bytes) {
   });
 }
 
-C_Status copy_between_devices(C_Device to_device, C_Device from_device, void* to, const void* from,
-                              size_t bytes) {
+C_Status copy_between_devices(C_Device to_device, C_Device from_device, void* to, const void* from, size_t bytes) {
   return guard_callback("memory_copy", [&] {
     state(from_device).drain();
     state(to_device).drain();
@@ -167,27 +157,24 @@ C_Status copy_between_devices(C_Device to_device, C_Device from_device, void* to
 }
 
 C_Status upload(C_Device device, C_Stream stream, void* to, const void* from, size_t bytes) {
-  return guard_callback("memory_copy", [&] {
-    stream_of(stream).upload(state(device).memory().resolve(to, bytes), from);
-  });
+  return guard_callback("memory_copy",
+                        [&] { stream_of(stream).upload(state(device).memory().resolve(to, bytes), from); });
 }
 
 C_Status download(C_Device device, C_Stream stream, void* to, const void* from, size_t bytes) {
-  return guard_callback("memory_copy", [&] {
-    stream_of(stream).download(to, state(device).memory().resolve(from, bytes));
-  });
+  return guard_callback("memory_copy",
+                        [&] { stream_of(stream).download(to, state(device).memory().resolve(from, bytes)); });
 }
 
-C_Status copy_in_stream(C_Device device, C_Stream stream, void* to, const void* from,
-                        size_t bytes) {
+C_Status copy_in_stream(C_Device device, C_Stream stream, void* to, const void* from, size_t bytes) {
   return guard_callback("memory_copy", [&] {
     const Memory& memory = state(device).memory();
     stream_of(stream).copy(memory.resolve(to, bytes), memory.resolve(from, bytes));
   });
 }
 
-C_Status copy_between_devices_in_stream(C_Device to_device, C_Device from_device, C_Stream stream,
-                                        void* to, const void* from, size_t bytes) {
+C_Status copy_between_devices_in_stream(C_Device to_device, C_Device from_device, C_Stream stream, void* to,
+                                        const void* from, size_t bytes) {
   if (to_device->id == from_device->id) return copy_in_stream(to_device, stream, to, from, bytes);
   stream_of(stream).drain();  // the stream belongs to one of the two; both are waited for
   return copy_between_devices(to_device, from_device, to, from, bytes);
@@ -202,8 +189,7 @@ C_Status memory_stats(C_Device device, size_t* total, size_t* free) {
 }
 
 C_Status min_chunk_size(C_Device device, size_t* bytes) {
-  return guard_callback("min_chunk_size",
-                        [&] { *bytes = state(device).device().properties().alignment; });
+  return guard_callback("min_chunk_size", [&] { *bytes = state(device).device().properties().alignment; });
 }
 
 C_Status extra_padding_size(C_Device, size_t* bytes) {
@@ -215,19 +201,16 @@ C_Status extra_padding_size(C_Device, size_t* bytes) {
 // -------------------------------------------------------------------------------------------------------
 
 C_Status is_float16_supported(C_Device device, bool* supported) {
-  return guard_callback("is_float16_supported",
-                        [&] { *supported = state(device).device().properties().float16; });
+  return guard_callback("is_float16_supported", [&] { *supported = state(device).device().properties().float16; });
 }
 
 C_Status is_bfloat16_supported(C_Device device, bool* supported) {
-  return guard_callback("is_bfloat16_supported",
-                        [&] { *supported = state(device).device().properties().bfloat16; });
+  return guard_callback("is_bfloat16_supported", [&] { *supported = state(device).device().properties().bfloat16; });
 }
 
 C_Status multi_processors(C_Device device, size_t* count) {
-  return guard_callback("multi_processors", [&] {
-    *count = static_cast<size_t>(state(device).device().properties().core_count);
-  });
+  return guard_callback("multi_processors",
+                        [&] { *count = static_cast<size_t>(state(device).device().properties().core_count); });
 }
 
 }  // namespace

@@ -16,14 +16,13 @@ namespace mps::paddle {
 
 // The CPU kernel `name` for x's dtype, of the form (x, attributes..., out).
 template <typename... Attributes>
-void run_cpu_kernel(const char* name, const phi::CustomContext& ctx, const phi::DenseTensor& x,
-                    phi::DenseTensor* out, Attributes... attributes) {
-  using Function = void (*)(const phi::DeviceContext&, const phi::DenseTensor&, Attributes...,
-                            phi::DenseTensor*);
+void run_cpu_kernel(const char* name, const phi::CustomContext& ctx, const phi::DenseTensor& x, phi::DenseTensor* out,
+                    Attributes... attributes) {
+  using Function = void (*)(const phi::DeviceContext&, const phi::DenseTensor&, Attributes..., phi::DenseTensor*);
   count_cpu_fallback(name, phi::DataTypeToString(out->dtype()).c_str());
   const phi::CPUPlace cpu;
-  const auto& kernel = phi::KernelFactory::Instance().SelectKernel(
-      name, {phi::Backend::CPU, phi::DataLayout::ALL_LAYOUT, x.dtype()});
+  const auto& kernel =
+      phi::KernelFactory::Instance().SelectKernel(name, {phi::Backend::CPU, phi::DataLayout::ALL_LAYOUT, x.dtype()});
   phi::DenseTensor x_cpu, out_cpu;
   phi::Copy(ctx, x, cpu, /*blocking=*/true, &x_cpu);
   out_cpu.set_meta(out->meta());

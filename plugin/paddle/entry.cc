@@ -10,8 +10,7 @@
 #include "plugin/paddle/fallback.h"
 #include "plugin/paddle/register.h"
 
-extern "C" __attribute__((visibility("default"))) void paddle_mps_init_plugin(
-    CustomRuntimeParams* params) {
+extern "C" __attribute__((visibility("default"))) void paddle_mps_init_plugin(CustomRuntimeParams* params) {
   PADDLE_CUSTOM_RUNTIME_CHECK_VERSION(params);
   static char device_type[] = "mps";
   params->device_type = device_type;

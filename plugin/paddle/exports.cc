@@ -74,15 +74,13 @@ bool reset_peak_memory(int32_t device) {
 }
 
 bool release_unused(int32_t device, uint64_t* released) {
-  return guarded("empty_cache",
-                 [&] { *released = Runtime::device(device).memory().release_unused(); });
+  return guarded("empty_cache", [&] { *released = Runtime::device(device).memory().release_unused(); });
 }
 
 bool cache_info(int32_t device, PaddleMpsCacheInfo* out) {
   return guarded("graph_cache_info", [&] {
     const CacheInfo info = Runtime::device(device).cache().info();
-    *out = {info.hits,  info.misses,      info.evictions, info.entries,
-            info.bytes, info.max_entries, info.max_bytes};
+    *out = {info.hits, info.misses, info.evictions, info.entries, info.bytes, info.max_entries, info.max_bytes};
   });
 }
 

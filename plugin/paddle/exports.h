@@ -43,10 +43,9 @@ typedef struct PaddleMpsCacheInfo {
 } PaddleMpsCacheInfo;
 
 // where: 0 = ran on mps, 1 = Paddle ran it on the CPU for want of an mps kernel
-typedef void (*PaddleMpsOpVisitor)(void* context, const char* op, const char* dtype, int32_t where,
-                                   uint64_t count);
-typedef void (*PaddleMpsEnvVisitor)(void* context, const char* variable, const char* type,
-                                    const char* default_value, const char* sentence);
+typedef void (*PaddleMpsOpVisitor)(void* context, const char* op, const char* dtype, int32_t where, uint64_t count);
+typedef void (*PaddleMpsEnvVisitor)(void* context, const char* variable, const char* type, const char* default_value,
+                                    const char* sentence);
 
 typedef struct PaddleMpsExports {
   uint32_t version;  // PADDLE_MPS_EXPORTS_VERSION
@@ -67,8 +66,7 @@ typedef struct PaddleMpsExports {
   bool (*clear_cache)(int32_t device);
   void (*visit_ops)(PaddleMpsOpVisitor visitor, void* context);
   void (*reset_ops)(void);
-  const char* (*fallback_tracking_problem)(
-      void);  // why CPU fallbacks cannot be counted; empty if they are
+  const char* (*fallback_tracking_problem)(void);  // why CPU fallbacks cannot be counted; empty if they are
   void (*visit_env)(PaddleMpsEnvVisitor visitor, void* context);
 } PaddleMpsExports;
 

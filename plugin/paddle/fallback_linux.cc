@@ -34,8 +34,8 @@ std::string& problem() {
 }
 
 // The member function as a free one: the implicit `this` is the first argument.
-phi::KernelResult select_kernel(const phi::KernelFactory* factory, const std::string& name,
-                                const phi::KernelKey& key, bool use_strided_kernel) {
+phi::KernelResult select_kernel(const phi::KernelFactory* factory, const std::string& name, const phi::KernelKey& key,
+                                bool use_strided_kernel) {
   phi::KernelResult result = factory->SelectKernelOrThrowError(name, key, use_strided_kernel);
   if (__builtin_expect(result.has_fallback_cpu, 0)) {
     count_cpu_fallback(name.c_str(), phi::DataTypeToString(key.dtype()).c_str());
@@ -54,17 +54,13 @@ Table read_table(const dl_phdr_info& library) {
   Table table;
   for (int i = 0; i < library.dlpi_phnum; ++i) {
     if (library.dlpi_phdr[i].p_type != PT_DYNAMIC) continue;
-    const auto* entry =
-        reinterpret_cast<const ElfW(Dyn)*>(library.dlpi_addr + library.dlpi_phdr[i].p_vaddr);
+    const auto* entry = reinterpret_cast<const ElfW(Dyn)*>(library.dlpi_addr + library.dlpi_phdr[i].p_vaddr);
     for (; entry->d_tag != DT_NULL; ++entry) {
       // glibc has already turned these addresses into absolute ones.
-      if (entry->d_tag == DT_JMPREL)
-        table.relocations = reinterpret_cast<const ElfW(Rela)*>(entry->d_un.d_ptr);
+      if (entry->d_tag == DT_JMPREL) table.relocations = reinterpret_cast<const ElfW(Rela)*>(entry->d_un.d_ptr);
       if (entry->d_tag == DT_PLTRELSZ) table.bytes = entry->d_un.d_val;
-      if (entry->d_tag == DT_SYMTAB)
-        table.symbols = reinterpret_cast<const ElfW(Sym)*>(entry->d_un.d_ptr);
-      if (entry->d_tag == DT_STRTAB)
-        table.strings = reinterpret_cast<const char*>(entry->d_un.d_ptr);
+      if (entry->d_tag == DT_SYMTAB) table.symbols = reinterpret_cast<const ElfW(Sym)*>(entry->d_un.d_ptr);
+      if (entry->d_tag == DT_STRTAB) table.strings = reinterpret_cast<const char*>(entry->d_un.d_ptr);
     }
   }
   return table;
@@ -80,13 +76,11 @@ bool make_writable(void** slot) {
 int redirect(dl_phdr_info* library, size_t, void* count) {
   const char* path = library->dlpi_name;
   // Only Paddle's own callers: this plugin must keep reaching the original.
-  if (path == nullptr ||
-      (std::strstr(path, "libphi") == nullptr && std::strstr(path, "libpaddle.so") == nullptr)) {
+  if (path == nullptr || (std::strstr(path, "libphi") == nullptr && std::strstr(path, "libpaddle.so") == nullptr)) {
     return 0;
   }
   const Table table = read_table(*library);
-  if (table.relocations == nullptr || table.symbols == nullptr || table.strings == nullptr)
-    return 0;
+  if (table.relocations == nullptr || table.symbols == nullptr || table.strings == nullptr) return 0;
   for (size_t i = 0; i < table.bytes / sizeof(ElfW(Rela)); ++i) {
     const ElfW(Rela) & relocation = table.relocations[i];
     const auto& symbol = table.symbols[relocation.r_info >> 32];
@@ -108,9 +102,7 @@ void install_fallback_tracking() {
   }
   int redirected = 0;
   dl_iterate_phdr(redirect, &redirected);
-  problem() = redirected != 0
-                  ? ""
-                  : "this build of Paddle does not call its kernel factory the expected way.";
+  problem() = redirected != 0 ? "" : "this build of Paddle does not call its kernel factory the expected way.";
 }
 
 const char* fallback_tracking_problem() { return problem().c_str(); }

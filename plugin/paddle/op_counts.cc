@@ -14,8 +14,7 @@ OpCounter* g_counters = nullptr;  // built by static constructors, read-only aft
 
 struct Fallbacks {
   std::mutex mutex;
-  std::map<std::pair<std::string, std::string>, uint64_t>
-      calls;  // (op, dtype) -> calls; 0 after a reset
+  std::map<std::pair<std::string, std::string>, uint64_t> calls;  // (op, dtype) -> calls; 0 after a reset
 };
 
 Fallbacks& fallbacks() {
@@ -43,14 +42,12 @@ void count_cpu_fallback(const char* op, const char* dtype) {
   }
 }
 
-void visit_op_counts(void (*visitor)(void*, const char*, const char*, int32_t, uint64_t),
-                     void* context) {
+void visit_op_counts(void (*visitor)(void*, const char*, const char*, int32_t, uint64_t), void* context) {
   for (const OpCounter* counter = g_counters; counter != nullptr; counter = counter->next_) {
     for (int i = 0; i < static_cast<int>(phi::DataType::NUM_DATA_TYPES); ++i) {
       const uint64_t calls = counter->calls_[i].load(std::memory_order_relaxed);
       if (calls == 0) continue;
-      visitor(context, counter->op_, phi::DataTypeToString(static_cast<phi::DataType>(i)).c_str(),
-              0, calls);
+      visitor(context, counter->op_, phi::DataTypeToString(static_cast<phi::DataType>(i)).c_str(), 0, calls);
     }
   }
   Fallbacks& f = fallbacks();
@@ -66,8 +63,7 @@ void reset_op_counts() {
   }
   Fallbacks& f = fallbacks();
   std::lock_guard<std::mutex> lock(f.mutex);
-  for (auto& [key, calls] : f.calls)
-    calls = 0;  // rows stay, so that a warning is given once per process
+  for (auto& [key, calls] : f.calls) calls = 0;  // rows stay, so that a warning is given once per process
 }
 
 }  // namespace mps::paddle

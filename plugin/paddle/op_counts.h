@@ -14,9 +14,7 @@ namespace mps::paddle {
 class OpCounter {
  public:
   explicit OpCounter(const char* op);
-  void count(phi::DataType dtype) {
-    calls_[static_cast<int>(dtype)].fetch_add(1, std::memory_order_relaxed);
-  }
+  void count(phi::DataType dtype) { calls_[static_cast<int>(dtype)].fetch_add(1, std::memory_order_relaxed); }
 
  private:
   friend void visit_op_counts(void (*)(void*, const char*, const char*, int32_t, uint64_t), void*);
@@ -32,8 +30,7 @@ void count_cpu_fallback(const char* op, const char* dtype);
 
 // Calls `visitor(context, op, dtype, where, calls)` per op and dtype with at least one call; where:
 // 0 mps, 1 CPU.
-void visit_op_counts(void (*visitor)(void*, const char*, const char*, int32_t, uint64_t),
-                     void* context);
+void visit_op_counts(void (*visitor)(void*, const char*, const char*, int32_t, uint64_t), void* context);
 void reset_op_counts();
 
 }  // namespace mps::paddle

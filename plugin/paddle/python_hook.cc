@@ -35,8 +35,7 @@ void offer_python_module() {
   if (ensure == nullptr || release == nullptr || run == nullptr) return;
   const int gil = ensure();
   // Prints the traceback itself if the hook raises.
-  if (run(kCode, nullptr) != 0)
-    MPS_LOG(kWarning, "`paddle.mps` is not available; `import paddle_mps` still is.");
+  if (run(kCode, nullptr) != 0) MPS_LOG(kWarning, "`paddle.mps` is not available; `import paddle_mps` still is.");
   release(gil);
 }
 

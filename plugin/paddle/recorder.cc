@@ -9,24 +9,20 @@ namespace {
 
 template <typename Bytes>
 bool overlap_in_part(const Bytes& a, const Bytes& b) {
-  if (a.size == 0 || b.size == 0 || a.begin + a.size <= b.begin || b.begin + b.size <= a.begin)
-    return false;
+  if (a.size == 0 || b.size == 0 || a.begin + a.size <= b.begin || b.begin + b.size <= a.begin) return false;
   return a.begin != b.begin || a.size != b.size;
 }
 
 }  // namespace
 
 Recorder::Recorder(const phi::CustomContext& ctx)
-    : ctx_(ctx),
-      device_(Runtime::device(ctx.GetPlace().GetDeviceId())),
-      stream_(*static_cast<Stream*>(ctx.stream())) {}
+    : ctx_(ctx), device_(Runtime::device(ctx.GetPlace().GetDeviceId())), stream_(*static_cast<Stream*>(ctx.stream())) {}
 
 Value Recorder::input(const phi::DenseTensor& tensor) { return input(tensor, dims_of(tensor)); }
 
 Value Recorder::input(const phi::DenseTensor& tensor, Dims shape) {
   // An empty tensor has no memory, and no live node reads it.
-  return feed(tensor.numel() == 0 ? nullptr : tensor.data(),
-              graph.placeholder(dtype_of(tensor), shape));
+  return feed(tensor.numel() == 0 ? nullptr : tensor.data(), graph.placeholder(dtype_of(tensor), shape));
 }
 
 Value Recorder::input(const void* address, DType dtype, int64_t count) {
@@ -46,10 +42,9 @@ Value Recorder::scalar(Scalar value, DType dtype) {
 
 void Recorder::output(phi::DenseTensor* tensor, Value value) {
   if (tensor == nullptr) return;
-  MPS_CHECK(dtype_of(*tensor) == graph.dtype(value) && tensor->numel() == graph.elements(value),
-            kInternal, "result does not fit its tensor: expected ", name(dtype_of(*tensor)),
-            to_string(dims_of(*tensor)), ", got ", name(graph.dtype(value)),
-            to_string(graph.shape(value)), ".");
+  MPS_CHECK(dtype_of(*tensor) == graph.dtype(value) && tensor->numel() == graph.elements(value), kInternal,
+            "result does not fit its tensor: expected ", name(dtype_of(*tensor)), to_string(dims_of(*tensor)), ", got ",
+            name(graph.dtype(value)), to_string(graph.shape(value)), ".");
   output(ctx_.Alloc(tensor, tensor->dtype()), value);
 }
 
@@ -64,8 +59,7 @@ void Recorder::launch() {
   mps::launch(device_, stream_, graph, feeds_, results_);
   for (const Detour& detour : detours) {
     const size_t size = detour.bytes;
-    stream_.copy(device_.memory().resolve(detour.to, size),
-                 device_.memory().resolve(detour.temporary.data(), size));
+    stream_.copy(device_.memory().resolve(detour.to, size), device_.memory().resolve(detour.temporary.data(), size));
   }
   // Paddle may hand the temporaries' memory out again at once: only to later work of this stream,
   // which comes after.

@@ -17,8 +17,8 @@ void register_kernels() {
   for (const KernelRow& row : rows()) {
     for (phi::DataType dtype : row.dtypes) {
       // ALL_LAYOUT: Paddle never looks a kernel of a custom device up under NCHW.
-      phi::KernelRegistrar(phi::RegType::OUTER, row.name, "mps", phi::DataLayout::ALL_LAYOUT, dtype,
-                           row.parse, row.define, row.boxed, row.typed);
+      phi::KernelRegistrar(phi::RegType::OUTER, row.name, "mps", phi::DataLayout::ALL_LAYOUT, dtype, row.parse,
+                           row.define, row.boxed, row.typed);
     }
   }
 }

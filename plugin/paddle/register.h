@@ -1,9 +1,9 @@
 // Kernel registration from tables.
 //
-//   void Add(const phi::CustomContext&, const phi::DenseTensor& x, const phi::DenseTensor& y,
-//   phi::DenseTensor* out); MPS_KERNEL(add, phi::AddKernel, Add, kAllDTypes)
+//   void add(const CustomContext&, const DenseTensor& x, const DenseTensor& y, DenseTensor* out);
+//   MPS_KERNEL(add, phi::AddKernel, add, kAllDTypes)
 //
-// registers `Add` as Paddle's kernel `add` on mps for every dtype of the set. One function serves
+// registers `add` as Paddle's kernel `add` on mps for every dtype of the set. One function serves
 // all dtypes: the graph takes them from the tensors. Paddle calls a kernel through an erased
 // pointer, so a wrong parameter list would corrupt memory; the macro therefore compares the
 // function's type with that of Paddle's own declaration, and the compiler refuses a difference.
@@ -27,26 +27,22 @@ namespace mps::paddle {
 
 using DTypes = std::initializer_list<phi::DataType>;
 
-inline constexpr DTypes kFloats = {phi::DataType::FLOAT32, phi::DataType::FLOAT16,
-                                   phi::DataType::BFLOAT16};
-inline constexpr DTypes kFloatsAndInts = {phi::DataType::FLOAT32, phi::DataType::FLOAT16,
-                                          phi::DataType::BFLOAT16, phi::DataType::INT32,
-                                          phi::DataType::INT64};
-inline constexpr DTypes kNumbers = {
-    phi::DataType::FLOAT32, phi::DataType::FLOAT16, phi::DataType::BFLOAT16, phi::DataType::INT32,
-    phi::DataType::INT64,   phi::DataType::UINT8,   phi::DataType::INT8,     phi::DataType::INT16};
-inline constexpr DTypes kAllDTypes = {
-    phi::DataType::FLOAT32, phi::DataType::FLOAT16, phi::DataType::BFLOAT16,
-    phi::DataType::INT32,   phi::DataType::INT64,   phi::DataType::UINT8,
-    phi::DataType::INT8,    phi::DataType::INT16,   phi::DataType::BOOL};
+inline constexpr DTypes kFloats = {phi::DataType::FLOAT32, phi::DataType::FLOAT16, phi::DataType::BFLOAT16};
+inline constexpr DTypes kFloatsAndInts = {phi::DataType::FLOAT32, phi::DataType::FLOAT16, phi::DataType::BFLOAT16,
+                                          phi::DataType::INT32, phi::DataType::INT64};
+inline constexpr DTypes kNumbers = {phi::DataType::FLOAT32, phi::DataType::FLOAT16, phi::DataType::BFLOAT16,
+                                    phi::DataType::INT32,   phi::DataType::INT64,   phi::DataType::UINT8,
+                                    phi::DataType::INT8,    phi::DataType::INT16};
+inline constexpr DTypes kAllDTypes = {phi::DataType::FLOAT32, phi::DataType::FLOAT16, phi::DataType::BFLOAT16,
+                                      phi::DataType::INT32,   phi::DataType::INT64,   phi::DataType::UINT8,
+                                      phi::DataType::INT8,    phi::DataType::INT16,   phi::DataType::BOOL};
 // Also types that no Metal kernel computes with: for kernels that only move elements.
 inline constexpr DTypes kEveryPaddleDType = {
-    phi::DataType::FLOAT32,       phi::DataType::FLOAT16,    phi::DataType::BFLOAT16,
-    phi::DataType::INT32,         phi::DataType::INT64,      phi::DataType::UINT8,
-    phi::DataType::INT8,          phi::DataType::INT16,      phi::DataType::BOOL,
-    phi::DataType::FLOAT64,       phi::DataType::UINT16,     phi::DataType::UINT32,
-    phi::DataType::UINT64,        phi::DataType::COMPLEX64,  phi::DataType::COMPLEX128,
-    phi::DataType::FLOAT8_E4M3FN, phi::DataType::FLOAT8_E5M2};
+    phi::DataType::FLOAT32,    phi::DataType::FLOAT16,   phi::DataType::BFLOAT16,   phi::DataType::INT32,
+    phi::DataType::INT64,      phi::DataType::UINT8,     phi::DataType::INT8,       phi::DataType::INT16,
+    phi::DataType::BOOL,       phi::DataType::FLOAT64,   phi::DataType::UINT16,     phi::DataType::UINT32,
+    phi::DataType::UINT64,     phi::DataType::COMPLEX64, phi::DataType::COMPLEX128, phi::DataType::FLOAT8_E4M3FN,
+    phi::DataType::FLOAT8_E5M2};
 
 struct KernelRow {
   const char* name;
@@ -99,8 +95,8 @@ template <typename Row>
 bool add_row(DTypes dtypes, phi::KernelArgsDefFn define) {
   using T = Thunk<Row, std::remove_const_t<decltype(Row::kFunction)>>;
   Row::counter();  // made now, so that the list of counters is complete before any thread runs
-  add_kernel_row({Row::kName, dtypes, phi::KernelArgsParseFunctor<decltype(&T::call)>::Parse,
-                  define, PHI_KERNEL(T::call), PHI_VARIADIC_KERNEL(T::call)});
+  add_kernel_row({Row::kName, dtypes, phi::KernelArgsParseFunctor<decltype(&T::call)>::Parse, define,
+                  PHI_KERNEL(T::call), PHI_VARIADIC_KERNEL(T::call)});
   return true;
 }
 
@@ -114,10 +110,9 @@ inline void define_nothing(const phi::KernelKey&, phi::Kernel*) {}
 
 // As MPS_KERNEL; `define` sets the dtypes of outputs that differ from the kernel's own, as Paddle's
 // registrations do.
-#define MPS_KERNEL_WITH_DEFINE(name, declaration, function, dtypes, define)                     \
-  static_assert(                                                                                \
-      std::is_same_v<decltype(&declaration<float, ::phi::CustomContext>), decltype(&function)>, \
-      "the parameters of kernel " #name " are not those of Paddle's declaration");              \
+#define MPS_KERNEL_WITH_DEFINE(name, declaration, function, dtypes, define)                               \
+  static_assert(std::is_same_v<decltype(&declaration<float, ::phi::CustomContext>), decltype(&function)>, \
+                "the parameters of kernel " #name " are not those of Paddle's declaration");              \
   MPS_KERNEL_UNCHECKED(name, function, dtypes, define)
 
 // As MPS_KERNEL, for a kernel whose declaration is a template in <Context> alone.
@@ -126,18 +121,17 @@ inline void define_nothing(const phi::KernelKey&, phi::Kernel*) {}
                 "the parameters of kernel " #name " are not those of Paddle's declaration");       \
   MPS_KERNEL_UNCHECKED(name, function, dtypes, ::mps::paddle::detail::define_nothing)
 
-#define MPS_KERNEL_UNCHECKED(name, function, dtypes, define)      \
-  namespace {                                                     \
-  struct name##_row {                                             \
-    static constexpr const char* kName = #name;                   \
-    static constexpr auto kFunction = &function;                  \
-    static ::mps::paddle::OpCounter& counter() {                  \
-      static ::mps::paddle::OpCounter instance(kName);            \
-      return instance;                                            \
-    }                                                             \
-  };                                                              \
-  [[maybe_unused]] const bool name##_added =                      \
-      ::mps::paddle::detail::add_row<name##_row>(dtypes, define); \
+#define MPS_KERNEL_UNCHECKED(name, function, dtypes, define)                                             \
+  namespace {                                                                                            \
+  struct name##_row {                                                                                    \
+    static constexpr const char* kName = #name;                                                          \
+    static constexpr auto kFunction = &function;                                                         \
+    static ::mps::paddle::OpCounter& counter() {                                                         \
+      static ::mps::paddle::OpCounter instance(kName);                                                   \
+      return instance;                                                                                   \
+    }                                                                                                    \
+  };                                                                                                     \
+  [[maybe_unused]] const bool name##_added = ::mps::paddle::detail::add_row<name##_row>(dtypes, define); \
   }
 
 }  // namespace mps::paddle

@@ -32,8 +32,7 @@ Elements elements_of(phi::DataType dtype) {
     case 16:
       return {DType::int64, 2};
     default:
-      MPS_THROW(kUnsupported,
-                "elements of this dtype cannot be moved: expected 1 to 16 bytes, got ",
+      MPS_THROW(kUnsupported, "elements of this dtype cannot be moved: expected 1 to 16 bytes, got ",
                 phi::DataTypeToString(dtype), ". Cast the tensor.");
   }
 }
@@ -62,8 +61,8 @@ Words words_of(const phi::Scalar& value, phi::DataType dtype) {
     MPS_COPY_BITS(FLOAT8_E5M2, phi::float8_e5m2)
 #undef MPS_COPY_BITS
     default:
-      MPS_THROW(kUnsupported, "no such scalar on mps: expected a numeric dtype, got ",
-                phi::DataTypeToString(dtype), ". Cast the tensor.");
+      MPS_THROW(kUnsupported, "no such scalar on mps: expected a numeric dtype, got ", phi::DataTypeToString(dtype),
+                ". Cast the tensor.");
   }
 }
 

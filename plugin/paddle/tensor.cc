@@ -29,8 +29,8 @@ phi::DataType to_phi(DType dtype) {
 DType dtype_of(const phi::DenseTensor& tensor) {
   DType dtype;
   MPS_CHECK(to_dtype(tensor.dtype(), &dtype), kUnsupported,
-            "dtype not available on mps: expected a row of dtype.def, got ",
-            phi::DataTypeToString(tensor.dtype()), ". Cast it, for example to float32.");
+            "dtype not available on mps: expected a row of dtype.def, got ", phi::DataTypeToString(tensor.dtype()),
+            ". Cast it, for example to float32.");
   return dtype;
 }
 

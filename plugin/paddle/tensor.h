@@ -15,9 +15,7 @@ phi::DataType to_phi(DType dtype);
 DType dtype_of(const phi::DenseTensor& tensor);
 
 // A view of the tensor's own dimensions; valid as long as the tensor's metadata.
-inline Dims dims_of(const phi::DDim& dims) {
-  return {dims.Get(), static_cast<size_t>(dims.size())};
-}
+inline Dims dims_of(const phi::DDim& dims) { return {dims.Get(), static_cast<size_t>(dims.size())}; }
 inline Dims dims_of(const phi::DenseTensor& tensor) { return dims_of(tensor.dims()); }
 inline Dims strides_of(const phi::DenseTensor& tensor) { return dims_of(tensor.strides()); }
 

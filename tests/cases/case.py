@@ -1,7 +1,8 @@
 """The row type of the case tables.
 
-A case is one op in ordinary Paddle code. It says what to call and on which shapes, dtypes and numbers; it does not say
-how to test. test_ops.py, test_grads.py, test_layouts.py and test_coverage.py ask every case their questions.
+A case is one op in ordinary Paddle code. It says what to call and on which shapes, dtypes and
+numbers; it does not say how to test. test_ops.py, test_grads.py, test_layouts.py and
+test_coverage.py ask every case their questions.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ FLOATS = ("float32", "float16", "bfloat16")
 INTEGERS = ("int32", "int64", "int16", "int8", "uint8")
 NUMBERS = (*FLOATS, *INTEGERS)
 ALL = (*NUMBERS, "bool")
-# Types that no Metal device computes with, but that kernels which only move elements take. Paddle makes no views of the
-# unsigned ones.
+# Types that no Metal device computes with, but that kernels which only move elements take. Paddle
+# makes no views of the unsigned ones.
 MOVED = (*ALL, "float64", "complex64", "complex128", "float8_e4m3fn", "float8_e5m2")
 EVERY = (*MOVED, "uint32", "uint64")
 
 Shape = tuple[int, ...]
 
-# Shapes for ops that work on any: 0-D, one element, none, primes, more elements than a 16-bit counter holds (65,537
-# and more, not a multiple of any block).
+# Shapes for ops that work on any: 0-D, one element, none, primes, more elements than a 16-bit
+# counter holds (65,537 and more, not a multiple of any block).
 UNARY_SHAPES: tuple[tuple[Shape, ...], ...] = (
     ((),),
     ((1,),),
@@ -58,14 +59,16 @@ BINARY_SHAPES: tuple[tuple[Shape, ...], ...] = (
 class Gradient:
     """What the gradient of a case runs, and how far it may be off.
 
-    The scale of the error is |gradient| for a composed rule with `magnitude` unset; the gradient at the inputs'
-    absolute values for a summed rule, which bounds the sum of |products| of any multilinear op.
+    The scale of the error is |gradient| for a composed rule with `magnitude` unset; the gradient at
+    the inputs' absolute values for a summed rule, which bounds the sum of |products| of any
+    multilinear op.
     """
 
     kernel: str  # "" if the gradient is made of views and runs no kernel of its own
     rule: Rule
     dtypes: tuple[str, ...] = FLOATS
-    # NumPy: the inputs and the incoming gradient -> one scale per input, before broadcasting is undone.
+    # NumPy: the inputs and the incoming gradient -> one scale per input, before broadcasting is
+    # undone.
     magnitude: Callable | None = None
     also: tuple[str, ...] = ()  # other kernels that the backward pass must run on the device
     inputs: tuple[int, ...] | None = None  # the inputs that have one; by default all
@@ -76,7 +79,7 @@ class Case:
     """One op asked everything."""
 
     kernel: str  # the kernel that must run on the device, by Paddle's name
-    call: Callable  # Paddle code: tensors -> tensor, or a list of them; `creates`: dtype, then tensors
+    call: Callable  # Paddle code: tensors -> tensor, or a list; `creates`: dtype, then tensors
     shapes: tuple[tuple[Shape, ...], ...]  # each entry: one shape per input
     dtypes: tuple[str, ...]
     rule: Rule = EXACT

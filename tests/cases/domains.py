@@ -1,6 +1,7 @@
-"""Where the numbers of a case come from: one function per domain, (generator, shape, dtype) -> numbers.
+"""Where the numbers of a case come from: one function per domain.
 
-Floats come as float64, already representable in the dtype, so that every device starts from the same numbers.
+Floats come as float64, already representable in the dtype, so that every device starts from the
+same numbers.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def _uniform(low: float, high: float, integers: tuple[int, int]) -> Callable:
 
 
 def _any(rng: np.random.Generator, shape: tuple, dtype: str) -> np.ndarray:
-    """Floats of both signs over a few magnitudes, zeros among them; integers over their whole range."""
+    """Floats of both signs and some magnitudes, and zeros; integers over their whole range."""
     if dtype in LIMITS:
         limits = LIMITS[dtype]
         return np.asarray(_integers(rng, shape, dtype, limits.min, limits.max))
@@ -72,7 +73,7 @@ DOMAINS: dict[str, Callable] = {
 
 
 def special_values(dtype: str) -> np.ndarray:
-    """The numbers that ops get wrong: NaN, infinities, signed zeros, the ends of the range, powers of two."""
+    """The numbers that ops get wrong: NaN, infinities, signed zeros, the ends of the range."""
     if dtype == "bool":
         return np.array([False, True])
     if dtype in LIMITS:

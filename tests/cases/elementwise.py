@@ -3,8 +3,9 @@
 import numpy as np
 import paddle
 import paddle.nn.functional as F
-from cases.case import ALL, BINARY_SHAPES, FLOATS, NUMBERS, UNARY_SHAPES, Case, Gradient
 from tolerance import EXACT, FUNCTION, composed, summed
+
+from cases.case import ALL, BINARY_SHAPES, FLOATS, NUMBERS, UNARY_SHAPES, Case, Gradient
 
 FLOATS_AND_INTS = (*FLOATS, "int32", "int64")
 _LARGE_UNARY = ((2053, 1999),)
@@ -18,7 +19,7 @@ def _sigmoid(x):
 
 
 def _broadcast_terms(*shapes):
-    """A gradient of a broadcast operand adds up at most as many products as the result has elements."""
+    """A broadcast operand's gradient adds up at most as many products as there are results."""
     return int(np.prod(np.broadcast_shapes(*shapes), dtype=np.int64))
 
 
@@ -61,7 +62,8 @@ BINARY = (
     ),
 )
 
-# Python operators and scalars: what programs write. Scalars are numbers that every float format holds.
+# Python operators and scalars: what programs write. Scalars are numbers that every float format
+# holds.
 OPERATORS = (
     Case(
         kernel="add",
@@ -109,12 +111,27 @@ OPERATORS = (
     Case(
         kernel="scale",
         name="float_scalars",
-        call=lambda x: [x + 1.5, x - 0.75, 0.5 - x, x * 2.5, x / 4.0],
+        call=lambda x: [x + 1.5, x - 0.75, 0.5 - x, x * 2.5],
         shapes=_SCALAR_SHAPES,
         dtypes=FLOATS,
         domain="small",
         rule=composed(1),
-        numpy=lambda x: [x + 1.5, x - 0.75, 0.5 - x, x * 2.5, x / 4.0],
+        numpy=lambda x: [x + 1.5, x - 0.75, 0.5 - x, x * 2.5],
+    ),
+    Case(
+        kernel="div_scale",
+        name="operator",
+        call=lambda x: x / 3,
+        shapes=_SCALAR_SHAPES,
+        dtypes=FLOATS,
+        numpy=lambda x: x / 3.0,
+        gradient=Gradient(kernel="", rule=composed(2)),
+    ),
+    Case(
+        kernel="div_scale",
+        call=lambda x: paddle._C_ops.div_scale(x, 3.0),
+        shapes=_SCALAR_SHAPES,
+        dtypes=ALL,
     ),
     Case(
         kernel="divide",
@@ -190,8 +207,9 @@ def _unary(
     )
 
 
-# Gradients are built from the forward's result, which is already rounded: an error of `out` comes back multiplied by
-# how fast the formula changes with `out`. The magnitudes are that formula with every sign turned to plus.
+# Gradients are built from the forward's result, which is already rounded: an error of `out` comes
+# back multiplied by how fast the formula changes with `out`. The magnitudes are that formula with
+# every sign turned to plus.
 UNARY = (
     _unary(
         "abs",

@@ -1,9 +1,10 @@
-"""Products of matrices and vectors: every transposition, batches, broadcast batches, and the degenerate shapes."""
+"""Products of matrices and vectors: transposed, in batches, broadcast, and degenerate shapes."""
 
 import numpy as np
 import paddle
-from cases.case import FLOATS, Case, Gradient
 from tolerance import summed
+
+from cases.case import FLOATS, Case, Gradient
 
 
 def _inner(x, y):
@@ -12,11 +13,12 @@ def _inner(x, y):
 
 
 def _result_elements(*shapes):
-    """No gradient of a product adds up more terms than there are pairs of a result element and an inner index."""
+    """No gradient below adds up more products than this."""
     return int(max(np.prod(shape, dtype=np.int64) for shape in shapes)) * 4
 
 
-# A product is rounded to the dtype before what a broadcast operand got from several products is added up.
+# A product is rounded to the dtype before what a broadcast operand got from several products is
+# added up.
 _GRADIENT = {"rule": summed(_result_elements, nodes=1)}
 
 
@@ -89,8 +91,9 @@ MATMUL = (
         False,
         (((4, 5, 7), (7, 3)), ((5, 7), (4, 7, 3)), ((2, 3, 5, 7), (1, 1, 7, 4))),
     ),
-    # Where both batches are broadcast, Paddle 3.3.1's CPU device computes integers wrongly, and refuses gradients if the
-    # ranks differ as well: test_ops.py and test_grads.py ask about these without it.
+    # Where both batches are broadcast, Paddle 3.3.1's CPU device computes integers wrongly, and
+    # refuses gradients if the ranks differ as well: test_ops.py and test_grads.py ask about these
+    # without it.
     _matmul(
         "broadcast_batches",
         False,

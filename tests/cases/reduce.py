@@ -1,9 +1,10 @@
-"""Sums and means: over everything, one axis, several, none, kept or dropped, and over nothing at all."""
+"""Sums and means: over everything, one axis, several, none, and over nothing at all."""
 
 import numpy as np
 import paddle
-from cases.case import ALL, FLOATS, NUMBERS, Case, Gradient
 from tolerance import composed, summed
+
+from cases.case import ALL, FLOATS, NUMBERS, Case, Gradient
 
 _SHAPES = (((2, 3, 4),), ((1, 1, 1),), ((5, 7, 3),), ((41, 43, 47),))
 

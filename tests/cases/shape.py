@@ -2,8 +2,9 @@
 
 import numpy as np
 import paddle
-from cases.case import ALL, EVERY, FLOATS, MOVED, NUMBERS, UNARY_SHAPES, Case, Gradient
 from tolerance import EXACT, composed, summed
+
+from cases.case import ALL, EVERY, FLOATS, MOVED, NUMBERS, UNARY_SHAPES, Case, Gradient
 
 
 def _elements(*shapes):
@@ -61,6 +62,10 @@ CAST = (
 )
 
 
+def _assigned(x):
+    return paddle.assign(x)
+
+
 COPY = (
     Case(
         kernel="assign",
@@ -79,6 +84,13 @@ COPY = (
         dtypes=ALL,
         numpy=np.copy,
         gradient=Gradient(kernel="", rule=EXACT),
+    ),
+    Case(
+        kernel="assign_raw",
+        call=paddle.jit.to_static(_assigned, full_graph=True),  # assign, in a static program
+        shapes=(((2, 3),), ((7,),)),
+        dtypes=tuple(dtype for dtype in MOVED if dtype != "float8_e5m2"),
+        numpy=np.copy,
     ),
     Case(
         kernel="contiguous",
@@ -277,7 +289,8 @@ CONCAT = (
     _concat("many", 0, (((2, 3),) * 19,)),
 )
 
-# Slices, reshapes and splits are views, made by Paddle's own kernels; their gradients write into zeros.
+# Slices, reshapes and splits are views, made by Paddle's own kernels; their gradients write into
+# zeros.
 VIEWS = (
     Case(
         kernel="split_with_num",
@@ -357,6 +370,54 @@ COPIES = (
         copies=True,
         numpy=lambda x: np.transpose(x, (1, 3, 0, 2)),
         gradient=Gradient(kernel="transpose_grad", rule=EXACT, dtypes=ALL),
+    ),
+    Case(
+        kernel="slice",
+        call=lambda x: x[-2:, 1:-1],
+        shapes=(((4, 6),), ((127, 131),), ((3, 4, 5),)),
+        dtypes=ALL,
+        copies=True,
+        numpy=lambda x: x[-2:, 1:-1],
+        gradient=Gradient(kernel="slice_grad", rule=EXACT, dtypes=ALL),
+    ),
+    Case(
+        kernel="slice",
+        name="index",
+        call=lambda x: x[1, :, 2],
+        shapes=(((4, 6, 5),), ((2, 131, 3, 2),)),
+        dtypes=ALL,
+        copies=True,
+        numpy=lambda x: x[1, :, 2],
+        gradient=Gradient(kernel="slice_grad", rule=EXACT, dtypes=ALL),
+    ),
+    Case(
+        kernel="slice",
+        name="empty",
+        call=lambda x: x[2:2],
+        shapes=(((4, 6),), ((7,),)),
+        dtypes=ALL,
+        copies=True,
+        numpy=lambda x: x[2:2],
+        gradient=Gradient(kernel="slice_grad", rule=EXACT),
+    ),
+    Case(
+        kernel="strided_slice",
+        call=lambda x: x[1:, ::3],
+        shapes=(((4, 6),), ((127, 131),), ((3, 5, 4),)),
+        dtypes=ALL,
+        copies=True,
+        numpy=lambda x: x[1:, ::3],
+        gradient=Gradient(kernel="strided_slice_grad", rule=EXACT, dtypes=ALL),
+    ),
+    Case(
+        kernel="strided_slice",
+        name="backwards",
+        call=lambda x: x[::-1, 4:0:-2],
+        shapes=(((4, 6),), ((127, 131),), ((3, 5, 4),)),
+        dtypes=ALL,
+        copies=True,
+        numpy=lambda x: x[::-1, 4:0:-2],
+        gradient=Gradient(kernel="strided_slice_grad", rule=EXACT, dtypes=ALL),
     ),
     Case(
         kernel="split",

@@ -68,18 +68,15 @@ bool attach(const std::string& path) {
   const auto get = reinterpret_cast<Get>(dlsym(library, "paddle_mps_exports"));
   const PaddleMpsExports* found = get == nullptr ? nullptr : get();
   // A struct may grow at its end, so a longer one is fine.
-  if (found == nullptr || found->version != PADDLE_MPS_EXPORTS_VERSION ||
-      found->bytes < sizeof(PaddleMpsExports)) {
-    const std::string got = found == nullptr
-                                ? "none"
-                                : "version " + std::to_string(found->version) + " with " +
-                                      std::to_string(found->bytes) + " bytes";
+  if (found == nullptr || found->version != PADDLE_MPS_EXPORTS_VERSION || found->bytes < sizeof(PaddleMpsExports)) {
+    const std::string got = found == nullptr ? "none"
+                                             : "version " + std::to_string(found->version) + " with " +
+                                                   std::to_string(found->bytes) + " bytes";
     throw std::runtime_error(
         "[load] the plugin and its Python extension do not belong together: expected interface "
         "version " +
-        std::to_string(PADDLE_MPS_EXPORTS_VERSION) + " with " +
-        std::to_string(sizeof(PaddleMpsExports)) + " bytes, got " + got +
-        ". Install paddle_mps again.");
+        std::to_string(PADDLE_MPS_EXPORTS_VERSION) + " with " + std::to_string(sizeof(PaddleMpsExports)) +
+        " bytes, got " + got + ". Install paddle_mps again.");
   }
   g_exports = found;
   return true;
@@ -159,10 +156,8 @@ using EnvRow = std::tuple<std::string, std::string, std::string, std::string>;
 std::vector<EnvRow> env() {
   std::vector<EnvRow> rows;
   exports().visit_env(
-      [](void* context, const char* variable, const char* type, const char* default_value,
-         const char* sentence) {
-        static_cast<std::vector<EnvRow>*>(context)->emplace_back(variable, type, default_value,
-                                                                 sentence);
+      [](void* context, const char* variable, const char* type, const char* default_value, const char* sentence) {
+        static_cast<std::vector<EnvRow>*>(context)->emplace_back(variable, type, default_value, sentence);
       },
       &rows);
   return rows;
@@ -179,21 +174,14 @@ PYBIND11_MODULE(_C, m) {
   m.def("unavailable_reason", [] { return std::string(exports().unavailable_reason()); });
   m.def("device_count", [] { return exports().device_count(); });
   m.def("device_properties", device_properties, py::arg("device"));
-  m.def(
-      "synchronize", [](int32_t device) { call(exports().synchronize, device); },
-      py::arg("device"));
+  m.def("synchronize", [](int32_t device) { call(exports().synchronize, device); }, py::arg("device"));
   m.def("memory", memory, py::arg("device"));
-  m.def(
-      "reset_peak_memory", [](int32_t device) { call(exports().reset_peak_memory, device); },
-      py::arg("device"));
+  m.def("reset_peak_memory", [](int32_t device) { call(exports().reset_peak_memory, device); }, py::arg("device"));
   m.def("release_unused", release_unused, py::arg("device"));
   m.def("cache_info", cache_info, py::arg("device"));
-  m.def(
-      "clear_cache", [](int32_t device) { call(exports().clear_cache, device); },
-      py::arg("device"));
+  m.def("clear_cache", [](int32_t device) { call(exports().clear_cache, device); }, py::arg("device"));
   m.def("ops", ops);
   m.def("reset_ops", [] { exports().reset_ops(); });
-  m.def("fallback_tracking_problem",
-        [] { return std::string(exports().fallback_tracking_problem()); });
+  m.def("fallback_tracking_problem", [] { return std::string(exports().fallback_tracking_problem()); });
   m.def("env", env);
 }

@@ -21,7 +21,8 @@ std::set<std::pair<NodeKind, DType>>& asked() {
 void note(const Graph& graph) {
   for (uint32_t i = 0; i < graph.node_count(); ++i) {
     const Node& node = graph.node(i);
-    asked().emplace(node.kind, node.operand_count == 0 ? node.dtype : graph.dtype(graph.operand(node, node.operand_count - 1)));
+    asked().emplace(node.kind,
+                    node.operand_count == 0 ? node.dtype : graph.dtype(graph.operand(node, node.operand_count - 1)));
   }
 }
 
@@ -122,13 +123,14 @@ Tensor special_values(DType dtype) {
     case DTypeKind::kSigned:
       values = {0, 1, -1, 2, -2, 7, -7, 100, 127, -128};
       for (double limit : {127., 255., 32767., 65535., 2147483647., 4294967295., 16777217., 1099511627776.}) {
-        if (limit < std::ldexp(1.0, static_cast<int>(8 * size_of(dtype)) - 1)) values.insert(values.end(), {limit, -limit - 1});
+        if (limit < std::ldexp(1.0, static_cast<int>(8 * size_of(dtype)) - 1))
+          values.insert(values.end(), {limit, -limit - 1});
       }
       break;
     case DTypeKind::kFloat:
-      values = {0.0,   -0.0, 1,     -1,     0.5,   -0.5,   1.5,      -1.5,  2.5,         3.14159, 1e-4, -1e-3,
-                10,    -10,  88.5,  -87,    127.5, -128.5, 255.5,    256,   3000,        -3000,   300,  -300,
-                1e4,   -1e4, 32767, -32769, 65504, 2048,   infinity, -infinity, std::nan("")};
+      values = {0.0,   -0.0, 1,   -1,   0.5,   -0.5,   1.5,    -1.5,  2.5,      3.14159,   1e-4,
+                -1e-3, 10,   -10, 88.5, -87,   127.5,  -128.5, 255.5, 256,      3000,      -3000,
+                300,   -300, 1e4, -1e4, 32767, -32769, 65504,  2048,  infinity, -infinity, std::nan("")};
       if (dtype != DType::float16) {
         values.insert(values.end(), {1e10, -1e10, 2147483648.0, -2147483648.0, 4e9, 9.3e18, -9.3e18, 1e30, -1e30, 1e-30,
                                      3.3e38, -3.3e38, 1.2e-38, 16777216.0});
@@ -182,7 +184,9 @@ void expect_close(const Tensor& got, const Tensor& want, int64_t ulp) {
 }
 
 Block::Block(DeviceState& device, size_t bytes)
-    : device_(device), bytes_(bytes), base_(static_cast<unsigned char*>(device.memory().allocate(bytes + 2 * kMargin))) {
+    : device_(device),
+      bytes_(bytes),
+      base_(static_cast<unsigned char*>(device.memory().allocate(bytes + 2 * kMargin))) {
   if (base_ == nullptr) throw std::bad_alloc();
   std::memset(base_, kSentinel, bytes + 2 * kMargin);
 }
@@ -191,7 +195,8 @@ Block::~Block() {
   device_.drain();
   for (size_t i = 0; i < kMargin; ++i) {
     if (base_[i] != kSentinel || base_[kMargin + bytes_ + i] != kSentinel) {
-      ADD_FAILURE() << "written outside of its " << bytes_ << " bytes: " << (base_[i] != kSentinel ? "before" : "behind");
+      ADD_FAILURE() << "written outside of its " << bytes_
+                    << " bytes: " << (base_[i] != kSentinel ? "before" : "behind");
       break;
     }
   }

@@ -3,7 +3,8 @@
 // specification.
 //
 // A backend under exam is one file, exam_<backend>.cc, that opens its device and lists the questions that make no sense
-// for it, each with a reason. A result that is written outside of its range fails any question: sentinels lie around it.
+// for it, each with a reason. A result that is written outside of its range fails any question: sentinels lie around
+// it.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -49,8 +50,8 @@ struct Tensor {
 Tensor empty_tensor(DType dtype, Dims shape);
 // Element i is values[i % values.size()], converted to the dtype.
 Tensor tensor_of(DType dtype, Dims shape, const std::vector<double>& values);
-// Whole numbers from -limit to limit (from 0 for unsigned dtypes, 0 and 1 for bool). Their sums and products are exact in
-// any order as long as they stay small.
+// Whole numbers from -limit to limit (from 0 for unsigned dtypes, 0 and 1 for bool). Their sums and products are exact
+// in any order as long as they stay small.
 Tensor whole_numbers(DType dtype, Dims shape, int limit, uint32_t seed);
 // Numbers from low to high, for float dtypes.
 Tensor random_numbers(DType dtype, Dims shape, double low, double high, uint32_t seed);
@@ -65,8 +66,8 @@ void expect_close(const Tensor& got, const Tensor& want, int64_t ulp);
 
 // What a launch is given: a tensor, or a number.
 struct Input {
-  Input(Tensor value) : tensor(std::move(value)) {}                    // NOLINT: tensors convert
-  Input(Scalar value) : scalar(value), is_scalar(true) {}              // NOLINT: numbers convert
+  Input(Tensor value) : tensor(std::move(value)) {}        // NOLINT: tensors convert
+  Input(Scalar value) : scalar(value), is_scalar(true) {}  // NOLINT: numbers convert
   Tensor tensor;
   Scalar scalar = 0;
   bool is_scalar = false;

@@ -1,4 +1,8 @@
-// The host device under exam: all questions make sense.
+// The host device under exam: all questions make sense. PADDLE_MPS_HOST_REFERENCE and PADDLE_MPS_HOST_DELAY_US apply,
+// so that the specification itself and late work can be examined too.
+#include <algorithm>
+
+#include "plugin/core/env.h"
 #include "plugin/host/device_host.h"
 #include "tests/cpp/conformance/exam.h"
 
@@ -6,7 +10,8 @@ namespace mps::exam {
 
 std::unique_ptr<Device> open_device(int64_t delay_us) {
   HostOptions options;
-  options.delay_us = delay_us;
+  options.reference = env::host_reference();
+  options.delay_us = std::max(delay_us, env::host_delay_us());
   return std::make_unique<HostDevice>(options);
 }
 

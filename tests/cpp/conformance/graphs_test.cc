@@ -29,7 +29,8 @@ TEST_F(Graphs, Normalisation) {
   for (DType dtype : {DType::float32, DType::bfloat16, DType::float16}) {
     SCOPED_TRACE(name(dtype));
     expect_reference(normalisation(dtype, 30, 64),
-                     {random_numbers(dtype, {30, 64}, -3, 5, 1), random_numbers(dtype, {64}, -2, 2, 2), Scalar(1e-5)}, 8);
+                     {random_numbers(dtype, {30, 64}, -3, 5, 1), random_numbers(dtype, {64}, -2, 2, 2), Scalar(1e-5)},
+                     8);
   }
 }
 
@@ -55,9 +56,10 @@ TEST_F(Graphs, AdamStep) {
   g.result(g.subtraction(p, g.multiplication(rate, step)));
   g.result(m2);
   g.result(v2);
-  expect_reference(g, {random_numbers(DType::float32, shape, -1, 1, 1), random_numbers(DType::bfloat16, shape, -1, 1, 2),
-                       random_numbers(DType::float32, shape, -1, 1, 3), random_numbers(DType::float32, shape, 0, 1, 4),
-                       Scalar(0.01), Scalar(0.9)});
+  expect_reference(
+      g, {random_numbers(DType::float32, shape, -1, 1, 1), random_numbers(DType::bfloat16, shape, -1, 1, 2),
+          random_numbers(DType::float32, shape, -1, 1, 3), random_numbers(DType::float32, shape, 0, 1, 4), Scalar(0.01),
+          Scalar(0.9)});
 }
 
 TEST_F(Graphs, AChainGivesTheBitsOfItsNodes) {
@@ -209,7 +211,8 @@ TEST_F(InPlace, Pointwise) {
     Graph g;
     const Value x = g.placeholder(DType::float32, {n}), y = g.placeholder(DType::float32, {n});
     g.result(g.addition(g.square(x), y));
-    const std::vector<Tensor> inputs = {whole_numbers(DType::float32, {n}, 9, 1), whole_numbers(DType::float32, {n}, 9, 2)};
+    const std::vector<Tensor> inputs = {whole_numbers(DType::float32, {n}, 9, 1),
+                                        whole_numbers(DType::float32, {n}, 9, 2)};
     expect(g, inputs, {0});
     expect(g, inputs, {1});
   }

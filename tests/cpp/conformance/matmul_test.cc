@@ -84,8 +84,8 @@ TEST_P(Matmul, HeadsOfAttention) {
   const Value v = graph.transpose(graph.placeholder(dtype(), shape), {0, 2, 1, 3});
   const Value scores = graph.matrix_multiplication(q, k);
   graph.result(scores);
-  graph.result(graph.reshape(graph.transpose(graph.matrix_multiplication(q, graph.transpose(v, {0, 1, 3, 2})), {0, 2, 1, 3}),
-                             {2, 9, 27}));
+  graph.result(graph.reshape(
+      graph.transpose(graph.matrix_multiplication(q, graph.transpose(v, {0, 1, 3, 2})), {0, 2, 1, 3}), {2, 9, 27}));
   expect_reference(graph, {whole_numbers(dtype(), shape, 2, 1), whole_numbers(dtype(), shape, 2, 2),
                            whole_numbers(dtype(), shape, 2, 3)});
 }
@@ -98,7 +98,8 @@ TEST_P(Matmul, OddViews) {
   graph.result(graph.matrix_multiplication(graph.strided_view(x, {10, 20}, {-20, 1}, 180), columns));
   graph.result(graph.matrix_multiplication(graph.strided_view(x, {10, 20}, {0, 1}, 3), y));
   graph.result(graph.matrix_multiplication(graph.strided_view(x, {10, 20}, {30, 1}, 3), y));
-  graph.result(graph.matrix_multiplication(graph.strided_view(x, {5, 10, 20}, {0, 3, 7}, 0), graph.slice(y, {0, 3}, {20, 9}, {1, 1})));
+  graph.result(graph.matrix_multiplication(graph.strided_view(x, {5, 10, 20}, {0, 3, 7}, 0),
+                                           graph.slice(y, {0, 3}, {20, 9}, {1, 1})));
   graph.result(graph.matrix_multiplication(graph.strided_view(x, {3, 1, 20}, {2, 0, 3}, 0), y));
   expect_reference(graph, {whole_numbers(dtype(), {400}, 2, 1), whole_numbers(dtype(), {20, 30}, 2, 2)});
 }

@@ -97,14 +97,14 @@ TEST_P(Movement, StridedView) {
     int64_t offset;
   };
   const View views[] = {
-      {{3, 4}, {4, 1}, 5},       // a dense part, further in
-      {{3, 4}, {1, 3}, 0},       // transposed
-      {{5}, {-2}, 20},           // backwards
-      {{3, 4}, {-4, -1}, 11},    // both axes backwards
-      {{2, 3, 4}, {0, 5, 1}, 3}, // repeated
-      {{4, 3}, {1, 1}, 2},       // overlapping windows
-      {{}, {}, 23},              // one element
-      {{0, 3}, {1, 1}, 0},       // none
+      {{3, 4}, {4, 1}, 5},        // a dense part, further in
+      {{3, 4}, {1, 3}, 0},        // transposed
+      {{5}, {-2}, 20},            // backwards
+      {{3, 4}, {-4, -1}, 11},     // both axes backwards
+      {{2, 3, 4}, {0, 5, 1}, 3},  // repeated
+      {{4, 3}, {1, 1}, 2},        // overlapping windows
+      {{}, {}, 23},               // one element
+      {{0, 3}, {1, 1}, 0},        // none
   };
   for (const View& view : views) {
     SCOPED_TRACE(to_string(view.shape) + " by " + to_string(view.strides));
@@ -123,7 +123,8 @@ TEST_P(Movement, StridedUpdate) {
     Ints strides;
     int64_t offset;
   };
-  const Update updates[] = {{{3, 4}, {4, 1}, 5}, {{4, 3}, {1, 4}, 2}, {{5}, {-2}, 20}, {{}, {}, 7}, {{2, 2}, {12, -3}, 9}};
+  const Update updates[] = {
+      {{3, 4}, {4, 1}, 5}, {{4, 3}, {1, 4}, 2}, {{5}, {-2}, 20}, {{}, {}, 7}, {{2, 2}, {12, -3}, 9}};
   for (const Update& update : updates) {
     SCOPED_TRACE(to_string(update.shape) + " by " + to_string(update.strides));
     Graph graph;
@@ -145,9 +146,9 @@ TEST_P(Movement, StridedUpdatesInARow) {
 
 TEST_P(Movement, ViewsOfViews) {
   expect({6, 8}, [](Graph& g, Value x) {
-    Value value = g.slice(x, {1, 0}, {6, 8}, {2, 2});           // [3, 4]
+    Value value = g.slice(x, {1, 0}, {6, 8}, {2, 2});  // [3, 4]
     value = g.broadcast(g.reshape(value, {3, 1, 4}), {3, 2, 4});
-    value = g.transpose(value, {2, 0, 1});                       // [4, 3, 2]
+    value = g.transpose(value, {2, 0, 1});  // [4, 3, 2]
     value = g.reshape(value, {24});
     return g.strided_view(value, {5, 4}, {3, 2}, 1);
   });

@@ -8,8 +8,8 @@ namespace {
 
 // Float functions may be 4 ULP off in float32, which is at most 1 ULP in the short dtypes. All else is exact.
 int64_t tolerance(NodeKind kind, DType dtype) {
-  const bool approximate = kind == NodeKind::exponent || kind == NodeKind::logarithm || kind == NodeKind::sigmoid ||
-                           kind == NodeKind::tanh;
+  const bool approximate =
+      kind == NodeKind::exponent || kind == NodeKind::logarithm || kind == NodeKind::sigmoid || kind == NodeKind::tanh;
   if (!approximate) return 0;
   return dtype == DType::float32 ? 4 : 1;
 }
@@ -85,7 +85,8 @@ TEST_P(Pointwise, SpecialValues) {
   Tensor column = special, row = special;
   column.shape = {count, 1};
   row.shape = {1, count};
-  const Shape shapes[] = {selects() ? Shape{count, count} : column.shape, selects() ? column.shape : row.shape, row.shape};
+  const Shape shapes[] = {selects() ? Shape{count, count} : column.shape, selects() ? column.shape : row.shape,
+                          row.shape};
   std::vector<Input> inputs;
   if (selects()) inputs.emplace_back(whole_numbers(DType::bool_, {count, count}, 1, 1));
   inputs.emplace_back(column);
@@ -163,9 +164,11 @@ TEST_P(Pointwise, ConstantOperands) {
 TEST_P(Pointwise, Denormals) {
   if (!is_float(dtype())) return;  // only floats have any
   const bool half = dtype() == DType::float16;
-  const double smallest = half ? std::ldexp(1, -24) : dtype() == DType::float32 ? std::ldexp(1, -149) : std::ldexp(1, -133);
-  const Tensor tensor = tensor_of(dtype(), {8}, {smallest, -smallest, 3 * smallest, 100 * smallest, -100 * smallest,
-                                                 0.5, smallest * 64, 1});
+  const double smallest = half                        ? std::ldexp(1, -24)
+                          : dtype() == DType::float32 ? std::ldexp(1, -149)
+                                                      : std::ldexp(1, -133);
+  const Tensor tensor = tensor_of(
+      dtype(), {8}, {smallest, -smallest, 3 * smallest, 100 * smallest, -100 * smallest, 0.5, smallest * 64, 1});
   Tensor column = tensor, row = tensor;
   column.shape = {8, 1};
   row.shape = {1, 8};

@@ -104,10 +104,11 @@ TEST_P(Reduction, ErrorIsBounded) {
       sum += value_at(x, row * length + i);
       absolute_sum += std::abs(value_at(x, row * length + i));
     }
-    // float32 partial sums in any order are off by at most n * 2^-24 * sum |x|; sensible ones by far less than this. Then
-    // the result is rounded once.
+    // float32 partial sums in any order are off by at most n * 2^-24 * sum |x|; sensible ones by far less than this.
+    // Then the result is rounded once.
     const double digits = dtype() == DType::float32 ? 24 : dtype() == DType::float16 ? 11 : 8;
-    const double bound = 64 * std::ldexp(absolute_sum, -24) + std::ldexp(std::abs(sum), -static_cast<int>(digits)) * 1.01;
+    const double bound =
+        64 * std::ldexp(absolute_sum, -24) + std::ldexp(std::abs(sum), -static_cast<int>(digits)) * 1.01;
     EXPECT_NEAR(value_at(got, row), sum, bound) << "row " << row;
   }
 }
@@ -117,7 +118,8 @@ TEST_P(Reduction, SpecialValues) {
   const double infinity = std::numeric_limits<double>::infinity();
   Graph graph;
   graph.result(graph.reduction_sum(graph.placeholder(dtype(), {4, 2}), {1}));
-  expect_reference(graph, {tensor_of(dtype(), {4, 2}, {infinity, 1, infinity, -infinity, std::nan(""), 1, -0.0, -0.0})}, 1);
+  expect_reference(graph, {tensor_of(dtype(), {4, 2}, {infinity, 1, infinity, -infinity, std::nan(""), 1, -0.0, -0.0})},
+                   1);
 }
 
 }  // namespace

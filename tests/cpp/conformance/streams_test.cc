@@ -1,5 +1,5 @@
-// Order, events, errors and copies. Everything is asked twice: as it comes, when most work runs at once, and with a random
-// delay before each piece of work, so that a missing wait shows.
+// Order, events, errors and copies. Everything is asked twice: as it comes, when most work runs at once, and with a
+// random delay before each piece of work, so that a missing wait shows.
 #include <atomic>
 #include <chrono>
 #include <future>

@@ -52,9 +52,12 @@ void set(const char* variable, const char* text) { setenv(variable, text, 1); }
 
 TEST(EnvDeathTest, ReadsEachType) {
   const auto exits_with = [](int code) { return ::testing::ExitedWithCode(code); };
-  EXPECT_EXIT((set("PADDLE_MPS_HOST_DEVICES", "3"), end_with([] { return env::host_devices() == 3; })), exits_with(0), "");
-  EXPECT_EXIT((set("PADDLE_MPS_HOST_REFERENCE", "1"), end_with([] { return env::host_reference(); })), exits_with(0), "");
-  EXPECT_EXIT((set("PADDLE_MPS_BACKEND", "null"), end_with([] { return env::backend() == "null"; })), exits_with(0), "");
+  EXPECT_EXIT((set("PADDLE_MPS_HOST_DEVICES", "3"), end_with([] { return env::host_devices() == 3; })), exits_with(0),
+              "");
+  EXPECT_EXIT((set("PADDLE_MPS_HOST_REFERENCE", "1"), end_with([] { return env::host_reference(); })), exits_with(0),
+              "");
+  EXPECT_EXIT((set("PADDLE_MPS_BACKEND", "null"), end_with([] { return env::backend() == "null"; })), exits_with(0),
+              "");
   EXPECT_EXIT((set("PADDLE_MPS_MEMORY_LIMIT", "1G"), end_with([] { return env::memory_limit() == 1 << 30; })),
               exits_with(0), "");
 }

@@ -13,8 +13,9 @@ namespace {
 TEST(Graph, PrintsItself) {
   Graph g;
   const Value x = g.placeholder(DType::float32, {2, 3});
-  const Value y = g.addition(g.exponent(x), g.constant(1.5, DType::float32));
-  g.result(g.reshape(y, {6}));
+  const Value e = g.exponent(x);  // one statement each: C++ may evaluate arguments in any order
+  const Value c = g.constant(1.5, DType::float32);
+  g.result(g.reshape(g.addition(e, c), {6}));
   g.result(x);
   EXPECT_EQ(to_string(g),
             "%0 = placeholder : float32[2, 3] {0}\n"
@@ -66,11 +67,11 @@ TEST(Graph, SumsOverNothingAreZeros) {
 std::vector<std::function<void(Graph&)>> variants() {
   return {
       [](Graph& g) { g.result(g.reduction_sum(g.placeholder(DType::float32, {2, 3}), {0})); },
-      [](Graph& g) { g.result(g.reduction_sum(g.placeholder(DType::float32, {2, 3}), {1})); },       // an attribute
-      [](Graph& g) { g.result(g.reduction_sum(g.placeholder(DType::int32, {2, 3}), {0})); },         // the dtype
-      [](Graph& g) { g.result(g.reduction_sum(g.placeholder(DType::float32, {3, 2}), {0})); },       // the shape
-      [](Graph& g) { g.result(g.reduction_sum(g.placeholder(DType::float32, {2, 3, 1}), {0})); },    // the rank
-      [](Graph& g) { g.result(g.negative(g.placeholder(DType::float32, {2, 3}))); },                 // the kind
+      [](Graph& g) { g.result(g.reduction_sum(g.placeholder(DType::float32, {2, 3}), {1})); },     // an attribute
+      [](Graph& g) { g.result(g.reduction_sum(g.placeholder(DType::int32, {2, 3}), {0})); },       // the dtype
+      [](Graph& g) { g.result(g.reduction_sum(g.placeholder(DType::float32, {3, 2}), {0})); },     // the shape
+      [](Graph& g) { g.result(g.reduction_sum(g.placeholder(DType::float32, {2, 3, 1}), {0})); },  // the rank
+      [](Graph& g) { g.result(g.negative(g.placeholder(DType::float32, {2, 3}))); },               // the kind
       [](Graph& g) { g.result(g.absolute(g.placeholder(DType::float32, {2, 3}))); },
       [](Graph& g) {  // the results
         const Value x = g.placeholder(DType::float32, {2, 3});
@@ -130,7 +131,8 @@ TEST(Graph, ShapesMayComeFromTheGraphItself) {
   // The pool moves while the argument lies in it.
   Graph g;
   Value x = g.placeholder(DType::float32, {2, 3, 4, 5, 6, 7, 8, 9});
-  for (int i = 0; i < 100; ++i) x = g.broadcast(g.reshape(x, {2, 3, 4, 5, 6, 7, 72}), g.shape(g.reshape(x, {2, 3, 4, 5, 6, 7, 72})));
+  for (int i = 0; i < 100; ++i)
+    x = g.broadcast(g.reshape(x, {2, 3, 4, 5, 6, 7, 72}), g.shape(g.reshape(x, {2, 3, 4, 5, 6, 7, 72})));
   EXPECT_TRUE(same_shape(g.shape(x), {2, 3, 4, 5, 6, 7, 72}));
   Value y = g.placeholder(DType::float32, {4, 4});
   for (int i = 0; i < 200; ++i) {

@@ -1,12 +1,11 @@
 // The host device itself: its description, its heaps, its streams' errors, its temporaries.
-#include "plugin/host/device_host.h"
-
 #include <atomic>
 #include <cstring>
 #include <thread>
 #include <vector>
 
 #include "plugin/core/launch.h"
+#include "plugin/host/device_host.h"
 #include "plugin/host/executable_host.h"
 #include "plugin/host/scratch_host.h"
 #include "plugin/host/threads.h"

@@ -1,6 +1,4 @@
 // The kernels under MatmulProgram against each other, and what they leave of OpenMP's settings.
-#include "plugin/host/matmul_host.h"
-
 #include <dlfcn.h>
 
 #include <cmath>
@@ -9,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "plugin/host/matmul_host.h"
 #include "plugin/host/openmp_host.h"
 #include "plugin/host/threads.h"
 #include "tests/cpp/unit/testing.h"

@@ -1,11 +1,11 @@
 // Copies between strided ranges, against one plain loop.
-#include "plugin/host/movement_host.h"
-
 #include <gtest/gtest.h>
 
 #include <cstring>
 #include <random>
 #include <vector>
+
+#include "plugin/host/movement_host.h"
 
 namespace mps {
 namespace {
@@ -63,7 +63,8 @@ TEST(CopyProgram, MatchesAPlainLoop) {
     for (char& byte : from) byte = static_cast<char>(random());
     std::vector<char> want(static_cast<size_t>(to_extent) * size, 77), got = want;
     const int64_t bytes = static_cast<int64_t>(size);
-    copy_plainly(size, shape, want.data() + to_first * bytes, to_strides, from.data() + from_first * bytes, from_strides);
+    copy_plainly(size, shape, want.data() + to_first * bytes, to_strides, from.data() + from_first * bytes,
+                 from_strides);
     CopyProgram::compile(size, shape, to_strides, from_strides)
         .run(got.data() + to_first * bytes, from.data() + from_first * bytes);
     ASSERT_EQ(got, want) << round << ": " << to_string(shape) << " to " << to_string(to_strides) << " from "
@@ -77,9 +78,9 @@ TEST(CopyProgram, LargeOnesRunInParts) {
     Ints to, from;
   };
   const Case cases[] = {
-      {{1000000}, {1}, {1}},              // dense
-      {{1000000}, {1}, {0}},              // one element
-      {{500000}, {1}, {2}},               // every second
+      {{1000000}, {1}, {1}},                 // dense
+      {{1000000}, {1}, {0}},                 // one element
+      {{500000}, {1}, {2}},                  // every second
       {{1000, 1000}, {1000, 1}, {1, 1000}},  // transposed
       {{1000, 500}, {700, 1}, {600, 1}},     // rows
       {{3, 333, 401}, {333 * 401, 401, 1}, {1, 3, 999}},

@@ -67,7 +67,8 @@ TEST(Lower, MovedConstantsAreConstants) {
 }
 
 TEST(Lower, ConstantsKeepTheirBits) {
-  for (DType dtype : {DType::float32, DType::float16, DType::bfloat16, DType::int8, DType::uint8, DType::int64, DType::bool_}) {
+  for (DType dtype :
+       {DType::float32, DType::float16, DType::bfloat16, DType::int8, DType::uint8, DType::int64, DType::bool_}) {
     for (double number : {0.0, -0.0, 1.0, 1e-7, -250.0, 1e30}) {
       Graph g;
       g.result(g.constant(number, dtype));
@@ -100,14 +101,14 @@ std::string fusions_of(const Graph& graph) {
 
 TEST(Fusion, ChainsOfOneShapeAreOne) {
   Graph g;
-  const Value x = g.placeholder(DType::float32, {4});                // 0
-  const Value y = g.multiplication(g.exponent(x), g.negative(x));    // 1, 2, 3 in some order
-  g.result(g.addition(y, x));                                        // 4
+  const Value x = g.placeholder(DType::float32, {4});              // 0
+  const Value y = g.multiplication(g.exponent(x), g.negative(x));  // 1, 2, 3 in some order
+  g.result(g.addition(y, x));                                      // 4
   EXPECT_EQ(fusions_of(g), "1 2 3 4 > 4");
 }
 
 TEST(Fusion, AReductionBetweenSplits) {
-  Graph g;  // softmax without the maximum
+  Graph g;                                                // softmax without the maximum
   const Value x = g.placeholder(DType::float32, {4, 5});  // 0
   const Value e = g.exponent(x);                          // 1
   const Value s = g.reduction_sum(e, {1});                // 2
@@ -147,19 +148,19 @@ TEST(Fusion, ReadersOfOneValueShareALoop) {
 TEST(Fusion, StrangersDoNot) {
   Graph g;
   const Value x = g.placeholder(DType::float32, {4}), y = g.placeholder(DType::float32, {4});  // 0, 1
-  g.result(g.exponent(x));                                                                       // 2
-  g.result(g.negative(y));                                                                       // 3
+  g.result(g.exponent(x));                                                                     // 2
+  g.result(g.negative(y));                                                                     // 3
   EXPECT_EQ(fusions_of(g), "2 > 2; 3 > 3");
 }
 
 TEST(Fusion, NumbersAreComputedWhereTheyAreRead) {
   Graph g;
-  const Value s = g.scalar(DType::float32);             // 0
-  const Value x = g.placeholder(DType::float32, {4});   // 1
-  const Value y = g.placeholder(DType::float32, {5});   // 2
-  const Value r = g.square_root(g.negative(s));         // 3, 4
-  g.result(g.multiplication(x, r));                     // 5
-  g.result(g.multiplication(y, r));                     // 6
+  const Value s = g.scalar(DType::float32);            // 0
+  const Value x = g.placeholder(DType::float32, {4});  // 1
+  const Value y = g.placeholder(DType::float32, {5});  // 2
+  const Value r = g.square_root(g.negative(s));        // 3, 4
+  g.result(g.multiplication(x, r));                    // 5
+  g.result(g.multiplication(y, r));                    // 6
   EXPECT_EQ(fusions_of(g), "3 4 5 > 5; 3 4 6 > 6");
   g.result(r);  // and now it is wanted itself
   EXPECT_EQ(fusions_of(g), "3 4 > 4; 3 4 5 > 5; 3 4 6 > 6");
@@ -168,7 +169,7 @@ TEST(Fusion, NumbersAreComputedWhereTheyAreRead) {
 TEST(Fusion, SmallerOperandsAreComputedBefore) {
   Graph g;
   const Value row = g.placeholder(DType::float32, {5}), x = g.placeholder(DType::float32, {4, 5});  // 0, 1
-  g.result(g.addition(x, g.exponent(row)));                                                          // 2, 3
+  g.result(g.addition(x, g.exponent(row)));                                                         // 2, 3
   EXPECT_EQ(fusions_of(g), "2 > 2; 3 > 3");
 }
 

@@ -16,8 +16,8 @@ namespace {
 using test::Array;
 using test::difference;
 
-// Runs all pointwise nodes of the graph as one region. Feeds are by feed number. `shared` lists (result, feed) pairs: the
-// result is written where the feed lies.
+// Runs all pointwise nodes of the graph as one region. Feeds are by feed number. `shared` lists (result, feed) pairs:
+// the result is written where the feed lies.
 std::vector<Array> run_region(const Graph& graph, const std::vector<Array>& feeds, Span<const PointwiseView> views = {},
                               const std::vector<std::pair<size_t, size_t>>& shared = {}) {
   std::vector<Value> nodes, outputs;
@@ -37,7 +37,8 @@ std::vector<Array> run_region(const Graph& graph, const std::vector<Array>& feed
   for (Array& result : results) addresses.push_back(result.data());
   for (const auto& [result, feed] : shared) addresses[result] = memory[feed].data();
   program.run(inputs, addresses);
-  for (const auto& [result, feed] : shared) std::memcpy(results[result].data(), memory[feed].data(), memory[feed].bytes());
+  for (const auto& [result, feed] : shared)
+    std::memcpy(results[result].data(), memory[feed].data(), memory[feed].bytes());
   return results;
 }
 
@@ -66,7 +67,8 @@ class RandomGraph {
   Graph make(int nodes) {
     for (int i = 0; i < 4; ++i) {
       const DType dtype = static_cast<DType>(up_to(kDTypeCount));
-      values_.push_back(up_to(4) == 0 ? graph_.scalar(dtype) : graph_.placeholder(dtype, i == 0 ? shape_ : some_shape()));
+      values_.push_back(up_to(4) == 0 ? graph_.scalar(dtype)
+                                      : graph_.placeholder(dtype, i == 0 ? shape_ : some_shape()));
     }
     values_.push_back(graph_.constant(Scalar(2.5), DType::float16));
     for (int i = 0; i < nodes; ++i) values_.push_back(node());
@@ -137,7 +139,8 @@ class RandomGraph {
 
 TEST(Pointwise, RandomRegionsAgreeWithTheSpecification) {
   std::mt19937 random(7);
-  const Shape shapes[] = {{}, {1}, {7}, {3, 5}, {2, 3, 4}, {5, 1, 6}, {2, 1030}, {3, 2, 700}, {1, 5000}, {2, 3, 2, 5}};
+  const Shape shapes[] = {{},        {1},          {7},      {3, 5},   {2, 3, 4},  {5, 1, 6},   {2, 1030},  {3, 2, 700},
+                          {1, 5000}, {2, 3, 2, 5}, {600, 4}, {700, 3}, {90, 9, 8}, {400, 2, 3}, {40, 5, 30}};
   for (int round = 0; round < 400; ++round) {
     const Shape& shape = shapes[static_cast<size_t>(round) % std::size(shapes)];
     const Graph graph = RandomGraph(random, shape).make(1 + round % 20);
@@ -152,8 +155,8 @@ TEST(Pointwise, ReadsThroughViews) {
   const Value storage = graph.placeholder(DType::float32, {60});
   const Value short_storage = graph.placeholder(DType::float16, {60});
   // Transposed, reversed, sliced, broadcast; in the region's graph the views are placeholders.
-  const std::vector<std::pair<Ints, int64_t>> layouts = {
-      {{1, 4, 12}, 0}, {{-20, -4, -1}, 59}, {{20, 8, 1}, 1}, {{0, 4, 1}, 3}, {{20, 0, 2}, 0}, {{0, 0, 0}, 17}};
+  const std::vector<std::pair<Ints, int64_t>> layouts = {{{1, 4, 12}, 0}, {{-20, -4, -1}, 59}, {{20, 8, 1}, 1},
+                                                         {{0, 4, 1}, 3},  {{20, 0, 2}, 0},     {{0, 0, 0}, 17}};
   const Shape shape = {3, 2, 4};
   for (const auto& [strides, offset] : layouts) {
     const Value x = graph.strided_view(storage, shape, strides, offset);
@@ -170,16 +173,16 @@ TEST(Pointwise, ReadsThroughViews) {
     const Value wide = region.cast(y, DType::float32);
     const Value sum = region.addition(x, wide), copy = region.identity(x), short_copy = region.identity(y);
     const std::vector<PointwiseView> views = {{x, layouts[i].first}, {y, layouts[i].first}};
-    const PointwiseProgram program = PointwiseProgram::compile(
-        region, {wide, sum, copy, short_copy}, {sum, copy, short_copy}, views);
+    const PointwiseProgram program =
+        PointwiseProgram::compile(region, {wide, sum, copy, short_copy}, {sum, copy, short_copy}, views);
     ASSERT_EQ(program.inputs().size(), 2u);
     EXPECT_FALSE(program.input_is_dense(0));
     ASSERT_EQ(program.inputs()[0].node, y.node);  // inputs are numbered as they are first read
     std::vector<Array> got = {{DType::float32, 24}, {DType::float32, 24}, {DType::float16, 24}};
-    program.run({static_cast<const void*>(feeds[1].data() + layouts[i].second * 2),
-                 static_cast<const void*>(feeds[0].data() + layouts[i].second * 4)},
-                {static_cast<void*>(got[0].data()), static_cast<void*>(got[1].data()),
-                 static_cast<void*>(got[2].data())});
+    program.run(
+        {static_cast<const void*>(feeds[1].data() + layouts[i].second * 2),
+         static_cast<const void*>(feeds[0].data() + layouts[i].second * 4)},
+        {static_cast<void*>(got[0].data()), static_cast<void*>(got[1].data()), static_cast<void*>(got[2].data())});
     for (size_t r = 0; r < 3; ++r) EXPECT_EQ(difference(got[r], expected[3 * i + r]), "") << i << " " << r;
   }
 }

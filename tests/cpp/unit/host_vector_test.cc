@@ -76,29 +76,52 @@ TEST(VectorMath, HitsSpecialValuesExactly) {
   };
   const float tiny = std::numeric_limits<float>::denorm_min(), max = std::numeric_limits<float>::max();
   const Row rows[] = {
-      {NodeKind::exponent, kInfinity, kInfinity}, {NodeKind::exponent, -kInfinity, 0.0f},
-      {NodeKind::exponent, 0.0f, 1.0f},           {NodeKind::exponent, -0.0f, 1.0f},
-      {NodeKind::exponent, 88.8f, kInfinity},     {NodeKind::exponent, -104.5f, 0.0f},
-      {NodeKind::exponent, max, kInfinity},       {NodeKind::exponent, -max, 0.0f},
-      {NodeKind::exponent, tiny, 1.0f},           {NodeKind::exponent, -103.5f, tiny},
-      {NodeKind::logarithm, 0.0f, -kInfinity},    {NodeKind::logarithm, -0.0f, -kInfinity},
-      {NodeKind::logarithm, 1.0f, 0.0f},          {NodeKind::logarithm, kInfinity, kInfinity},
-      {NodeKind::logarithm, -tiny, kNaN},         {NodeKind::logarithm, -kInfinity, kNaN},
-      {NodeKind::logarithm, tiny, -103.27893f},   {NodeKind::logarithm, max, 88.72284f},
-      {NodeKind::sigmoid, 0.0f, 0.5f},            {NodeKind::sigmoid, kInfinity, 1.0f},
-      {NodeKind::sigmoid, -kInfinity, 0.0f},      {NodeKind::sigmoid, -max, 0.0f},
-      {NodeKind::sigmoid, max, 1.0f},             {NodeKind::sigmoid, -103.5f, tiny},
-      {NodeKind::tanh, 0.0f, 0.0f},               {NodeKind::tanh, -0.0f, -0.0f},
-      {NodeKind::tanh, kInfinity, 1.0f},          {NodeKind::tanh, -kInfinity, -1.0f},
-      {NodeKind::tanh, tiny, tiny},               {NodeKind::tanh, -tiny, -tiny},
-      {NodeKind::tanh, 1e-20f, 1e-20f},           {NodeKind::tanh, max, 1.0f},
-      {NodeKind::relu, kNaN, 0.0f},               {NodeKind::relu, -0.0f, 0.0f},
-      {NodeKind::relu, -kInfinity, 0.0f},         {NodeKind::relu, kInfinity, kInfinity},
-      {NodeKind::relu, -tiny, 0.0f},              {NodeKind::relu, tiny, tiny},
-      {NodeKind::sign, kNaN, kNaN},               {NodeKind::sign, -0.0f, 0.0f},
-      {NodeKind::sign, -tiny, -1.0f},             {NodeKind::square_root, -0.0f, -0.0f},
-      {NodeKind::square_root, -1.0f, kNaN},       {NodeKind::absolute, -kInfinity, kInfinity},
-      {NodeKind::reciprocal, -0.0f, -kInfinity},  {NodeKind::negative, 0.0f, -0.0f},
+      {NodeKind::exponent, kInfinity, kInfinity},
+      {NodeKind::exponent, -kInfinity, 0.0f},
+      {NodeKind::exponent, 0.0f, 1.0f},
+      {NodeKind::exponent, -0.0f, 1.0f},
+      {NodeKind::exponent, 88.8f, kInfinity},
+      {NodeKind::exponent, -104.5f, 0.0f},
+      {NodeKind::exponent, max, kInfinity},
+      {NodeKind::exponent, -max, 0.0f},
+      {NodeKind::exponent, tiny, 1.0f},
+      {NodeKind::exponent, -103.5f, tiny},
+      {NodeKind::logarithm, 0.0f, -kInfinity},
+      {NodeKind::logarithm, -0.0f, -kInfinity},
+      {NodeKind::logarithm, 1.0f, 0.0f},
+      {NodeKind::logarithm, kInfinity, kInfinity},
+      {NodeKind::logarithm, -tiny, kNaN},
+      {NodeKind::logarithm, -kInfinity, kNaN},
+      {NodeKind::logarithm, tiny, -103.27893f},
+      {NodeKind::logarithm, max, 88.72284f},
+      {NodeKind::sigmoid, 0.0f, 0.5f},
+      {NodeKind::sigmoid, kInfinity, 1.0f},
+      {NodeKind::sigmoid, -kInfinity, 0.0f},
+      {NodeKind::sigmoid, -max, 0.0f},
+      {NodeKind::sigmoid, max, 1.0f},
+      {NodeKind::sigmoid, -103.5f, tiny},
+      {NodeKind::tanh, 0.0f, 0.0f},
+      {NodeKind::tanh, -0.0f, -0.0f},
+      {NodeKind::tanh, kInfinity, 1.0f},
+      {NodeKind::tanh, -kInfinity, -1.0f},
+      {NodeKind::tanh, tiny, tiny},
+      {NodeKind::tanh, -tiny, -tiny},
+      {NodeKind::tanh, 1e-20f, 1e-20f},
+      {NodeKind::tanh, max, 1.0f},
+      {NodeKind::relu, kNaN, 0.0f},
+      {NodeKind::relu, -0.0f, 0.0f},
+      {NodeKind::relu, -kInfinity, 0.0f},
+      {NodeKind::relu, kInfinity, kInfinity},
+      {NodeKind::relu, -tiny, 0.0f},
+      {NodeKind::relu, tiny, tiny},
+      {NodeKind::sign, kNaN, kNaN},
+      {NodeKind::sign, -0.0f, 0.0f},
+      {NodeKind::sign, -tiny, -1.0f},
+      {NodeKind::square_root, -0.0f, -0.0f},
+      {NodeKind::square_root, -1.0f, kNaN},
+      {NodeKind::absolute, -kInfinity, kInfinity},
+      {NodeKind::reciprocal, -0.0f, -kInfinity},
+      {NodeKind::negative, 0.0f, -0.0f},
   };
   for (const VectorKernels* kernels : all_vector_kernels()) {
     for (const Row& row : rows) {
@@ -153,15 +176,15 @@ void expect_reference(const VectorKernels& kernels, BlockFn fn, NodeKind kind, D
     fn(feeds[0].data() + offset * static_cast<int64_t>(size_of(dtype)),
        y == nullptr ? nullptr : y + offset * static_cast<int64_t>(size_of(dtype)), nullptr,
        got.data() + offset * static_cast<int64_t>(size_of(got.dtype())), static_cast<size_t>(n));
-    EXPECT_EQ(difference(got, expected), "") << info(kind).name << " " << name(dtype) << " to " << name(got.dtype())
-                                             << ", " << kernels.name;
+    EXPECT_EQ(difference(got, expected), "")
+        << info(kind).name << " " << name(dtype) << " to " << name(got.dtype()) << ", " << kernels.name;
   }
   if (size_of(dtype) != size_of(expected.dtype())) return;
   Array in_place(expected.dtype(), kSize);
   std::memcpy(in_place.data(), feeds[0].data(), in_place.bytes());
   fn(in_place.data(), y, nullptr, in_place.data(), static_cast<size_t>(kSize));
-  EXPECT_EQ(difference(in_place, expected), "") << info(kind).name << " " << name(dtype) << " in place, "
-                                                << kernels.name;
+  EXPECT_EQ(difference(in_place, expected), "")
+      << info(kind).name << " " << name(dtype) << " in place, " << kernels.name;
 }
 
 TEST(VectorKernels, AgreeWithTheSpecificationToTheBit) {
@@ -243,6 +266,31 @@ TEST(VectorKernels, ShortFloatsConvertAsInHalfH) {
     check(DType::float16, half_to_float, float_to_half);
     check(DType::bfloat16, bfloat16_to_float, float_to_bfloat16);
   }
+}
+
+TEST(VectorKernels, StreamedNodesGiveTheSameBits) {
+  std::mt19937 random(4);
+  Array x(DType::float32, 1100), y(DType::float32, 1100);
+  x.randomize(random);
+  y.randomize(random);
+  int compared = 0;
+  for (const VectorKernels* kernels : all_vector_kernels()) {
+    for (int k = 0; k < kNodeCount; ++k) {
+      const BlockFn fn = kernels->stream_pointwise[k];
+      if (fn == nullptr) continue;
+      ++compared;
+      for (size_t offset : {0, 1, 5, 16}) {
+        for (size_t n : {0, 3, 16, 37, 1000}) {
+          Array got(DType::float32, 1100), expected(DType::float32, 1100);
+          kernels->pointwise[k][index(DType::float32)](x.data(), y.data(), nullptr, expected.data() + 4 * offset, n);
+          fn(x.data(), y.data(), nullptr, got.data() + 4 * offset, n);
+          kernels->end_stream();
+          ASSERT_EQ(difference(got, expected), "") << kNodeInfos[k].name << ", " << kernels->name << ", " << n;
+        }
+      }
+    }
+  }
+  EXPECT_GT(compared, 15);
 }
 
 TEST(VectorKernels, StreamCopiesAnyAlignmentAndLength) {

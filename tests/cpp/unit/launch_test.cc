@@ -45,9 +45,10 @@ TEST_F(Launch, RefusesPartialOverlap) {
   char* const block = bytes(memory().allocate(96));
   OpScope scope("add");
   const std::string error = error_of(ErrorKind::kArgument, [&] { run(block, block + 4); });
-  EXPECT_EQ(error.rfind("[add] result overlaps an operand: expected separate or identical memory, got bytes 4..36 and 0..32",
-                        0),
-            0u)
+  EXPECT_EQ(
+      error.rfind("[add] result overlaps an operand: expected separate or identical memory, got bytes 4..36 and 0..32",
+                  0),
+      0u)
       << error;
   EXPECT_NE(error_of(ErrorKind::kArgument, [&] { run(block + 28, block); }), "");
   EXPECT_EQ(encoded(), 0u);

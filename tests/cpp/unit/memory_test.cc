@@ -196,8 +196,12 @@ TEST_F(MemoryTest, RandomUseAgainstAModel) {
       char* const address = bytes(memory->allocate(odd));
       ASSERT_NE(address, nullptr);
       const auto after = model.lower_bound(address);
-      if (after != model.end()) { ASSERT_LE(address + odd, after->first); }
-      if (after != model.begin()) { ASSERT_LE(std::prev(after)->first + std::prev(after)->second, address); }
+      if (after != model.end()) {
+        ASSERT_LE(address + odd, after->first);
+      }
+      if (after != model.begin()) {
+        ASSERT_LE(std::prev(after)->first + std::prev(after)->second, address);
+      }
       model[address] = odd;
     } else {
       auto it = model.begin();

@@ -1,5 +1,5 @@
-// The process's devices and their streams. Runtime::open() may be called once per process, so each of its cases runs in a
-// child.
+// The process's devices and their streams. Runtime::open() may be called once per process, so each of its cases runs in
+// a child.
 #include "plugin/core/runtime.h"
 
 #include <cstdlib>
@@ -54,7 +54,8 @@ TEST_F(DeviceStateTest, AnEventThrowsErrorsFromBeforeItsMark) {
 template <typename F>
 [[noreturn]] void end_with(F&& holds) {
   const bool good = holds();
-  if (!good) std::fprintf(stderr, "%d devices, reason '%s'\n", Runtime::device_count(), Runtime::unavailable_reason().c_str());
+  if (!good)
+    std::fprintf(stderr, "%d devices, reason '%s'\n", Runtime::device_count(), Runtime::unavailable_reason().c_str());
   std::_Exit(good ? 0 : 1);
 }
 
@@ -69,23 +70,22 @@ TEST(RuntimeDeathTest, OpensTheFirstBackend) {
 }
 
 TEST(RuntimeDeathTest, OpensTheBackendThatIsAskedFor) {
-  EXPECT_EXIT((setenv("PADDLE_MPS_BACKEND", "null", 1), Runtime::open({kBackends, 2}), end_with([] {
-                 return Runtime::device(0).device().properties().backend == "null";
-               })),
+  EXPECT_EXIT((setenv("PADDLE_MPS_BACKEND", "null", 1), Runtime::open({kBackends, 2}),
+               end_with([] { return Runtime::device(0).device().properties().backend == "null"; })),
               ::testing::ExitedWithCode(0), "");
 }
 
 TEST(RuntimeDeathTest, OpensSeveralHostDevices) {
-  EXPECT_EXIT((setenv("PADDLE_MPS_HOST_DEVICES", "3", 1), Runtime::open({kBackends, 2}), end_with([] {
-                 return Runtime::device_count() == 3 && Runtime::device(2).index() == 2;
-               })),
+  EXPECT_EXIT((setenv("PADDLE_MPS_HOST_DEVICES", "3", 1), Runtime::open({kBackends, 2}),
+               end_with([] { return Runtime::device_count() == 3 && Runtime::device(2).index() == 2; })),
               ::testing::ExitedWithCode(0), "");
 }
 
 TEST(RuntimeDeathTest, AnUnknownBackendIsAReason) {
   EXPECT_EXIT((setenv("PADDLE_MPS_BACKEND", "cuda", 1), Runtime::open({kBackends, 2}), end_with([] {
                  return Runtime::device_count() == 0 &&
-                        Runtime::unavailable_reason().find("expected one of host, null, got 'cuda'") != std::string::npos;
+                        Runtime::unavailable_reason().find("expected one of host, null, got 'cuda'") !=
+                            std::string::npos;
                })),
               ::testing::ExitedWithCode(0), "");
 }
@@ -100,8 +100,9 @@ TEST(RuntimeDeathTest, NoDevicesAreAReason) {
 
 TEST(RuntimeDeathTest, RefusesAnIndexThatDoesNotExist) {
   EXPECT_EXIT((Runtime::open({kBackends, 1}), end_with([] {
-                 return error_of(ErrorKind::kArgument, [] { Runtime::device(1); })
-                            .find("expected an index below 1, got 1") != std::string::npos;
+                 return error_of(ErrorKind::kArgument, [] {
+                          Runtime::device(1);
+                        }).find("expected an index below 1, got 1") != std::string::npos;
                })),
               ::testing::ExitedWithCode(0), "");
 }

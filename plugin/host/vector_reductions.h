@@ -1,0 +1,102 @@
+// The loops of reductions: many elements into one accumulator, or rows into a row of accumulators.
+//
+// Included by vector_kernels.inc.cc alone, once per instruction set. Op is a reduction of vector_ops.h, X the operand's
+// type, A the accumulators'.
+#pragma once
+
+#include <cstddef>
+#include <cstring>
+
+#include "plugin/host/vector_loops.h"
+
+namespace mps {
+namespace {
+
+template <typename Op, typename A>
+MPS_BLOCK_FUNCTION start(void* acc, size_t n) {
+  A* const to = static_cast<A*>(acc);
+  for (size_t i = 0; i < n; ++i) to[i] = Op::template kStart<A>;
+}
+
+template <typename Op, typename A>
+MPS_BLOCK_FUNCTION merge(const void* other, void* acc, size_t n) {
+  const A* const from = static_cast<const A*>(other);
+  A* const to = static_cast<A*>(acc);
+  MPS_NO_DEPENDENCE
+  for (size_t i = 0; i < n; ++i) to[i] = Op::combine(to[i], from[i]);
+}
+
+// One row: element i goes to lane i % kLanes, and the lanes are folded in halves at the end. The order of additions is
+// thus the same for every vector width.
+template <typename Op, typename X, typename A>
+inline __attribute__((always_inline)) A reduce_row(const X* x, size_t n) {
+  constexpr size_t kLanes = 32 * sizeof(double) / sizeof(A);
+  constexpr size_t kPerVector = kVectorBytes / sizeof(A);
+  constexpr size_t kVectors = kLanes / kPerVector;
+  using Xs __attribute__((vector_size(kPerVector * sizeof(X)))) = X;
+  using As __attribute__((vector_size(kPerVector * sizeof(A)))) = A;
+  constexpr A kStart = Op::template kStart<A>;
+  if (n <= 16) {
+    A result = kStart;
+    for (size_t i = 0; i < n; ++i) result = Op::combine(result, static_cast<A>(x[i]));
+    return result;
+  }
+  As lanes[kVectors];
+  for (As& lane : lanes) lane = As{} + kStart;
+  const auto take = [&](const X* from) {
+    for (size_t v = 0; v < kVectors; ++v) {
+      Xs xs;
+      std::memcpy(&xs, from + v * kPerVector, sizeof xs);
+      lanes[v] = Op::combine(lanes[v], __builtin_convertvector(xs, As));
+    }
+  };
+  size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) take(x + i);
+  if (i < n) {
+    X tail[kLanes];
+    for (X& element : tail) element = static_cast<X>(kStart);
+    std::memcpy(tail, x + i, (n - i) * sizeof(X));
+    take(tail);
+  }
+  for (size_t half = kVectors / 2; half > 0; half /= 2) {
+    for (size_t v = 0; v < half; ++v) lanes[v] = Op::combine(lanes[v], lanes[v + half]);
+  }
+  A folded[kPerVector];
+  std::memcpy(folded, lanes, sizeof folded);
+  for (size_t half = kPerVector / 2; half > 0; half /= 2) {
+    for (size_t v = 0; v < half; ++v) folded[v] = Op::combine(folded[v], folded[v + half]);
+  }
+  return folded[0];
+}
+
+template <typename Op, typename X, typename A>
+MPS_BLOCK_FUNCTION rows(const void* x, size_t count, size_t length, void* acc) {
+  const X* row = static_cast<const X*>(x);
+  A* const to = static_cast<A*>(acc);
+  for (size_t r = 0; r < count; ++r, row += length) {
+    to[r] = Op::combine(to[r], reduce_row<Op, X, A>(row, length));
+  }
+}
+
+template <typename Op, typename X, typename A>
+MPS_BLOCK_FUNCTION columns(const void* x, size_t count, size_t stride, size_t length, void* acc) {
+  const X* row = static_cast<const X*>(x);
+  A* const to = static_cast<A*>(acc);
+  size_t r = 0;
+  for (; r + 4 <= count; r += 4, row += 4 * stride) {  // four rows for one pass over `acc`
+    const X *const a = row, *const b = row + stride, *const c = row + 2 * stride, *const d = row + 3 * stride;
+    MPS_NO_DEPENDENCE
+    for (size_t i = 0; i < length; ++i) {
+      const A first = Op::combine(static_cast<A>(a[i]), static_cast<A>(b[i]));
+      const A second = Op::combine(static_cast<A>(c[i]), static_cast<A>(d[i]));
+      to[i] = Op::combine(to[i], Op::combine(first, second));
+    }
+  }
+  for (; r < count; ++r, row += stride) {
+    MPS_NO_DEPENDENCE
+    for (size_t i = 0; i < length; ++i) to[i] = Op::combine(to[i], static_cast<A>(row[i]));
+  }
+}
+
+}  // namespace
+}  // namespace mps
