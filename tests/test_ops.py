@@ -204,8 +204,9 @@ def run_program(case: Case, numbers: list[np.ndarray]) -> list[Values]:
     ]
 
 
-# Not here: in-place changes of views, which are eager mode's own; bfloat16, which cannot be fetched;
-# what a case runs as a program anyway; and a division by a number, which PIR makes a multiplication.
+# Not here: in-place changes of views, which are eager mode's own; bfloat16, which cannot be
+# fetched; what a case runs as a program anyway; and a division by a number, which PIR makes a
+# multiplication.
 EAGER_ONLY = ("strided_copy", "fill", "contiguous", "cast", "assign_raw", "div_scale")
 PROGRAMS = [
     c

@@ -245,9 +245,7 @@ class Planner {
     const bool computed = is_pointwise(graph_.node(storage).kind) || family == NodeFamily::kStridedUpdate ||
                           family == NodeFamily::kConcatenation;
     if (computed && homes_[storage.node] == kNoSlot && count_uses(storage) == 1) homes_[storage.node] = whole.slot;
-    // In place, the storage changes while the update is read.
-    View from = view(update);
-    if (from.slot == view(storage).slot) from = dense_copy(update);
+    const View from = view(update);
     if (view(storage).slot != whole.slot) copy(storage, view(storage), whole);
     copy(update, from, strided(whole, offset, strides));
     return whole;

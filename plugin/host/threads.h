@@ -27,8 +27,8 @@ void parallel_for(int64_t count, int64_t grain, ParallelBody body, void* context
 }  // namespace detail
 
 // Calls body(begin, end) on ranges that cover [0, count) once and begin at multiples of `grain`, on several threads at
-// once; returns when all are done. The ranges depend on timing: results must not depend on them. If
-// bodies throw, one of the exceptions reaches the caller, after every running body has returned.
+// once; returns when all are done. The ranges depend on timing: results must not depend on them. If bodies throw, one
+// of the exceptions reaches the caller, after every running body has returned.
 template <typename F>
 void parallel_for(int64_t count, int64_t grain, F&& body) {
   using Body = std::remove_reference_t<F>;
