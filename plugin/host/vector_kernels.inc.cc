@@ -221,10 +221,14 @@ constexpr void add_cast(VectorKernels& table) {
   }
 }
 
-template <size_t... kNodeAndDType>
-constexpr void add_nodes(VectorKernels& table, std::index_sequence<kNodeAndDType...>) {
-  (add_node<static_cast<NodeKind>(kNodeAndDType / kDTypeCount), static_cast<DType>(kNodeAndDType % kDTypeCount)>(table),
-   ...);
+template <NodeKind kKind, size_t... kDType>
+constexpr void add_kind(VectorKernels& table, std::index_sequence<kDType...>) {
+  (add_node<kKind, static_cast<DType>(kDType)>(table), ...);
+}
+
+template <size_t... kKind>
+constexpr void add_nodes(VectorKernels& table, std::index_sequence<kKind...>) {
+  (add_kind<static_cast<NodeKind>(kKind)>(table, std::make_index_sequence<size_t{kDTypeCount}>()), ...);
 }
 
 template <size_t... kFromAndTo>
@@ -240,7 +244,7 @@ constexpr void add_selects(VectorKernels& table, std::index_sequence<kDType...>)
 constexpr VectorKernels make_table(const char* name) {
   VectorKernels table = {};
   table.name = name;
-  add_nodes(table, std::make_index_sequence<size_t{kNodeCount} * kDTypeCount>());
+  add_nodes(table, std::make_index_sequence<size_t{kNodeCount}>());
   add_casts(table, std::make_index_sequence<size_t{kDTypeCount} * kDTypeCount>());
   add_selects(table, std::make_index_sequence<size_t{kDTypeCount}>());
   constexpr size_t kFloat16 = static_cast<size_t>(DType::float16), kBfloat16 = static_cast<size_t>(DType::bfloat16);

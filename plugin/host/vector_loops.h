@@ -24,7 +24,13 @@ constexpr size_t kVectorBytes = 16;
 }  // namespace mps
 
 #define MPS_BLOCK_FUNCTION __attribute__((flatten)) static void
-// An operand may be the very array that is written, which no loop below minds.
+// MPS_NO_DEPENDENCE: an operand may be the very array that is written, which no such loop minds.
+// MPS_KEEP_LOOP: a loop of a few turns is for the vectoriser, which does not see it once it is unrolled.
+#if defined(__clang__)
+#pragma clang diagnostic ignored "-Wpass-failed"  // division of int64 has no vector form
+#define MPS_NO_DEPENDENCE _Pragma("clang loop vectorize(assume_safety)")
+#define MPS_KEEP_LOOP _Pragma("clang loop unroll(disable)")
+#else
 #define MPS_NO_DEPENDENCE _Pragma("GCC ivdep")
-// A loop of a few turns is for the vectoriser, which does not see it once it is unrolled.
 #define MPS_KEEP_LOOP _Pragma("GCC unroll 1")
+#endif
