@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 os.environ.setdefault(
     "GLOG_minloglevel", "2"
@@ -115,11 +116,10 @@ def pytest_runtest_teardown(item: pytest.Item) -> None:
 
 def _is_complete(config: pytest.Config) -> bool:
     """Only a run of everything can say that something was left out."""
-    options = config.option
-    whole = all(os.path.isdir(arg.split("::")[0]) for arg in config.args)
-    return whole and not (
-        options.keyword or options.markexpr or options.lf or options.collectonly or options.maxfail
-    )
+    here = Path(__file__).resolve().parent
+    whole = all(Path(arg).resolve() in (here, here.parent) for arg in config.args)
+    narrowing = ("keyword", "markexpr", "lf", "collectonly", "maxfail", "ignore", "deselect")
+    return whole and not any(getattr(config.option, name, None) for name in narrowing)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

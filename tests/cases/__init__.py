@@ -1,12 +1,13 @@
 """Every case, from the tables beside this file."""
 
-from cases import creation, elementwise, linalg, reduce, shape
+from cases import creation, elementwise, linalg, movement, reduce, shape
 from cases.case import Case, Gradient
 
 ALL_CASES: tuple[Case, ...] = (
     *elementwise.CASES,
     *linalg.CASES,
     *reduce.CASES,
+    *movement.CASES,
     *shape.CASES,
     *creation.CASES,
 )

@@ -17,9 +17,7 @@ def _result_elements(*shapes):
     return int(max(np.prod(shape, dtype=np.int64) for shape in shapes)) * 4
 
 
-# A product is rounded to the dtype before what a broadcast operand got from several products is
-# added up.
-_GRADIENT = {"rule": summed(_result_elements, nodes=1)}
+_GRADIENT = {"rule": summed(_result_elements)}
 
 
 def _matmul(name, transpose_x, transpose_y, shapes, large=None, dtypes=(*FLOATS, "int32", "int64")):
@@ -127,7 +125,6 @@ ADDMM_SHAPES = (
     ((61, 71), (61, 67), (67, 71)),
 )
 
-# In addmm, the product is rounded to the dtype before the sum.
 ADDMM = (
     Case(
         kernel="addmm",
@@ -135,7 +132,7 @@ ADDMM = (
         shapes=ADDMM_SHAPES,
         dtypes=FLOATS,
         domain="unit",
-        rule=summed(lambda z, x, y: x[-1], nodes=1),
+        rule=summed(lambda z, x, y: x[-1]),
         numpy=_addmm_numpy(1.0, 1.0),
         in_place=lambda z, x, y: z.addmm_(x, y),
         large=((300, 400), (300, 700), (700, 400)),
@@ -148,7 +145,7 @@ ADDMM = (
         shapes=ADDMM_SHAPES,
         dtypes=FLOATS,
         domain="unit",
-        rule=summed(lambda z, x, y: 2 * x[-1], nodes=1),
+        rule=summed(lambda z, x, y: 2 * x[-1]),
         numpy=_addmm_numpy(0.5, 2.0),
         gradient=Gradient(kernel="addmm_grad", **_GRADIENT),
     ),
@@ -159,7 +156,7 @@ ADDMM = (
         shapes=ADDMM_SHAPES[:2],
         dtypes=FLOATS,
         domain="unit",
-        rule=summed(lambda z, x, y: x[-1], nodes=1),
+        rule=summed(lambda z, x, y: x[-1]),
         numpy=_addmm_numpy(0.0, 1.0),
         gradient=Gradient(kernel="addmm_grad", **_GRADIENT),
     ),

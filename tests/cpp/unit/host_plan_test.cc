@@ -128,6 +128,14 @@ TEST(Fusion, WhatOnlyAReductionNeedsIsItsPrologue) {
   EXPECT_EQ(fusions.stored_by[2], Fusions::kNone);
 }
 
+TEST(Fusion, AResultIsNoPrologue) {
+  Graph g;
+  const Value q = g.square(g.placeholder(DType::float32, {4, 5}));  // 1: wanted in memory anyway
+  g.result(q);
+  g.result(g.reduction_sum(q, {1}));  // 2
+  EXPECT_EQ(find_fusions(g).prologue_of[2], Fusions::kNone);
+}
+
 TEST(Fusion, APathThroughMemoryKeepsNodesApart) {
   Graph g;
   const Value x = g.placeholder(DType::float32, {4, 4});  // 0
