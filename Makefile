@@ -6,7 +6,7 @@ VENV ?= .venv
 TEST_JOBS ?= 2
 TESTS ?= tests
 PYTEST_ARGS ?=
-BENCH ?= ops dispatch models memory
+BENCH ?= ops dispatch
 DEMO_ARGS ?= --device mps
 
 PY := $(VENV)/bin/python
@@ -27,7 +27,7 @@ help:
 	@echo "make test-cpp  the C++ tests alone"
 	@echo "make lint      formatters, linters, include arrows"
 	@echo "make format    let the formatters repair what they can"
-	@echo "make bench     benchmarks, side by side with Paddle on the CPU (BENCH='ops models')"
+	@echo "make bench     benchmarks, side by side with Paddle on the CPU (BENCH=ops)"
 	@echo "make sanitize  C++ tests under ASan and UBSan, then under TSan"
 	@echo "make clean     remove $(VENV), build and caches"
 	@echo "Options: PYTHON=python3.12 (3.9 to 3.13)  VENV=.venv-2  CXX=g++-12  TESTS=tests/test_ops.py PYTEST_ARGS='-k matmul'"

@@ -110,7 +110,9 @@ def main() -> int:
         for row in paddle_mps.fallback_report().fell_back
     ]
     timing.print_table(("op", "mps us", "+-", "cpu us", "+-", "ratio", "bar"), table)
-    timing.save("dispatch", ARGS.json, results, found)
+    timing.save(
+        f"dispatch-{ARGS.backend}" if ARGS.backend else "dispatch", ARGS.json, results, found
+    )
     return timing.verdict(missed, check=ARGS.check)
 
 

@@ -7,8 +7,8 @@ one thread and with a thread per physical core, because threads make some of its
 better counts. Everything is done twice, with fresh and with kept memory: what glibc's malloc gives
 for a large result is fresh from the system on every call, and touching it first costs more than
 most ops, unless the program has freed something larger before. README.md says more. Ops that do
-nothing but move memory are also held against STREAM (stream.cc), measured in the same rounds on
-arrays of the same size.
+nothing but move memory are also held against STREAM, and matrix products against what the cores
+could multiply and add at most (machine.cc), both measured in the same rounds.
 
 Bars: transcendental functions at least 4 times as fast as the CPU, a 1024-cubed matrix product 3
 times, memory-bound ops no slower than the CPU and within 1.2 of STREAM. They are held against the
@@ -18,8 +18,9 @@ CPU with fresh memory; `--kept` holds them against kept memory.
 from __future__ import annotations
 
 import ctypes
-import subprocess
+import statistics
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -31,11 +32,12 @@ import numpy as np  # noqa: E402
 import paddle  # noqa: E402
 import paddle.nn.functional as F  # noqa: E402
 import paddle_mps  # noqa: E402
+from machine import CORES, Machine  # noqa: E402
 
 MILLIONS = 4 * 1024 * 1024
-CORES = timing.physical_cores()
 MALLOPT = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc's own
 STREAM_BAR = 1.2
+PASSES = 20  # of which the best counts, of STREAM and of the op
 MEMORY = ("fresh", "kept") if MALLOPT is not None else ("kept",)
 
 
@@ -48,7 +50,8 @@ class Row:
     shapes: tuple[tuple[int, ...], ...]
     dtype: str = "float32"
     faster: float | None = None  # at least this many times as fast as the CPU
-    stream: str | None = None  # the function of stream.cc that moves the same bytes
+    bound: str | None = None  # copy, add: STREAM's; fma: arithmetic (machine.cc)
+    operations: float = 0.0  # of float32, for fma
     low: float = 0.1
     high: float = 4.0
 
@@ -61,16 +64,22 @@ def binary(name: str, call: Callable, **more) -> Row:
     return Row(f"{name} 4M", call, ((MILLIONS,), (MILLIONS,)), **more)
 
 
+def product(name: str, rows: int, inner: int, columns: int, **more) -> Row:
+    operations = 2.0 * rows * inner * columns
+    shapes = ((rows, inner), (inner, columns))
+    return Row(f"matmul {name}", paddle.matmul, shapes, bound="fma", operations=operations, **more)
+
+
 ROWS = (
     unary("exp", paddle.exp, faster=4.0),
     unary("log", paddle.log, faster=4.0),
     unary("sigmoid", F.sigmoid, faster=4.0),
     unary("tanh", paddle.tanh, faster=4.0),
     unary("silu", F.silu, faster=4.0),
-    Row("matmul 1024", paddle.matmul, ((1024, 1024), (1024, 1024)), faster=3.0),
-    binary("add", paddle.add, faster=1.0, stream="add"),
-    binary("multiply", paddle.multiply, faster=1.0, stream="add"),
-    unary("relu", F.relu, faster=1.0, stream="copy", low=-1.0, high=1.0),
+    product("1024", 1024, 1024, 1024, faster=3.0),
+    binary("add", paddle.add, faster=1.0, bound="add"),
+    binary("multiply", paddle.multiply, faster=1.0, bound="add"),
+    unary("relu", F.relu, faster=1.0, bound="copy", low=-1.0, high=1.0),
     # The rest has no bar: it is here to be looked at.
     unary("scale", lambda x: x * 2.0 + 1.0),
     unary("sqrt", paddle.sqrt),
@@ -85,42 +94,22 @@ ROWS = (
     Row("add a row 2048", paddle.add, ((2048, 2048), (2048,))),
     Row("add a column 2048", paddle.add, ((2048, 2048), (2048, 1))),
     Row("concat 2 x 2M", lambda x, y: paddle.concat([x, y]), ((MILLIONS // 2,),) * 2),
-    Row("matmul 256", paddle.matmul, ((256, 256), (256, 256))),
-    Row("matmul 64 x 1024 x 1024", paddle.matmul, ((64, 1024), (1024, 1024))),
+    product("256", 256, 256, 256),
+    product("64 x 1024 x 1024", 64, 1024, 1024),
     Row("matmul 1024 x 1024 vector", paddle.matmul, ((1024, 1024), (1024,))),
     Row("bmm 16 x 256", paddle.bmm, ((16, 256, 256), (16, 256, 256))),
 )
 
 
-class Stream:
-    """The memory bound, measured by stream.cc."""
-
-    def __init__(self) -> None:
-        source = timing.ROOT / "benchmarks" / "stream.cc"
-        library = timing.OUT / "libstream.so"
-        if not library.exists() or library.stat().st_mtime < source.stat().st_mtime:
-            library.parent.mkdir(parents=True, exist_ok=True)
-            flags = ["-O3", "-std=c++17", "-shared", "-fPIC", "-pthread"]
-            if sys.platform != "darwin":
-                flags.append("-march=native")
-            subprocess.run(["c++", *flags, str(source), "-o", str(library)], check=True)
-        self._library = ctypes.CDLL(str(library))
-        self._arrays = [self._aligned(MILLIONS) for _ in range(3)]
-
-    @staticmethod
-    def _aligned(size: int) -> np.ndarray:
-        storage = np.ones(size + 16, np.float32)
-        skip = -storage.ctypes.data % 64 // 4
-        return storage[skip : skip + size]
-
-    def seconds(self, name: str) -> float:
-        """The best time of a few passes, with one thread and with all."""
-        function = getattr(self._library, f"stream_{name}")
-        function.restype = ctypes.c_double
-        *inputs, result = self._arrays if name == "add" else self._arrays[:2]
-        pointers = [ctypes.c_void_p(a.ctypes.data) for a in (*inputs, result)]
-        size = ctypes.c_int64(MILLIONS)
-        return min(function(*pointers, size, threads, 5) for threads in {1, CORES}) * 1e-9
+def best_call(way: timing.Way) -> float:
+    """The best of PASSES calls, each waited for: what STREAM's best pass is held against."""
+    best = float("inf")
+    for _ in range(PASSES):
+        begin = time.perf_counter()
+        way.call()
+        way.wait()
+        best = min(best, time.perf_counter() - begin)
+    return best
 
 
 def tensors(row: Row, device: str) -> list[paddle.Tensor]:
@@ -161,22 +150,23 @@ def fallbacks() -> list[str]:
     return [f"{r.op} ({r.dtype})" for r in paddle_mps.fallback_report().fell_back]
 
 
-def with_stream(first: timing.Way, stream: Stream, name: str, bounds: list[float]) -> timing.Way:
-    """The way, with STREAM measured just before each of its samples."""
+def to_bound(way: timing.Way, row: Row, machine: Machine, rounds: int) -> list[float]:
+    """How many times as long as the machine's bound the op's best call takes, once per round."""
+    way.before()
+    best_call(way)
 
-    def before() -> None:
-        bounds.append(stream.seconds(name))
-        first.before()
+    def seconds() -> float:
+        if row.bound == "fma":
+            return machine.fma_seconds(row.operations)
+        return machine.stream_seconds(row.bound)
 
-    return timing.Way(first.name, first.call, first.wait, before)
+    return [best_call(way) / seconds() for _ in range(rounds)]
 
 
-def measure(row: Row, stream: Stream, rounds: int) -> dict:
+def measure(row: Row, machine: Machine, rounds: int) -> dict:
     """Everything about one op: times, the better way on the CPU, how much faster mps is."""
     paddle_mps.reset_fallback_report()
-    chosen, bounds = ways(row), []
-    if row.stream:
-        chosen[0] = with_stream(chosen[0], stream, row.stream, bounds)
+    chosen = ways(row)
     times = timing.compare(chosen, rounds=rounds)
     cpu = times.best([way.name for way in chosen[1:]])
     result = {
@@ -188,10 +178,9 @@ def measure(row: Row, stream: Stream, rounds: int) -> dict:
         "speed_up": times.ratio(cpu, "mps"),
         "fell_back": fallbacks(),
     }
-    if row.stream:
-        # STREAM reports its best pass, so it is held against the best round.
-        times.seconds["stream"] = bounds[-rounds:]
-        result["to_stream"] = min(times.seconds["mps"]) / min(times.seconds["stream"])
+    if row.bound:
+        result["bound_ratios"] = to_bound(chosen[0], row, machine, rounds)
+        result["to_bound"] = statistics.median(result["bound_ratios"])
     return result
 
 
@@ -201,8 +190,8 @@ def misses(row: Row, result: dict) -> list[str]:
     if row.faster is not None and result["speed_up"] < row.faster:
         speed_up = f"{result['speed_up']:.2f} times as fast as the CPU"
         found.append(f"{row.name}: {speed_up}, expected {row.faster}")
-    if result.get("to_stream", 0) > STREAM_BAR:
-        to_stream = f"{result['to_stream']:.2f} of STREAM's time"
+    if row.bound in ("add", "copy") and result["to_bound"] > STREAM_BAR:
+        to_stream = f"{result['to_bound']:.2f} of STREAM's time"
         found.append(f"{row.name}: {to_stream}, expected at most {STREAM_BAR}")
     return found
 
@@ -216,7 +205,7 @@ def line(row: Row, results: dict[str, dict]) -> list[str]:
         cells += [timing.microseconds(result["cpu"]), str(result["cpu_threads"])]
         cells.append(f"{result['speed_up']:.2f}")
     cells.append(f"{row.faster:g}" if row.faster else "")
-    cells.append(f"{first['to_stream']:.2f}" if row.stream else "")
+    cells.append(f"{first['to_bound']:.2f}" if row.bound else "")
     return cells
 
 
@@ -224,7 +213,7 @@ def main() -> int:
     parser = timing.arguments(__doc__.splitlines()[0])
     parser.add_argument("--kept", action="store_true", help="bars hold against kept memory")
     args = parser.parse_args()
-    stream = Stream()
+    machine = Machine(MILLIONS, PASSES)
     found = timing.conditions()
     timing.print_conditions(found)
     rows = [row for row in ROWS if args.only in row.name]
@@ -232,14 +221,14 @@ def main() -> int:
     for memory in MEMORY:
         set_malloc(memory)
         for row in rows:
-            results[row.name][memory] = measure(row, stream, args.rounds)
+            results[row.name][memory] = measure(row, machine, args.rounds)
             print(".", end="", flush=True)
     print("\n")
     header = ["op", "mps us", "+-"]
     for memory in MEMORY:
         header += [f"cpu us, {memory}", "threads", "faster"]
     table = [line(row, results[row.name]) for row in rows]
-    timing.print_table([*header, "bar", "/ STREAM"], table)
+    timing.print_table([*header, "bar", "/ bound"], table)
     timing.save("ops", args.json, results, found)
     against = MEMORY[-1] if args.kept else MEMORY[0]
     missed = [m for row in rows for m in misses(row, results[row.name][against])]

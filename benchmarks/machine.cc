@@ -1,8 +1,10 @@
-// The memory bound: how fast this machine copies, scales and adds float32 arrays, after McCalpin's
-// STREAM. Benchmarks of memory-bound work build it as a shared library and call it by ctypes:
-//   g++ -O3 -march=native -std=c++17 -shared -fPIC -pthread stream.cc -o libstream.so
-// Functions return the best time of one pass in nanoseconds, over ordinary and non-temporal stores,
-// with the arrays (sizes in elements; `c` receives the result) cut among `threads` threads.
+// What this machine can do at most. Benchmarks build it as a shared library and call it by ctypes:
+//   g++ -O3 -march=native -std=c++17 -shared -fPIC -pthread machine.cc -o libmachine.so
+//
+// stream_*: the memory bound, after McCalpin's STREAM: how fast it copies, scales and adds float32 arrays. The best
+// time of one pass in nanoseconds, over ordinary and non-temporal stores, with the arrays (sizes in elements; `c`
+// receives the result) cut among `threads` threads.
+// fma_gflops: the arithmetic bound: float32 multiply-adds in registers, on `threads` threads.
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -80,9 +82,39 @@ double best_of_both(const float* a, const float* b, float* c, int64_t n, int thr
   return std::min(best_ns<false>(a, b, c, n, threads, repeats, f), best_ns<true>(a, b, c, n, threads, repeats, f));
 }
 
+// Multiply-adds in as many independent chains as hide their latency: on x86 12 of 16 floats, which fit its registers.
+double fma_seconds(int64_t turns) {
+  Lanes a[12];
+  for (int i = 0; i < 12; ++i) a[i] = Lanes{} + static_cast<float>(i);
+  Lanes b = Lanes{} + 0.999f, c = Lanes{} + 1e-4f;
+  const auto start = std::chrono::steady_clock::now();
+  for (int64_t turn = 0; turn < turns; ++turn) {
+#pragma GCC unroll 12
+    for (int i = 0; i < 12; ++i) a[i] = a[i] * b + c;
+    asm volatile("" :::);  // every turn is done
+  }
+  const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
+  Lanes sum = {};
+  for (const Lanes& lane : a) sum += lane;
+  volatile float used = sum[0];
+  static_cast<void>(used);
+  return time.count();
+}
+
 }  // namespace
 
 extern "C" {
+double fma_gflops(int threads) {
+  constexpr int64_t kTurns = 4'000'000;
+  std::vector<std::thread> helpers;
+  std::vector<double> seconds(threads);
+  for (int t = 1; t < threads; ++t) helpers.emplace_back([&seconds, t] { seconds[t] = fma_seconds(kTurns); });
+  seconds[0] = fma_seconds(kTurns);
+  for (std::thread& helper : helpers) helper.join();
+  double sum = 0;
+  for (double s : seconds) sum += kTurns * 12 * 16 * 2 / s * 1e-9;
+  return sum;
+}
 double stream_copy(const float* a, float* c, int64_t n, int threads, int repeats) {
   return best_of_both(a, a, c, n, threads, repeats, [](auto x, auto) { return x; });
 }
