@@ -161,10 +161,14 @@ C_Status upload(C_Device device, C_Stream stream, void* to, const void* from, si
                         [&] { stream_of(stream).upload(state(device).memory().resolve(to, bytes), from); });
 }
 
-// Paddle's static executor reads results on a stream of its own, and not every read is ordered by an event: the copy is
-// made at once, when all work of the device is done.
-C_Status download(C_Device device, C_Stream, void* to, const void* from, size_t bytes) {
-  return copy_now(device, to, from, bytes);
+// In stream order, but done on return. That is what CUDA does for pageable memory, and Paddle counts on it: its static
+// executor copies results on a stream of its own, behind an event of the computing stream, and then waits for the
+// computing stream alone before it reads them.
+C_Status download(C_Device, C_Stream stream, void* to, const void* from, size_t bytes) {
+  return guard_callback("memory_copy", [&] {
+    stream_of(stream).drain();
+    std::memcpy(to, from, bytes);
+  });
 }
 
 C_Status copy_in_stream(C_Device device, C_Stream stream, void* to, const void* from, size_t bytes) {
