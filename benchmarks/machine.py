@@ -45,7 +45,7 @@ class Machine:
         return function
 
     def stream_seconds(self, name: str) -> float:
-        """The best pass of `copy`, `scale` or `add`, over both kinds of stores, one thread and all."""
+        """The best pass of `copy`, `scale` or `add`: both kinds of stores, one thread and all."""
         function = self._function(f"stream_{name}")
         *inputs, result = self._arrays if name == "add" else self._arrays[:2]
         pointers = [ctypes.c_void_p(a.ctypes.data) for a in (*inputs, result)]
