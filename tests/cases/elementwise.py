@@ -288,6 +288,13 @@ UNARY = (
         },
     ),
     _unary(
+        "softsign",
+        lambda x: x / (1 + np.abs(x)),
+        rule=composed(2),
+        call=F.softsign,
+        gradient={"rule": composed(4)},
+    ),
+    _unary(
         "square",
         np.square,
         dtypes=FLOATS_AND_INTS,
