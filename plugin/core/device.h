@@ -7,8 +7,8 @@
 // Memory. A Heap is a piece of device memory; a Buffer is a range of a heap. Memory is
 // host-visible: `contents()` is an ordinary address, and what the GPU wrote may be read there once
 // the writing stream has been synchronised. The host must not write memory that queued work may
-// still read or write. Destroying a Buffer or a Heap is for the owner to order: no queued work may
-// use it any more.
+// still read or write. Work that was given to a stream keeps what it needs of a Buffer, so a Buffer
+// may be destroyed while such work is queued; its Heap may not.
 //
 // Executables. compile() turns a validated graph into something that can be encoded any number of
 // times, from any thread. Feeds and results are dense, row-major ranges in the order of the graph;
@@ -120,7 +120,11 @@ class Stream {
   virtual void record(Event& event) = 0;
   virtual void wait(Event& event) = 0;  // later work of this stream starts after the event's mark
   virtual void add_callback(std::function<void()> callback) = 0;  // on an unnamed thread, after the work before it
-  virtual bool query() const = 0;                                 // is everything done?
+  // Pieces of work taken so far, and how many of the first ones are done. Once completed() has reached what submitted()
+  // was, everything before that moment is done. Neither waits.
+  virtual uint64_t submitted() const = 0;
+  virtual uint64_t completed() const = 0;
+  virtual bool query() const = 0;  // is everything done?
   virtual void drain() = 0;        // waits for everything queued so far; a failure is kept
   virtual void synchronize() = 0;  // drains, then throws the first failure kept since the last
                                    // synchronize, if any

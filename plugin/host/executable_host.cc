@@ -21,10 +21,10 @@ class PlannedExecutable final : public HostExecutable {
   uint64_t cost_ns() const override { return cost_ns_; }
   size_t bytes() const override { return bytes_; }
 
-  void run(Span<const Binding> feeds, Span<const Binding> results) const override {
+  void run(Span<const HostBinding> feeds, Span<const HostBinding> results) const override {
     SmallVector<char*, 32> slots;
-    for (const Binding& feed : feeds) slots.push_back(address(feed));
-    for (const Binding& result : results) slots.push_back(address(result));
+    for (const HostBinding& feed : feeds) slots.push_back(feed.address);
+    for (const HostBinding& result : results) slots.push_back(result.address);
     slots.resize(plan_.slots, nullptr);
     for (const HostPlan::Constant& constant : plan_.constants) {
       slots[constant.slot] = reinterpret_cast<char*>(const_cast<uint64_t*>(&constant.bits));
@@ -44,11 +44,7 @@ class PlannedExecutable final : public HostExecutable {
   }
 
  private:
-  static char* address(const Binding& binding) {
-    return binding.range.buffer == nullptr ? nullptr : static_cast<char*>(binding.range.address());
-  }
-
-  void run_steps(SmallVector<char*, 32>* slots, Span<const Binding> results) const {
+  void run_steps(SmallVector<char*, 32>* slots, Span<const HostBinding> results) const {
     for (const HostPlan::Conflict& conflict : plan_.conflicts) {
       char* const result = (*slots)[plan_.feeds + conflict.result];
       if (result != nullptr && result == (*slots)[conflict.feed]) return run_aside(slots, results);
@@ -57,14 +53,14 @@ class PlannedExecutable final : public HostExecutable {
   }
 
   // Some result lies where a feed is still needed: results are computed elsewhere and moved there in the end.
-  void run_aside(SmallVector<char*, 32>* slots, Span<const Binding> results) const {
+  void run_aside(SmallVector<char*, 32>* slots, Span<const HostBinding> results) const {
     std::vector<Scratch::Lease> aside;
     std::vector<std::pair<char*, size_t>> moved;  // by result: its place, its bytes
     for (size_t i = 0; i < results.size(); ++i) {
       char*& slot = (*slots)[plan_.feeds + i];
-      moved.emplace_back(slot, slot == nullptr ? 0 : results[i].range.bytes);
+      moved.emplace_back(slot, slot == nullptr ? 0 : results[i].bytes);
       if (slot == nullptr) continue;
-      aside.push_back(scratch_->take(results[i].range.bytes));
+      aside.push_back(scratch_->take(results[i].bytes));
       slot = aside.back().data();
     }
     for (const auto& step : plan_.steps) step->run(slots->data());

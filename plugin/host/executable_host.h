@@ -12,10 +12,24 @@
 
 namespace mps {
 
+// A feed or result where it lies. Taken from a Binding when work is submitted: its Buffer may be gone when the work
+// runs.
+struct HostBinding {
+  explicit HostBinding(const Binding& from)
+      : address(from.range.buffer == nullptr ? nullptr : static_cast<char*>(from.range.address())),
+        bytes(from.range.bytes),
+        scalar_bits(from.scalar_bits) {}
+  HostBinding() = default;
+
+  char* address = nullptr;  // null: empty, or a scalar
+  size_t bytes = 0;
+  uint64_t scalar_bits = 0;
+};
+
 class HostExecutable : public Executable {
  public:
   // Computes the results. Feeds that the graph does not read and results without elements may be empty.
-  virtual void run(Span<const Binding> feeds, Span<const Binding> results) const = 0;
+  virtual void run(Span<const HostBinding> feeds, Span<const HostBinding> results) const = 0;
   virtual uint64_t cost_ns() const = 0;  // rough time of run()
 };
 

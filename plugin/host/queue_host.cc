@@ -154,9 +154,9 @@ void HostQueue::push(const char* op, std::function<void()> work) {
   if (wake_worker) wake_.notify_one();
 }
 
-bool HostQueue::reached(Ticket ticket) const {
-  return completed_.load(std::memory_order_acquire) >= ticket || abandoned_.load(std::memory_order_acquire) ||
-         g_forked.load(std::memory_order_relaxed);
+Ticket HostQueue::completed() const {
+  const bool over = abandoned_.load(std::memory_order_acquire) || g_forked.load(std::memory_order_relaxed);
+  return over ? UINT64_MAX : completed_.load(std::memory_order_acquire);
 }
 
 void HostQueue::wait(Ticket ticket) {

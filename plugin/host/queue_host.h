@@ -48,7 +48,9 @@ class HostQueue {
   void push(const char* op, std::function<void()> work);
 
   Ticket last() const { return submitted_.load(std::memory_order_acquire); }
-  bool reached(Ticket ticket) const;
+  // The last ticket reached. The largest there is when nothing will run any more.
+  Ticket completed() const;
+  bool reached(Ticket ticket) const { return completed() >= ticket; }
   // Returns when the task of this ticket, and so every one before it, is done.
   void wait(Ticket ticket);
   // Throws the first failure since the last call that threw, if it is of this ticket or an earlier one.

@@ -74,7 +74,7 @@ constexpr bool accepts(NodeDTypes set) {
 
 class Interpreter {
  public:
-  Interpreter(const Graph& graph, Span<const Binding> feeds) : graph_(graph), values_(graph.node_count()) {
+  Interpreter(const Graph& graph, Span<const HostBinding> feeds) : graph_(graph), values_(graph.node_count()) {
     for (uint32_t i = 0; i < graph.node_count(); ++i) {
       const Value value{i};
       values_[i].resize(graph.bytes(value));
@@ -89,7 +89,7 @@ class Interpreter {
   const void* in(const Node& node, size_t i) const { return values_[graph_.operand(node, i).node].data(); }
   Dims operand_shape(const Node& node, size_t i) const { return graph_.shape(graph_.operand(node, i)); }
 
-  void evaluate(Value value, Span<const Binding> feeds) {
+  void evaluate(Value value, Span<const HostBinding> feeds) {
     const Node& node = graph_.node(value);
     switch (node.kind) {
 #define MPS_UNARY_NODE(kind) \
@@ -100,8 +100,8 @@ class Interpreter {
     return binary<NodeKind::kind>(value, node, meaning::kind());
 #include "plugin/core/nodes_by_family.h"
       case NodeKind::placeholder: {
-        const Range& range = feeds[static_cast<size_t>(graph_.attributes(node)[0])].range;
-        if (range.buffer != nullptr) std::memcpy(out(value), range.address(), graph_.bytes(value));
+        const char* const from = feeds[static_cast<size_t>(graph_.attributes(node)[0])].address;
+        if (from != nullptr) std::memcpy(out(value), from, graph_.bytes(value));
         return;
       }
       case NodeKind::scalar:
@@ -302,11 +302,11 @@ class ReferenceExecutable final : public HostExecutable {
     return elements * 20;
   }
 
-  void run(Span<const Binding> feeds, Span<const Binding> results) const override {
+  void run(Span<const HostBinding> feeds, Span<const HostBinding> results) const override {
     const Interpreter interpreter(graph_, feeds);
     for (size_t i = 0; i < results.size(); ++i) {
       const Bytes& bytes = interpreter.bytes(Value{graph_.results()[i]});
-      if (!bytes.empty()) std::memcpy(results[i].range.address(), bytes.data(), bytes.size());
+      if (!bytes.empty()) std::memcpy(results[i].address, bytes.data(), bytes.size());
     }
   }
 

@@ -56,13 +56,13 @@ void HostStream::submit(const char* op, uint64_t cost_ns, Work&& work) {
 
 void HostStream::encode(const std::shared_ptr<const Executable>& executable, Span<const Binding> feeds,
                         Span<const Binding> results, const char* op) {
+  using Bindings = SmallVector<HostBinding, 8>;
   const auto& host = static_cast<const HostExecutable&>(*executable);
-  if (host.cost_ns() <= kInlineNs && queue_->run_if_idle(op, [&] { host.run(feeds, results); })) return;
-  using Bindings = std::vector<Binding>;
-  queue_->push(
-      op, [executable, from = Bindings(feeds.begin(), feeds.end()), to = Bindings(results.begin(), results.end())] {
-        static_cast<const HostExecutable&>(*executable).run(from, to);
-      });
+  Bindings from, to;
+  for (const Binding& feed : feeds) from.push_back(HostBinding(feed));
+  for (const Binding& result : results) to.push_back(HostBinding(result));
+  if (host.cost_ns() <= kInlineNs && queue_->run_if_idle(op, [&] { host.run(from, to); })) return;
+  queue_->push(op, [executable, from, to] { static_cast<const HostExecutable&>(*executable).run(from, to); });
 }
 
 void HostStream::copy(const Range& to, const Range& from) {
@@ -119,6 +119,10 @@ void HostStream::add_callback(std::function<void()> callback) {
   submit("callback", 0,
          [callback = std::move(callback)] { callbacks().push("callback", [callback] { run_callback(callback); }); });
 }
+
+uint64_t HostStream::submitted() const { return queue_->last(); }
+
+uint64_t HostStream::completed() const { return queue_->completed(); }
 
 bool HostStream::query() const { return queue_->reached(queue_->last()); }
 

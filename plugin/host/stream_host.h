@@ -25,6 +25,8 @@ class HostStream final : public Stream {
   void record(Event& event) override;
   void wait(Event& event) override;
   void add_callback(std::function<void()> callback) override;
+  uint64_t submitted() const override;
+  uint64_t completed() const override;
   bool query() const override;
   void drain() override;
   void synchronize() override;

@@ -133,6 +133,8 @@ class NullStream final : public Stream {
   }
   void wait(Event&) override { calls_->made(NullCall::kWait); }
   void add_callback(std::function<void()> callback) override { callback(); }
+  uint64_t submitted() const override { return track_->last(); }
+  uint64_t completed() const override { return track_->last(); }
   bool query() const override { return true; }
   void drain() override {}
   void synchronize() override {

@@ -46,17 +46,6 @@ int64_t position(DType dtype, const unsigned char* element) {
   return bits < 0 ? -int64_t{bits & INT16_MAX} : int64_t{bits};
 }
 
-// Memory that is no device's, for the reference.
-class HostBuffer final : public Buffer {
- public:
-  explicit HostBuffer(std::vector<unsigned char>* bytes) : bytes_(bytes) {}
-  void* contents() const override { return bytes_->data(); }
-  size_t bytes() const override { return bytes_->size(); }
-
- private:
-  std::vector<unsigned char>* const bytes_;
-};
-
 class LastWord : public ::testing::Environment {
  public:
   void TearDown() override {
@@ -254,11 +243,10 @@ std::vector<Tensor> Exam::run(const Graph& graph, const std::vector<Input>& inpu
 }
 
 std::vector<Tensor> Exam::reference(const Graph& graph, const std::vector<Input>& inputs) {
-  std::vector<std::unique_ptr<HostBuffer>> buffers;
-  std::vector<Binding> feeds(inputs.size()), results(graph.results().size());
-  const auto bind = [&](std::vector<unsigned char>* bytes) {
-    buffers.push_back(std::make_unique<HostBuffer>(bytes));
-    return bytes->empty() ? Range() : Range{buffers.back().get(), 0, bytes->size()};
+  std::vector<HostBinding> feeds(inputs.size()), results(graph.results().size());
+  const auto bind = [](HostBinding& binding, std::vector<unsigned char>& bytes) {
+    binding.address = bytes.empty() ? nullptr : reinterpret_cast<char*>(bytes.data());
+    binding.bytes = bytes.size();
   };
   std::vector<Tensor> copies, values;
   for (const Input& input : inputs) copies.push_back(input.tensor);
@@ -267,12 +255,12 @@ std::vector<Tensor> Exam::reference(const Graph& graph, const std::vector<Input>
     if (node.kind != NodeKind::placeholder && node.kind != NodeKind::scalar) continue;
     const size_t feed = static_cast<size_t>(graph.attributes(node)[0]);
     if (node.kind == NodeKind::scalar) feeds[feed].scalar_bits = inputs[feed].scalar.bits(node.dtype);
-    if (node.kind == NodeKind::placeholder) feeds[feed].range = bind(&copies[feed].bytes);
+    if (node.kind == NodeKind::placeholder) bind(feeds[feed], copies[feed].bytes);
   }
   for (uint32_t result : graph.results()) {
     values.push_back(empty_tensor(graph.dtype(Value{result}), graph.shape(Value{result})));
   }
-  for (size_t i = 0; i < values.size(); ++i) results[i].range = bind(&values[i].bytes);
+  for (size_t i = 0; i < values.size(); ++i) bind(results[i], values[i].bytes);
   compile_reference(graph)->run(feeds, results);
   return values;
 }

@@ -37,6 +37,8 @@ class Streams : public Exam {
   void ask_events();
   void ask_event_of_a_destroyed_stream();
   void ask_callbacks();
+  void ask_buffer_of_queued_work();
+  void ask_progress();
 };
 
 class DelayedStreams : public Streams {
@@ -180,6 +182,29 @@ void Streams::ask_callbacks() {
   stream().synchronize();
 }
 
+void Streams::ask_buffer_of_queued_work() {
+  const size_t bytes = 1 << 20;
+  const std::unique_ptr<Heap> heap = device().device().new_heap(bytes);
+  for (int i = 1; i <= 5; ++i) {
+    std::unique_ptr<Buffer> buffer = heap->new_buffer(0, bytes);
+    stream().fill({buffer.get(), 0, bytes}, static_cast<uint8_t>(i));
+    buffer.reset();  // the work keeps what it needs
+  }
+  stream().synchronize();
+  const std::unique_ptr<Buffer> buffer = heap->new_buffer(0, bytes);
+  EXPECT_EQ(static_cast<const unsigned char*>(buffer->contents())[bytes - 1], 5);
+}
+
+void Streams::ask_progress() {
+  const uint64_t before = stream().submitted();
+  auto block = upload(tensor_of(DType::int32, {100}, {1}));
+  for (int i = 0; i < 10; ++i) launch_step(stream(), *block, 100);
+  const uint64_t after = stream().submitted();
+  EXPECT_GE(after, before + 10);
+  stream().drain();
+  EXPECT_GE(stream().completed(), after);
+}
+
 TEST_F(Streams, LaunchesKeepTheirOrder) { ask_order(); }
 TEST_F(DelayedStreams, LaunchesKeepTheirOrder) { ask_order(); }
 TEST_F(Streams, LaunchesKeepTheirOrderAmongCopies) { ask_order_among_copies(); }
@@ -194,6 +219,11 @@ TEST_F(Streams, AnEventOutlivesItsStream) { ask_event_of_a_destroyed_stream(); }
 TEST_F(DelayedStreams, AnEventOutlivesItsStream) { ask_event_of_a_destroyed_stream(); }
 TEST_F(Streams, CallbacksFollowTheWorkBeforeThem) { ask_callbacks(); }
 TEST_F(DelayedStreams, CallbacksFollowTheWorkBeforeThem) { ask_callbacks(); }
+
+TEST_F(Streams, ABufferMayGoBeforeItsWorkIsDone) { ask_buffer_of_queued_work(); }
+TEST_F(DelayedStreams, ABufferMayGoBeforeItsWorkIsDone) { ask_buffer_of_queued_work(); }
+TEST_F(Streams, WhatIsDrainedIsCompleted) { ask_progress(); }
+TEST_F(DelayedStreams, WhatIsDrainedIsCompleted) { ask_progress(); }
 
 TEST_F(Streams, AnIdleStreamHasNothingToWaitFor) {
   EXPECT_TRUE(stream().query());

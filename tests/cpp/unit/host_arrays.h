@@ -54,27 +54,16 @@ class Array {
   std::vector<char> bytes_;
 };
 
-class ArrayBuffer final : public Buffer {
- public:
-  explicit ArrayBuffer(Array& array) : array_(array) {}
-  void* contents() const override { return array_.data(); }
-  size_t bytes() const override { return array_.bytes(); }
-
- private:
-  Array& array_;
-};
-
 // The graph's results as the specification computes them.
 inline std::vector<Array> reference(const Graph& graph, std::vector<Array>& feeds) {
   std::vector<Array> results;
   for (uint32_t node : graph.results()) results.emplace_back(graph.dtype(Value{node}), graph.elements(Value{node}));
-  std::vector<std::unique_ptr<ArrayBuffer>> buffers;
-  const auto bind = [&](std::vector<Array>& arrays) {
-    std::vector<Binding> bindings;
+  const auto bind = [](std::vector<Array>& arrays) {
+    std::vector<HostBinding> bindings;
     for (Array& array : arrays) {
-      buffers.push_back(std::make_unique<ArrayBuffer>(array));
-      Binding binding;
-      binding.range = {buffers.back().get(), 0, array.bytes()};
+      HostBinding binding;
+      binding.address = array.data();
+      binding.bytes = array.bytes();
       std::memcpy(&binding.scalar_bits, array.data(), std::min(array.bytes(), sizeof binding.scalar_bits));
       bindings.push_back(binding);
     }

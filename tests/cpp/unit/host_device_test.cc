@@ -57,7 +57,7 @@ TEST(HostDevice, HasNoHeapLargerThanTheSystem) {
 class Failing final : public HostExecutable {
  public:
   explicit Failing(uint64_t cost_ns) : cost_ns_(cost_ns) {}
-  void run(Span<const Binding>, Span<const Binding>) const override { MPS_THROW(kDevice, "it broke."); }
+  void run(Span<const HostBinding>, Span<const HostBinding>) const override { MPS_THROW(kDevice, "it broke."); }
   uint64_t cost_ns() const override { return cost_ns_; }
   size_t bytes() const override { return 0; }
 
