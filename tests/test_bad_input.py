@@ -80,7 +80,7 @@ CASES = [
     Case("what is not a device", "paddle_mps.synchronize(2.5)", (TypeError,), OURS),
     Case("seed out of range", "paddle_mps.manual_seed(-3)", (ValueError,), OURS),
     # memory
-    Case("more than the limit", "paddle.zeros([1 << 28])", (MemoryError,), "Cannot allocate"),
+    Case("more than the limit", "paddle.zeros([1 << 28])", (MemoryError,), OURS),
     Case("more than there can be", "paddle.zeros([1 << 45])", (ValueError,), OURS),
     Case("negative size", "paddle.zeros([-2])", (ValueError,)),
 ]

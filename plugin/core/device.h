@@ -109,6 +109,8 @@ class Stream {
  public:
   virtual ~Stream() = default;  // waits for its work; errors are logged
 
+  uint32_t memory_slot = 0;  // Memory's, by which it knows this stream
+
   // `op` names the work in errors and traces; it must live for ever (op names are literals).
   virtual void encode(const std::shared_ptr<const Executable>& executable, Span<const Binding> feeds,
                       Span<const Binding> results, const char* op) = 0;

@@ -7,7 +7,7 @@ namespace {
 
 using Bindings = SmallVector<Binding, 8>;
 
-Bindings bind_feeds(const Memory& memory, const Graph& graph, Span<const Feed> feeds) {
+Bindings bind_feeds(Memory& memory, const Stream& stream, const Graph& graph, Span<const Feed> feeds) {
   Bindings bindings;
   bindings.resize(feeds.size());
   for (uint32_t i = 0; i < graph.node_count(); ++i) {
@@ -20,20 +20,21 @@ Bindings bind_feeds(const Memory& memory, const Graph& graph, Span<const Feed> f
     if (feed.is_scalar()) {
       bindings[index].scalar_bits = feed.scalar().bits(node.dtype);
     } else if (const size_t bytes = graph.bytes(Value{i}); bytes != 0) {
-      bindings[index].range = memory.resolve(feed.address(), bytes);
+      bindings[index].range = memory.resolve(feed.address(), bytes, &stream);
     }
   }
   return bindings;
 }
 
 // True if there is anything to write.
-bool bind_results(const Memory& memory, const Graph& graph, Span<void* const> results, Bindings* bindings) {
+bool bind_results(Memory& memory, const Stream& stream, const Graph& graph, Span<void* const> results,
+                  Bindings* bindings) {
   bool any = false;
   bindings->resize(results.size());
   for (size_t i = 0; i < results.size(); ++i) {
     const size_t bytes = graph.bytes(Value{graph.results()[i]});
     if (bytes == 0) continue;
-    (*bindings)[i].range = memory.resolve(results[i], bytes);
+    (*bindings)[i].range = memory.resolve(results[i], bytes, &stream);
     any = true;
   }
   return any;
@@ -57,8 +58,8 @@ void launch(DeviceState& device, Stream& stream, const Graph& graph, Span<const 
             "launch does not fit its graph: expected ", graph.feed_count(), " feeds and ", graph.results().size(),
             " results, got ", feeds.size(), " and ", results.size(), ".");
   Bindings to;
-  if (!bind_results(device.memory(), graph, results, &to)) return;
-  const Bindings from = bind_feeds(device.memory(), graph, feeds);
+  if (!bind_results(device.memory(), stream, graph, results, &to)) return;
+  const Bindings from = bind_feeds(device.memory(), stream, graph, feeds);
   for (const Binding& result : to) {
     for (const Binding& feed : from) check_overlap(result.range, feed.range);
   }

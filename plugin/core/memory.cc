@@ -1,23 +1,33 @@
 #include "plugin/core/memory.h"
 
 #include <algorithm>
-#include <cstdlib>
+#include <cstdio>
 
-#include "plugin/core/buddy.h"
 #include "plugin/core/check.h"
 
 namespace mps {
 namespace {
 
 constexpr size_t kSmallUnit = 256;
-constexpr size_t kMediumUnit = size_t{16} << 10;
-constexpr size_t kLargeUnit = size_t{64} << 10;
-constexpr size_t kMostSmall = size_t{512} << 10;
-constexpr size_t kMostMedium = size_t{64} << 20;
-constexpr size_t kLeastArena = size_t{32} << 20;
-constexpr size_t kMostArena = size_t{256} << 20;
+constexpr size_t kPage = size_t{16} << 10;  // Apple silicon's
+constexpr size_t kLeastSmallArena = size_t{1} << 20, kMostSmallArena = size_t{32} << 20;
+constexpr size_t kLeastLargeArena = size_t{8} << 20;
+// Arenas grow with what there is, so that large programs have few of them: small ones by an eighth of the small ones,
+// large ones by a 64th of everything.
+constexpr uint64_t kSmallShare = 8, kLargeShare = 64;
 
 size_t round_up(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
+
+// "1.50 GiB"
+std::string in_words(uint64_t bytes) {
+  constexpr const char* kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+  double value = static_cast<double>(bytes);
+  size_t unit = 0;
+  for (; value >= 1024 && unit < 4; ++unit) value /= 1024;
+  char text[32];
+  std::snprintf(text, sizeof text, unit == 0 ? "%.0f %s" : "%.2f %s", value, kUnits[unit]);
+  return text;
+}
 
 size_t power_of_two_at_least(size_t value) {
   size_t power = 1;
@@ -25,217 +35,280 @@ size_t power_of_two_at_least(size_t value) {
   return power;
 }
 
-int log2_of(size_t power) { return __builtin_ctzll(power); }
-
 }  // namespace
 
-// One heap and the buddy allocator over it.
-class Memory::Arena {
- public:
-  Arena(SizeClass size_class, std::unique_ptr<Heap> heap, size_t unit_bytes, int order)
-      : size_class_(size_class),
-        heap_(std::move(heap)),
-        unit_bytes_(unit_bytes),
-        buddy_(order),
-        // calloc: its pages cost nothing until a block starts there.
-        blocks_(static_cast<BlockInfo*>(std::calloc(size_t{1} << order, sizeof(BlockInfo)))) {
-    if (blocks_ == nullptr) throw std::bad_alloc();
-    base_ = reinterpret_cast<uintptr_t>(heap_->new_buffer(0, heap_->bytes())->contents());
-  }
-
-  ~Arena() {
-    for (uint32_t unit = 0; unit < buddy_.total_units(); ++unit) {
-      if (buddy_.used_units() == 0) break;
-      if (blocks_[unit].buffer != nullptr) free(unit);
-    }
-    std::free(blocks_);
-  }
-
-  SizeClass size_class() const { return size_class_; }
-  uintptr_t base() const { return base_; }
-  size_t bytes() const { return heap_->bytes(); }
-  bool unused() const { return buddy_.used_units() == 0; }
-  bool contains(uintptr_t address) const { return address - base_ < buddy_.total_units() * unit_bytes_; }
-  size_t largest_free_bytes() const { return buddy_.largest_free_piece() * unit_bytes_; }
-
-  // The address of a new block, or 0.
-  uintptr_t allocate(size_t bytes, size_t* block_bytes) {
-    const size_t units = (bytes + unit_bytes_ - 1) / unit_bytes_;
-    if (units > buddy_.total_units()) return 0;
-    const uint32_t start = buddy_.allocate(static_cast<uint32_t>(units));
-    if (start == Buddy::kNone) return 0;
-    *block_bytes = units * unit_bytes_;
-    const size_t offset = start * unit_bytes_;
-    blocks_[start] = {heap_->new_buffer(offset, *block_bytes).release(), bytes};
-    return base_ + offset;
-  }
-
-  struct BlockInfo {
-    Buffer* buffer;  // owned; null where no block starts
-    size_t requested;
-  };
-
-  // Where the block that starts at this address starts, in units; kNone if none does.
-  uint32_t block_at(uintptr_t address) const {
-    const size_t offset = address - base_;
-    const uint32_t unit = static_cast<uint32_t>(offset / unit_bytes_);
-    return offset % unit_bytes_ == 0 && blocks_[unit].buffer != nullptr ? unit : Buddy::kNone;
-  }
-
-  const BlockInfo& info(uint32_t start) const { return blocks_[start]; }
-
-  size_t free(uint32_t start) {
-    delete blocks_[start].buffer;
-    blocks_[start].buffer = nullptr;
-    return buddy_.free(start) * unit_bytes_;
-  }
-
-  // The block that holds the address; a null buffer if none does.
-  Range find(uintptr_t address) const {
-    const size_t offset = address - base_;
-    const Buddy::Block block = buddy_.find(static_cast<uint32_t>(offset / unit_bytes_));
-    if (block.start == Buddy::kNone) return {};
-    return {blocks_[block.start].buffer, offset - block.start * unit_bytes_, block.units * unit_bytes_};
-  }
-
- private:
-  const SizeClass size_class_;
-  const std::unique_ptr<Heap> heap_;
-  const size_t unit_bytes_;
-  Buddy buddy_;
-  BlockInfo* const blocks_;  // by unit
-  uintptr_t base_;
-};
-
 Memory::Memory(Device& device, uint64_t limit, std::function<void()> drain)
-    : device_(device), limit_(limit != 0 ? limit : device.properties().recommended_memory), drain_(std::move(drain)) {}
+    : device_(device), drain_(std::move(drain)), limit_(0) {
+  for (uint32_t slot = 0; slot < kSlots; ++slot) pools_.push_back(std::make_unique<Pool>());
+  set_limit(limit);
+}
 
 Memory::~Memory() = default;
 
-Memory::SizeClass Memory::class_of(size_t bytes) {
-  if (bytes <= kMostSmall) return SizeClass::kSmall;
-  return bytes <= kMostMedium ? SizeClass::kMedium : SizeClass::kLarge;
+void Memory::add_stream(Stream* stream) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  uint32_t slot = 0;
+  while (slot < kShared && streams_[slot] != nullptr) ++slot;
+  stream->memory_slot = slot;
+  slot < kShared ? void(streams_[slot] = stream) : sharing_.push_back(stream);
 }
 
-bool Memory::add_arena(SizeClass size_class, size_t bytes) {
-  const size_t alignment = device_.properties().alignment;
-  size_t unit, wanted;
-  if (size_class == SizeClass::kLarge) {
-    unit = wanted = round_up(bytes, std::max(kLargeUnit, alignment));
-  } else {
-    unit = std::max(size_class == SizeClass::kSmall ? kSmallUnit : kMediumUnit, alignment);
-    // An eighth of what there is: few arenas, and little unused.
-    const size_t growth = power_of_two_at_least(stats_.reserved / 8);
-    wanted = std::clamp(growth, kLeastArena, kMostArena);
-    wanted = std::max(wanted, power_of_two_at_least(bytes));
-    // Near the limit a smaller arena may still do.
-    while (stats_.reserved + wanted > limit_ && wanted / 2 >= std::max(bytes, unit)) wanted /= 2;
+void Memory::remove_stream(Stream* stream) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  for (Waiting& waiting : waiting_) {
+    auto& uses = waiting.uses;
+    uses.erase(std::remove_if(uses.begin(), uses.end(), [&](const Use& use) { return use.stream == stream; }),
+               uses.end());
   }
-  if (stats_.reserved + wanted > limit_ || wanted > device_.properties().max_buffer_bytes) return false;
-  std::unique_ptr<Heap> heap = device_.new_heap(wanted);
+  if (stream->memory_slot == kShared) {
+    sharing_.erase(std::remove(sharing_.begin(), sharing_.end(), stream), sharing_.end());
+  } else {
+    // Its memory stays for the next stream of this slot, whose work comes after all of its own.
+    streams_[stream->memory_slot] = nullptr;
+    for (const auto& arena : arenas_) {
+      if (arena->slot() == stream->memory_slot) arena->quiet_at = 0;
+    }
+  }
+}
+
+// -- allocate ---------------------------------------------------------------------------------------------------------
+
+Memory::Allocation Memory::allocate(size_t bytes, const Stream* stream) {
+  const size_t size = std::max<size_t>(bytes, 1);
+  const uint32_t slot = slot_of(stream);
+  Lock lock(mutex_);
+  ++stats_.allocations;
+  Place place = take(slot, size);
+  if (!place) place = take_with_room_made(slot, size);
+  if (!place) place = take_after_waiting(slot, size, &lock);
+  if (!place) {
+    ++stats_.failures;
+    return {};
+  }
+  return hand_out(place, bytes);
+}
+
+Place Memory::take(uint32_t slot, size_t bytes) { return pools_[slot]->take(bytes); }
+
+Place Memory::take_with_room_made(uint32_t slot, size_t bytes) {
+  if (collect_waiting()) {
+    if (const Place place = take(slot, bytes)) return place;
+  }
+  if (Pool::is_small(bytes) && pools_[slot]->join()) {
+    if (const Place place = take(slot, bytes)) return place;
+  }
+  return grow(slot, bytes) ? take(slot, bytes) : Place{};
+}
+
+Place Memory::take_after_waiting(uint32_t slot, size_t bytes, Lock* lock) {
+  ++stats_.retries;
+  lock->unlock();
+  drain_();
+  lock->lock();
+  if (const Place place = take_with_room_made(slot, bytes)) return place;
+  for (const auto& pool : pools_) pool->join();
+  release_empty(UINT64_MAX);
+  if (grow(slot, bytes)) return take(slot, bytes);
+  // Now that the device is idle, memory of other streams is as good.
+  for (const auto& pool : pools_) {
+    if (const Place place = pool->take(bytes)) return place;
+  }
+  // And a small block may lie among large ones.
+  if (!Pool::is_small(bytes)) return {};
+  for (const auto& pool : pools_) {
+    if (const Place place = pool->take(Pool::kMostSmall + 1)) return place;
+  }
+  return {};
+}
+
+Memory::Allocation Memory::hand_out(Place place, size_t bytes) {
+  const size_t block_bytes = place.bytes();
+  Block& block = place.block();
+  block.slack = static_cast<uint32_t>(block_bytes - bytes);
+  block.users = 0;
+  stats_.requested += bytes;
+  stats_.allocated += block_bytes;
+  stats_.peak_requested = std::max(stats_.peak_requested, stats_.requested);
+  stats_.peak_allocated = std::max(stats_.peak_allocated, stats_.allocated);
+  ++stats_.blocks;
+  return {reinterpret_cast<void*>(place.address()), block_bytes};
+}
+
+// -- free -------------------------------------------------------------------------------------------------------------
+
+void Memory::free(void* address) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  const uintptr_t target = reinterpret_cast<uintptr_t>(address);
+  const Place place = place_of(target);
+  MPS_CHECK(place && place.address() == target && place.block().slack != Block::kIdle, kArgument,
+            "free of an address that no block starts at: got ", address, ". Free each block once.");
+  Block& block = place.block();
+  const size_t bytes = place.bytes();
+  stats_.requested -= bytes - block.slack;
+  stats_.allocated -= bytes;
+  --stats_.blocks;
+  ++stats_.frees;
+  const uint32_t own = place.arena->slot();
+  const uint64_t others = own == kShared ? block.users | uint64_t{1} << own : block.users & ~(uint64_t{1} << own);
+  if (others == 0) return put(place);
+
+  Waiting waiting{place, {}};
+  const auto use = [&](const Stream* stream) {
+    if (stream != nullptr && stream->completed() < stream->submitted()) {
+      waiting.uses.push_back({stream, stream->submitted()});
+    }
+  };
+  for (uint32_t slot = 0; slot < kShared; ++slot) {
+    if ((others >> slot & 1) != 0) use(streams_[slot]);
+  }
+  if ((others >> kShared & 1) != 0) {
+    for (const Stream* stream : sharing_) use(stream);
+  }
+  if (waiting.uses.empty()) return put(place);
+  block.slack = Block::kIdle;
+  stats_.waiting += bytes;
+  waiting_.push_back(std::move(waiting));
+}
+
+void Memory::put(Place place) {
+  const Stream* const stream = streams_[place.arena->slot()];
+  if (stream != nullptr) place.arena->quiet_at = stream->submitted();
+  pools_[place.arena->slot()]->put(place);
+}
+
+// Frees the blocks whose other users are done; whether there were any.
+bool Memory::collect_waiting() {
+  const size_t before = waiting_.size();
+  const auto done = [&](Waiting& waiting) {
+    for (const Use& use : waiting.uses) {
+      if (use.stream->completed() < use.until) return false;
+    }
+    stats_.waiting -= waiting.place.bytes();
+    put(waiting.place);
+    return true;
+  };
+  waiting_.erase(std::remove_if(waiting_.begin(), waiting_.end(), done), waiting_.end());
+  return waiting_.size() != before;
+}
+
+// -- arenas -----------------------------------------------------------------------------------------------------------
+
+bool Memory::grow(uint32_t slot, size_t bytes) {
+  const bool is_small = Pool::is_small(bytes);
+  const size_t alignment = device_.properties().alignment;
+  size_t least, wanted;
+  if (is_small) {
+    const size_t unit = std::max(kSmallUnit, alignment);
+    least = power_of_two_at_least(round_up(bytes, unit));
+    const size_t share = power_of_two_at_least(pools_[slot]->small_bytes() / kSmallShare);
+    wanted = std::max(least, std::clamp(share, kLeastSmallArena, kMostSmallArena));
+  } else {
+    const size_t page = std::max(kPage, alignment);
+    least = round_up(bytes, page);
+    wanted = std::max({least, kLeastLargeArena, round_up(stats_.reserved / kLargeShare, page)});
+  }
+  const auto room = [&](size_t size) { return stats_.reserved + size <= limit_; };
+  if (stats_.reserved + wanted > high_water_) release_empty(stats_.reserved + wanted - high_water_);
+  if (!room(wanted)) release_empty(stats_.reserved + wanted - limit_);
+  // Near the limit a smaller arena may still do.
+  while (!room(wanted) && wanted / 2 >= least) wanted /= 2;
+  if (!room(wanted) && wanted > least) wanted = least;
+  if (!is_small) wanted = round_up(wanted, std::max(kPage, alignment));
+  if (!room(wanted) || wanted > device_.properties().max_buffer_bytes) return false;
+  return add_arena(slot, is_small, wanted) || (wanted > least && add_arena(slot, is_small, least));
+}
+
+bool Memory::add_arena(uint32_t slot, bool is_small, size_t bytes) {
+  std::unique_ptr<Heap> heap = device_.new_heap(bytes);
   if (heap == nullptr) return false;
-  auto arena = std::make_unique<Arena>(size_class, std::move(heap), unit, log2_of(wanted / unit));
+  const size_t unit = std::max(is_small ? kSmallUnit : kPage, device_.properties().alignment);
+  auto arena = std::make_unique<Arena>(is_small, next_number_++, slot, std::move(heap), unit);
   stats_.reserved += arena->bytes();
   stats_.peak_reserved = std::max(stats_.peak_reserved, stats_.reserved);
+  high_water_ = std::max(high_water_, stats_.reserved);
+  pools_[slot]->add(arena.get());
   const auto after = std::upper_bound(arenas_.begin(), arenas_.end(), arena->base(),
                                       [](uintptr_t base, const auto& other) { return base < other->base(); });
   arenas_.insert(after, std::move(arena));
   return true;
 }
 
-void* Memory::allocate_locked(SizeClass size_class, size_t bytes) {
-  for (const auto& arena : arenas_) {
-    if (arena->size_class() != size_class) continue;
-    // A large arena holds one block; one much larger than the request would waste the difference.
-    if (size_class == SizeClass::kLarge && (arena->bytes() < bytes || arena->bytes() - bytes > bytes / 8)) continue;
-    size_t block_bytes;
-    const uintptr_t address = arena->allocate(bytes, &block_bytes);
-    if (address == 0) continue;
-    stats_.requested += bytes;
-    stats_.allocated += block_bytes;
-    stats_.peak_requested = std::max(stats_.peak_requested, stats_.requested);
-    stats_.peak_allocated = std::max(stats_.peak_allocated, stats_.allocated);
-    ++stats_.blocks;
-    return reinterpret_cast<void*>(address);
-  }
-  return nullptr;
+bool Memory::is_quiet(const Arena& arena) const {
+  const Stream* const stream = streams_[arena.slot()];
+  return stream == nullptr || stream->completed() >= arena.quiet_at;
 }
 
-void* Memory::allocate(size_t bytes) {
-  const size_t size = std::max<size_t>(bytes, 1);
-  const SizeClass size_class = class_of(size);
-  std::lock_guard<std::mutex> lock(mutex_);
-  if (void* address = allocate_locked(size_class, size)) return address;
-  // Arenas that nobody uses may be what keeps the limit from having room.
-  if (!add_arena(size_class, size) && (release_unused_locked() == 0 || !add_arena(size_class, size))) return nullptr;
-  return allocate_locked(size_class, size);
-}
-
-Memory::Arena* Memory::arena_of(uintptr_t address) const {
-  if (last_resolved_ != nullptr && last_resolved_->contains(address)) return last_resolved_;
-  const auto after = std::upper_bound(arenas_.begin(), arenas_.end(), address,
-                                      [](uintptr_t target, const auto& arena) { return target < arena->base(); });
-  if (after == arenas_.begin()) return nullptr;
-  Arena* arena = std::prev(after)->get();
-  if (!arena->contains(address)) return nullptr;
-  last_resolved_ = arena;
-  return arena;
-}
-
-void Memory::free(void* address) {
-  // Queued work may still use the block. Later work of the same stream could follow it safely, but the host and other
-  // streams could not.
-  drain_();
-  std::lock_guard<std::mutex> lock(mutex_);
-  const uintptr_t target = reinterpret_cast<uintptr_t>(address);
-  Arena* arena = arena_of(target);
-  const uint32_t block = arena == nullptr ? Buddy::kNone : arena->block_at(target);
-  MPS_CHECK(block != Buddy::kNone, kArgument, "free of an address that no block starts at: got ", address,
-            ". Free each block once.");
-  stats_.requested -= arena->info(block).requested;
-  stats_.allocated -= arena->free(block);
-  --stats_.blocks;
-}
-
-Range Memory::resolve(const void* address, size_t bytes) const {
-  const uintptr_t target = reinterpret_cast<uintptr_t>(address);
-  std::lock_guard<std::mutex> lock(mutex_);
-  const Arena* arena = arena_of(target);
-  const Range block = arena == nullptr ? Range{} : arena->find(target);
-  MPS_CHECK(block.buffer != nullptr && block.offset + bytes <= block.bytes, kArgument,
-            "address is not device memory: expected ", bytes, " bytes inside one block of this device, got ", address,
-            ". Move the tensor to the device first.");
-  return {block.buffer, block.offset, bytes};
+// Gives arenas without blocks that no queued work uses back, until `enough` bytes of them are gone.
+uint64_t Memory::release_empty(uint64_t enough) {
+  uint64_t released = 0;
+  const auto goes = [&](const std::unique_ptr<Arena>& arena) {
+    if (released >= enough || !arena->empty() || !is_quiet(*arena)) return false;
+    released += arena->bytes();
+    pools_[arena->slot()]->remove(arena.get());
+    return true;
+  };
+  arenas_.erase(std::remove_if(arenas_.begin(), arenas_.end(), goes), arenas_.end());
+  last_found_ = nullptr;
+  stats_.reserved -= released;
+  return released;
 }
 
 uint64_t Memory::release_unused() {
   drain_();
   std::lock_guard<std::mutex> lock(mutex_);
-  return release_unused_locked();
+  collect_waiting();
+  for (const auto& pool : pools_) pool->join();
+  return release_empty(UINT64_MAX);
 }
 
-uint64_t Memory::release_unused_locked() {
-  uint64_t released = 0;
-  for (auto it = arenas_.begin(); it != arenas_.end();) {
-    if ((*it)->unused()) {
-      released += (*it)->bytes();
-      it = arenas_.erase(it);
-    } else {
-      ++it;
-    }
-  }
-  last_resolved_ = nullptr;
-  stats_.reserved -= released;
-  return released;
+// -- addresses --------------------------------------------------------------------------------------------------------
+
+Arena* Memory::arena_of(uintptr_t address) const {
+  if (last_found_ != nullptr && last_found_->contains(address)) return last_found_;
+  const auto after = std::upper_bound(arenas_.begin(), arenas_.end(), address,
+                                      [](uintptr_t target, const auto& arena) { return target < arena->base(); });
+  if (after == arenas_.begin()) return nullptr;
+  Arena* const arena = std::prev(after)->get();
+  if (!arena->contains(address)) return nullptr;
+  last_found_ = arena;
+  return arena;
 }
 
-MemoryStats Memory::stats() const {
+// The block that holds the address, idle ones included.
+Place Memory::place_of(uintptr_t address) const {
+  Arena* const arena = arena_of(address);
+  if (arena == nullptr) return {};
+  const uint32_t unit = arena->find(arena->unit_of(address));
+  return unit == Arena::kNone ? Place{} : Place{arena, unit};
+}
+
+Range Memory::resolve(const void* address, size_t bytes, const Stream* stream) {
+  const uintptr_t target = reinterpret_cast<uintptr_t>(address);
   std::lock_guard<std::mutex> lock(mutex_);
+  const Place place = place_of(target);
+  const bool found = place && place.block().slack != Block::kIdle;
+  const size_t offset = found ? target - place.address() : 0;
+  MPS_CHECK(found && offset + bytes <= place.bytes(), kArgument, "address is not device memory: expected ", bytes,
+            " bytes inside one block of this device, got ", address, ". Move the tensor to the device first.");
+  if (stream != nullptr) place.block().users |= uint64_t{1} << stream->memory_slot;
+  return {place.block().buffer, offset, bytes};
+}
+
+// -- figures ----------------------------------------------------------------------------------------------------------
+
+void Memory::set_limit(uint64_t bytes) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  limit_ = bytes != 0 ? bytes : device_.properties().recommended_memory;
+}
+
+MemoryStats Memory::stats() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  collect_waiting();
   MemoryStats stats = stats_;
   stats.heaps = arenas_.size();
   stats.limit = limit_;
-  for (const auto& arena : arenas_) {
-    stats.largest_free_block = std::max<uint64_t>(stats.largest_free_block, arena->largest_free_bytes());
+  for (const auto& pool : pools_) {
+    stats.largest_free_block = std::max<uint64_t>(stats.largest_free_block, pool->largest_free_bytes());
   }
   return stats;
 }
@@ -245,6 +318,15 @@ void Memory::reset_peaks() {
   stats_.peak_requested = stats_.requested;
   stats_.peak_allocated = stats_.allocated;
   stats_.peak_reserved = stats_.reserved;
+}
+
+std::string Memory::shortage(size_t bytes) {
+  const MemoryStats now = stats();
+  return detail::concatenate("[", current_op(), "] out of memory: expected room for ", in_words(bytes),
+                             ", got a limit of ", in_words(now.limit), ", ", in_words(now.allocated), " allocated, ",
+                             in_words(now.reserved), " reserved, largest free block ", in_words(now.largest_free_block),
+                             ". Delete tensors, make the batch smaller, or raise PADDLE_MPS_MEMORY_LIMIT or "
+                             "set_per_process_memory_fraction().");
 }
 
 }  // namespace mps

@@ -1,27 +1,32 @@
 // Device memory: allocate, free, and find the buffer behind any address.
 //
-// Memory comes from the device in heaps ("arenas"), each cut into blocks by a buddy allocator, and each block owns one
-// Buffer at its offset. A block's address is its buffer's contents: addresses are real, arithmetic on them is fine, and
-// an interior address is resolved in O(log n).
+// Memory comes from the device in heaps ("arenas"), each cut into blocks (arena.h), and each block owns one Buffer at
+// its offset. A block's address is its buffer's contents: addresses are real, arithmetic on them is fine, and an
+// interior address is resolved in O(log n).
 //
-// Arenas are of three classes, by the size of the request:
-//   small   up to 512 KiB   shared arenas in units of 256 bytes (or the device's alignment, if larger)
-//   medium  up to 64 MiB    shared arenas in units of 16 KiB
-//   large   above           an arena of its own, kept for the next request of nearly that size
-// Shared arenas start at 32 MiB and grow with what is in use, up to 256 MiB, so that a small program stays small and a
-// large one has few heaps.
+// Reuse is ordered by streams. A block belongs to the stream that it was allocated for. When it is freed, later work of
+// that stream may use it at once; if other streams have used it too, it waits until they have done what they had been
+// given by then. Nobody has to say which streams use a block: resolve() notes it. The host may write to a fresh block
+// only after the device is done with what it was given: whoever does so waits first.
 //
-// Thread-safe. A block freed while work is queued is not handed out before that work is done: `drain`, given by the
-// owner, is called for that, with no lock held.
+// Limits. Arenas are taken as they are needed, at most `limit` bytes of them. Before the process holds more than it
+// ever did, arenas without blocks are given back. Where there is no room: everything queued is waited for, with no lock
+// held, arenas without blocks are given back, and it is tried once more. Then allocate() gives null, and nothing is
+// lost.
+//
+// Thread-safe.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <vector>
 
 #include "plugin/core/device.h"
+#include "plugin/core/pool.h"
 
 namespace mps {
 
@@ -29,49 +34,100 @@ struct MemoryStats {
   uint64_t requested = 0;  // bytes asked for by the blocks handed out
   uint64_t allocated = 0;  // bytes of those blocks
   uint64_t reserved = 0;   // bytes of arenas
+  uint64_t waiting = 0;    // bytes of freed blocks that some stream may still use
   uint64_t peak_requested = 0;
   uint64_t peak_allocated = 0;
   uint64_t peak_reserved = 0;
-  uint64_t blocks = 0;
+  uint64_t blocks = 0;  // handed out
   uint64_t heaps = 0;
+  uint64_t allocations = 0;  // ever
+  uint64_t frees = 0;
+  uint64_t retries = 0;  // allocations that had to wait for the device first
+  uint64_t failures = 0;
   uint64_t limit = 0;
-  uint64_t largest_free_block = 0;
+  uint64_t largest_free_block = 0;  // what fits without another arena and without a wait
 };
 
 class Memory {
  public:
-  // `limit`: most bytes of arenas, 0 for the device's recommendation.
+  struct Allocation {
+    void* address = nullptr;  // null: there is no room
+    size_t bytes = 0;         // of the block
+  };
+
+  // `limit`: most bytes of arenas, 0 for the device's recommendation. `drain` waits for all work of the device.
   Memory(Device& device, uint64_t limit, std::function<void()> drain);
   ~Memory();
+  Memory(const Memory&) = delete;
+  Memory& operator=(const Memory&) = delete;
 
-  // Null when there is no room (the caller reports it). For 0 bytes it gives the smallest block.
-  void* allocate(size_t bytes);
-  // Throws kArgument if `address` does not start a block.
+  // Streams that allocate and use memory. remove_stream() comes when all work of the stream is done.
+  void add_stream(Stream* stream);
+  void remove_stream(Stream* stream);
+
+  // A block for the work of this stream, or, without one, of the first stream. For 0 bytes the smallest block.
+  Allocation allocate(size_t bytes, const Stream* stream = nullptr);
+  // Throws kArgument if `address` does not start a block. Waits for nothing.
   void free(void* address);
-  // The buffer and offset of `bytes` bytes at `address`. Throws kArgument when they are not inside one block.
-  Range resolve(const void* address, size_t bytes) const;
-  // Gives arenas without blocks back to the system; returns the bytes given back.
+  // The buffer and offset of `bytes` bytes at `address`; notes that the stream uses them from now on. Throws kArgument
+  // when they are not inside one block.
+  Range resolve(const void* address, size_t bytes, const Stream* stream = nullptr);
+  // Gives arenas without blocks back to the system, after waiting for the device; returns their bytes.
   uint64_t release_unused();
 
-  MemoryStats stats() const;
+  void set_limit(uint64_t bytes);  // 0: the device's recommendation. What is held already stays.
+  MemoryStats stats();
   void reset_peaks();
+  // Why allocate() gave null for so many bytes, in one sentence.
+  std::string shortage(size_t bytes);
+
+  // fork() must not catch the lock held: the child may still free what it inherited.
+  void lock_for_fork() { mutex_.lock(); }
+  void unlock_after_fork() { mutex_.unlock(); }
 
  private:
-  class Arena;
-  enum class SizeClass { kSmall, kMedium, kLarge };
+  // Streams are numbered by slots, which are used again. Those beyond the table share the last one.
+  static constexpr uint32_t kSlots = 64, kShared = kSlots - 1;
 
-  static SizeClass class_of(size_t bytes);
-  void* allocate_locked(SizeClass size_class, size_t bytes);
-  bool add_arena(SizeClass size_class, size_t bytes);
+  struct Use {
+    const Stream* stream;
+    uint64_t until;  // its progress when it will be done
+  };
+  // A freed block that other streams may still use.
+  struct Waiting {
+    Place place;
+    std::vector<Use> uses;
+  };
+  using Lock = std::unique_lock<std::mutex>;
+
+  static uint32_t slot_of(const Stream* stream) { return stream == nullptr ? 0 : stream->memory_slot; }
+  Place take(uint32_t slot, size_t bytes);
+  Place take_with_room_made(uint32_t slot, size_t bytes);
+  Place take_after_waiting(uint32_t slot, size_t bytes, Lock* lock);
+  Allocation hand_out(Place place, size_t bytes);
+  bool collect_waiting();
+  void put(Place place);
+
+  bool grow(uint32_t slot, size_t bytes);
+  bool add_arena(uint32_t slot, bool is_small, size_t bytes);
+  uint64_t release_empty(uint64_t enough);
+  bool is_quiet(const Arena& arena) const;
+
   Arena* arena_of(uintptr_t address) const;
-  uint64_t release_unused_locked();
+  Place place_of(uintptr_t address) const;
 
   Device& device_;
-  const uint64_t limit_;
   const std::function<void()> drain_;
   mutable std::mutex mutex_;
+  uint64_t limit_;
+  uint64_t high_water_ = 0;  // most that was ever reserved
+  uint64_t next_number_ = 0;
+  std::array<Stream*, kSlots> streams_ = {};
+  std::vector<Stream*> sharing_;                // streams without a slot of their own
+  std::vector<std::unique_ptr<Pool>> pools_;    // by slot
   std::vector<std::unique_ptr<Arena>> arenas_;  // by address
-  mutable Arena* last_resolved_ = nullptr;      // consecutive look-ups mostly hit one arena
+  std::vector<Waiting> waiting_;
+  mutable Arena* last_found_ = nullptr;  // consecutive look-ups mostly hit one arena
   MemoryStats stats_;
 };
 

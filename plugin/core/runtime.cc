@@ -40,20 +40,27 @@ DeviceState::DeviceState(int index, std::unique_ptr<Device> device)
       cache_(*device_, static_cast<uint64_t>(env::cache_entries()), static_cast<uint64_t>(env::cache_bytes())),
       memory_(*device_, static_cast<uint64_t>(env::memory_limit()), [this] { drain(); }) {}
 
+DeviceState::~DeviceState() { drain(); }
+
 Stream* DeviceState::create_stream() {
   std::shared_ptr<Stream> stream = device_->new_stream();
   std::lock_guard<std::mutex> lock(streams_mutex_);
+  memory_.add_stream(stream.get());
   streams_.push_back(std::move(stream));
   return streams_.back().get();
 }
 
 void DeviceState::destroy_stream(Stream* stream) {
-  std::shared_ptr<Stream> last;  // declared first, so destroyed after the lock is gone: its destructor waits
-  std::lock_guard<std::mutex> lock(streams_mutex_);
-  const auto it = std::find_if(streams_.begin(), streams_.end(), [&](const auto& s) { return s.get() == stream; });
-  if (it == streams_.end()) return;
-  last = std::move(*it);
-  streams_.erase(it);
+  std::shared_ptr<Stream> last;
+  {
+    std::lock_guard<std::mutex> lock(streams_mutex_);
+    const auto it = std::find_if(streams_.begin(), streams_.end(), [&](const auto& s) { return s.get() == stream; });
+    if (it == streams_.end()) return;
+    last = std::move(*it);
+    streams_.erase(it);
+  }
+  last->drain();
+  memory_.remove_stream(stream);
 }
 
 std::vector<std::shared_ptr<Stream>> DeviceState::streams() {

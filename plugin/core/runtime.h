@@ -16,6 +16,7 @@ namespace mps {
 class DeviceState {
  public:
   DeviceState(int index, std::unique_ptr<Device> device);
+  ~DeviceState();  // waits for its streams
 
   int index() const { return index_; }
   Device& device() { return *device_; }
@@ -39,7 +40,7 @@ class DeviceState {
   Cache cache_;
   std::mutex streams_mutex_;
   std::vector<std::shared_ptr<Stream>> streams_;
-  Memory memory_;  // after streams_: it drains them
+  Memory memory_;
 };
 
 class Runtime {

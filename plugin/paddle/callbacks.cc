@@ -7,6 +7,7 @@
 
 #include "plugin/core/check.h"
 #include "plugin/core/runtime.h"
+#include "plugin/paddle/allocator.h"
 #include "plugin/paddle/guard.h"
 #include "plugin/paddle/python_hook.h"
 
@@ -123,7 +124,11 @@ C_Status allocate(C_Device device, void** address, size_t bytes) {
   *address = nullptr;
   // Out of memory is success with a null pointer: Paddle then frees its idle chunks and tries
   // again, and at last raises MemoryError. A failure status would end in an OSError at once.
-  return guard_callback("allocate", [&] { *address = state(device).memory().allocate(bytes); });
+  // Only what Paddle's own cache asks for comes here: nothing but the first block, if ours is in its place.
+  return guard_callback("allocate", [&] {
+    replace_paddle_cache(device->id);
+    *address = state(device).memory().allocate(bytes).address;
+  });
 }
 
 C_Status deallocate(C_Device device, void* address, size_t) {
@@ -157,8 +162,9 @@ C_Status copy_between_devices(C_Device to_device, C_Device from_device, void* to
 }
 
 C_Status upload(C_Device device, C_Stream stream, void* to, const void* from, size_t bytes) {
-  return guard_callback("memory_copy",
-                        [&] { stream_of(stream).upload(state(device).memory().resolve(to, bytes), from); });
+  return guard_callback("memory_copy", [&] {
+    stream_of(stream).upload(state(device).memory().resolve(to, bytes, &stream_of(stream)), from);
+  });
 }
 
 // In stream order, but done on return. That is what CUDA does for pageable memory, and Paddle counts on it: its static
@@ -173,8 +179,9 @@ C_Status download(C_Device, C_Stream stream, void* to, const void* from, size_t 
 
 C_Status copy_in_stream(C_Device device, C_Stream stream, void* to, const void* from, size_t bytes) {
   return guard_callback("memory_copy", [&] {
-    const Memory& memory = state(device).memory();
-    stream_of(stream).copy(memory.resolve(to, bytes), memory.resolve(from, bytes));
+    Memory& memory = state(device).memory();
+    Stream& in = stream_of(stream);
+    in.copy(memory.resolve(to, bytes, &in), memory.resolve(from, bytes, &in));
   });
 }
 

@@ -8,6 +8,7 @@
 #include "plugin/paddle/backends.h"
 #include "plugin/paddle/callbacks.h"
 #include "plugin/paddle/fallback.h"
+#include "plugin/paddle/fork_guard.h"
 #include "plugin/paddle/register.h"
 
 extern "C" __attribute__((visibility("default"))) void paddle_mps_init_plugin(CustomRuntimeParams* params) {
@@ -21,6 +22,7 @@ extern "C" __attribute__((visibility("default"))) void paddle_mps_init_plugin(Cu
     MPS_LOG(kWarning, mps::Runtime::unavailable_reason());
     return;  // count 0: Paddle goes on with the CPU
   }
+  mps::paddle::guard_against_fork();
   mps::paddle::register_kernels();
   mps::paddle::install_fallback_tracking();
 }

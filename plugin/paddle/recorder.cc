@@ -16,7 +16,10 @@ bool overlap_in_part(const Bytes& a, const Bytes& b) {
 }  // namespace
 
 Recorder::Recorder(const phi::CustomContext& ctx)
-    : ctx_(ctx), device_(Runtime::device(ctx.GetPlace().GetDeviceId())), stream_(*static_cast<Stream*>(ctx.stream())) {}
+    : ctx_(ctx),
+      device_(Runtime::device(ctx.GetPlace().GetDeviceId())),
+      stream_(*static_cast<Stream*>(ctx.stream())),
+      allocates_for_stream_(stream_) {}
 
 Value Recorder::input(const phi::DenseTensor& tensor) { return input(tensor, dims_of(tensor)); }
 
@@ -59,7 +62,8 @@ void Recorder::launch() {
   mps::launch(device_, stream_, graph, feeds_, results_);
   for (const Detour& detour : detours) {
     const size_t size = detour.bytes;
-    stream_.copy(device_.memory().resolve(detour.to, size), device_.memory().resolve(detour.temporary.data(), size));
+    Memory& memory = device_.memory();
+    stream_.copy(memory.resolve(detour.to, size, &stream_), memory.resolve(detour.temporary.data(), size, &stream_));
   }
   // Paddle may hand the temporaries' memory out again at once: only to later work of this stream,
   // which comes after.

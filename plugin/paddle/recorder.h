@@ -10,6 +10,7 @@
 
 #include "paddle/phi/backends/custom/custom_context.h"
 #include "plugin/core/launch.h"
+#include "plugin/paddle/allocator.h"
 #include "plugin/paddle/tensor.h"
 
 namespace mps::paddle {
@@ -57,6 +58,7 @@ class Recorder {
   const phi::CustomContext& ctx_;
   DeviceState& device_;
   Stream& stream_;
+  const AllocationScope allocates_for_stream_;
   SmallVector<Feed, 8> feeds_;
   SmallVector<FeedBytes, 8> feed_bytes_;  // of the feeds that are memory
   SmallVector<void*, 4> results_;

@@ -199,13 +199,15 @@ def empty_cache(device: DeviceLike = None, *, graphs: bool = False) -> int:
         True
     """
     index = device_index("empty_cache", device)
+    library = _library.require("empty_cache")
+    before: int = library.memory(index)["reserved_bytes"]
     import paddle
 
-    paddle.device.empty_cache()
+    paddle.device.empty_cache()  # Paddle's own cache first, where there is one
     if graphs:
         clear_graph_cache(index)
-    released: int = _library.require("empty_cache").release_unused(index)
-    return released
+    library.release_unused(index)
+    return max(0, before - library.memory(index)["reserved_bytes"])
 
 
 def driver_allocated_memory(device: DeviceLike = None) -> int:

@@ -175,7 +175,7 @@ void expect_close(const Tensor& got, const Tensor& want, int64_t ulp) {
 Block::Block(DeviceState& device, size_t bytes)
     : device_(device),
       bytes_(bytes),
-      base_(static_cast<unsigned char*>(device.memory().allocate(bytes + 2 * kMargin))) {
+      base_(static_cast<unsigned char*>(device.memory().allocate(bytes + 2 * kMargin).address)) {
   if (base_ == nullptr) throw std::bad_alloc();
   std::memset(base_, kSentinel, bytes + 2 * kMargin);
 }

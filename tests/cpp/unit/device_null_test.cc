@@ -10,7 +10,7 @@ namespace {
 class NullDeviceTest : public NullTest {};
 
 TEST_F(NullDeviceTest, CountsCalls) {
-  void* const block = memory().allocate(16);
+  void* const block = memory().allocate(16).address;
   const Range range = memory().resolve(block, 16);
   char host[16] = {1, 2, 3}, back[16] = {};
   stream().upload(range, host);
@@ -26,7 +26,7 @@ TEST_F(NullDeviceTest, CountsCalls) {
 }
 
 TEST_F(NullDeviceTest, FailsTheCallThatItIsToldTo) {
-  void* const block = memory().allocate(16);
+  void* const block = memory().allocate(16).address;
   const Range range = memory().resolve(block, 16);
   calls().fail(NullCall::kFill, 2);
   stream().fill(range, 1);
@@ -45,7 +45,7 @@ TEST_F(NullDeviceTest, FailsTheCallThatItIsToldTo) {
 TEST_F(NullDeviceTest, ExecutablesComputeNothing) {
   Graph g;
   g.result(g.negative(g.placeholder(DType::int8, {16})));
-  void* const block = memory().allocate(16);
+  void* const block = memory().allocate(16).address;
   stream().fill(memory().resolve(block, 16), 5);
   const Feed feeds[] = {block};
   launch(state(), stream(), g, {feeds, 1}, {&block, 1});

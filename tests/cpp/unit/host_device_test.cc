@@ -159,8 +159,8 @@ TEST(HostExecutable, TheSameOneRunsOnSeveralStreamsAtOnce) {
     threads.emplace_back([&, t] {
       Stream* const stream = state.create_stream();
       const size_t bytes = static_cast<size_t>(n * n) * sizeof(int32_t);
-      void* const from = state.memory().allocate(bytes);
-      void* const to = state.memory().allocate(bytes);
+      void* const from = state.memory().allocate(bytes).address;
+      void* const to = state.memory().allocate(bytes).address;
       for (int i = 0; i < 30; ++i) {
         std::vector<int32_t> values(static_cast<size_t>(n * n), t);
         stream->upload(state.memory().resolve(from, bytes), values.data());

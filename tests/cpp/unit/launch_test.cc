@@ -25,8 +25,8 @@ class Launch : public NullTest {
 char* bytes(void* address) { return static_cast<char*>(address); }
 
 TEST_F(Launch, EncodesOncePerCall) {
-  void* const x = memory().allocate(32);
-  void* const y = memory().allocate(32);
+  void* const x = memory().allocate(32).address;
+  void* const y = memory().allocate(32).address;
   run(x, y);
   run(x, y);
   EXPECT_EQ(encoded(), 2u);
@@ -34,7 +34,7 @@ TEST_F(Launch, EncodesOncePerCall) {
 }
 
 TEST_F(Launch, AllowsInPlaceAndNeighbours) {
-  char* const block = bytes(memory().allocate(96));
+  char* const block = bytes(memory().allocate(96).address);
   run(block, block);
   run(block, block + 32);
   run(block + 64, block + 32);
@@ -42,7 +42,7 @@ TEST_F(Launch, AllowsInPlaceAndNeighbours) {
 }
 
 TEST_F(Launch, RefusesPartialOverlap) {
-  char* const block = bytes(memory().allocate(96));
+  char* const block = bytes(memory().allocate(96).address);
   OpScope scope("add");
   const std::string error = error_of(ErrorKind::kArgument, [&] { run(block, block + 4); });
   EXPECT_EQ(
@@ -56,13 +56,13 @@ TEST_F(Launch, RefusesPartialOverlap) {
 
 TEST_F(Launch, RefusesMemoryOfTheHost) {
   float host[8] = {};
-  void* const x = memory().allocate(32);
+  void* const x = memory().allocate(32).address;
   EXPECT_NE(error_of(ErrorKind::kArgument, [&] { run(host, x); }), "");
   EXPECT_NE(error_of(ErrorKind::kArgument, [&] { run(x, host); }), "");
 }
 
 TEST_F(Launch, RefusesFeedsThatDoNotFitTheGraph) {
-  void* const x = memory().allocate(32);
+  void* const x = memory().allocate(32).address;
   const Feed swapped[] = {Scalar(1.0), x};
   EXPECT_NE(error_of(ErrorKind::kInternal, [&] { launch(state(), stream(), graph_, {swapped, 2}, {&x, 1}); }), "");
   EXPECT_NE(error_of(ErrorKind::kInternal, [&] { launch(state(), stream(), graph_, {swapped, 1}, {&x, 1}); }), "");
@@ -85,7 +85,7 @@ TEST_F(Launch, SkipsEmptyResultsAmongOthers) {
   const Value empty = g.placeholder(DType::float32, {0}), x = g.placeholder(DType::float32, {8});
   g.result(empty);
   g.result(g.negative(x));
-  void* const memory_of_x = memory().allocate(32);
+  void* const memory_of_x = memory().allocate(32).address;
   const Feed feeds[] = {static_cast<const void*>(nullptr), memory_of_x};
   void* const results[] = {nullptr, memory_of_x};
   launch(state(), stream(), g, {feeds, 2}, {results, 2});
@@ -93,7 +93,7 @@ TEST_F(Launch, SkipsEmptyResultsAmongOthers) {
 }
 
 TEST_F(Launch, NamesTheOpInLaterErrors) {
-  void* const x = memory().allocate(32);
+  void* const x = memory().allocate(32).address;
   calls().fail(NullCall::kEncode);
   {
     OpScope scope("gelu");
@@ -104,7 +104,7 @@ TEST_F(Launch, NamesTheOpInLaterErrors) {
 }
 
 TEST_F(Launch, AFailedCompilationThrowsAtOnce) {
-  void* const x = memory().allocate(32);
+  void* const x = memory().allocate(32).address;
   calls().fail(NullCall::kCompile);
   EXPECT_NE(error_of(ErrorKind::kDevice, [&] { run(x, x); }), "");
   run(x, x);

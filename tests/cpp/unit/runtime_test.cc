@@ -15,7 +15,7 @@ class DeviceStateTest : public NullTest {};
 TEST_F(DeviceStateTest, SynchronizesEveryStreamAndThrowsTheFirstError) {
   Stream* const other = state().create_stream();
   calls().fail(NullCall::kFill, 1);
-  void* const block = memory().allocate(16);
+  void* const block = memory().allocate(16).address;
   other->fill(memory().resolve(block, 16), 0);
   stream().fill(memory().resolve(block, 16), 0);
   EXPECT_EQ(error_of(ErrorKind::kDevice, [&] { state().synchronize(); }).rfind("[fill] ", 0), 0u);
@@ -25,7 +25,7 @@ TEST_F(DeviceStateTest, SynchronizesEveryStreamAndThrowsTheFirstError) {
 
 TEST_F(DeviceStateTest, DrainingKeepsErrors) {
   calls().fail(NullCall::kFill);
-  void* const block = memory().allocate(16);
+  void* const block = memory().allocate(16).address;
   stream().fill(memory().resolve(block, 16), 0);
   state().drain();
   EXPECT_NE(error_of(ErrorKind::kDevice, [&] { stream().synchronize(); }), "");
@@ -40,7 +40,7 @@ TEST_F(DeviceStateTest, DestroysAStreamOnce) {
 
 TEST_F(DeviceStateTest, AnEventThrowsErrorsFromBeforeItsMark) {
   const std::unique_ptr<Event> before = state().device().new_event(), after = state().device().new_event();
-  void* const block = memory().allocate(16);
+  void* const block = memory().allocate(16).address;
   stream().record(*before);
   calls().fail(NullCall::kFill);
   stream().fill(memory().resolve(block, 16), 0);

@@ -1,0 +1,102 @@
+// Default visibility: types are told apart at run time across libraries, which macOS does only for types that are
+// visible.
+#pragma GCC visibility push(default)
+#include "paddle/phi/core/memory/allocation/allocator_facade.h"
+#include "paddle/phi/core/memory/allocation/stat_allocator.h"
+#pragma GCC visibility pop
+
+#include <mutex>
+#include <set>
+
+#include "plugin/core/env.h"
+#include "plugin/core/log.h"
+#include "plugin/core/runtime.h"
+#include "plugin/paddle/allocator.h"
+#include "plugin/paddle/guard.h"
+
+namespace mps::paddle {
+namespace {
+
+namespace allocation = ::paddle::memory::allocation;
+
+thread_local const Stream* t_stream = nullptr;
+
+// A tensor's memory: one block.
+class TensorMemory final : public allocation::Allocation {
+ public:
+  using allocation::Allocation::Allocation;
+};
+
+class TensorAllocator final : public allocation::Allocator {
+ public:
+  // `before`: what was in our place, which still owns what it has given out.
+  TensorAllocator(int device, std::shared_ptr<allocation::Allocator> before)
+      : memory_(Runtime::device(device).memory()), place_("mps", device), before_(std::move(before)) {}
+
+  bool IsAllocThreadSafe() const override { return true; }
+
+  void Free(phi::Allocation* allocation) override {
+    if (dynamic_cast<TensorMemory*>(allocation) != nullptr) return allocation::Allocator::Free(allocation);
+    before_->Free(allocation);
+    before_->Release(place_);  // nobody will ask it again
+  }
+
+ protected:
+  phi::Allocation* AllocateImpl(size_t bytes) override {
+    const Memory::Allocation block = memory_.allocate(bytes, t_stream);
+    if (block.address == nullptr) throw_to_paddle(ErrorKind::kMemory, memory_.shortage(bytes).c_str());
+    return new TensorMemory(block.address, block.bytes, place_);
+  }
+
+  void FreeImpl(phi::Allocation* allocation) override {
+    // Called in destructors, which must not throw.
+    guard_callback("free", [&] { memory_.free(allocation->ptr()); });
+    delete static_cast<TensorMemory*>(allocation);
+  }
+
+  uint64_t ReleaseImpl(const phi::Place&) override {
+    uint64_t released = 0;
+    guard_callback("empty_cache", [&] { released = memory_.release_unused(); });
+    return released;
+  }
+
+ private:
+  Memory& memory_;
+  const phi::CustomPlace place_;
+  const std::shared_ptr<allocation::Allocator> before_;
+};
+
+bool wanted() {
+  const std::string& choice = env::allocator();
+  MPS_CHECK(choice == "mps" || choice == "paddle", kArgument,
+            "bad value of PADDLE_MPS_ALLOCATOR: expected mps or paddle, got '", choice, "'. Correct or unset it.");
+  return choice == "mps";
+}
+
+void replace(int device) {
+  if (!wanted()) return;
+  const auto& top = allocation::AllocatorFacade::Instance().GetAllocator(phi::CustomPlace("mps", device));
+  auto* const statistics = dynamic_cast<allocation::StatAllocator*>(top.get());
+  if (statistics == nullptr) {
+    MPS_LOG(kWarning,
+            "memory goes through Paddle's own cache: expected its statistics on top of its allocators, got "
+            "something else. FLAGS_allocator_strategy must be auto_growth.");
+    return;
+  }
+  std::shared_ptr<allocation::Allocator>& below = statistics->GetUnderLyingAllocator();
+  below = std::make_shared<TensorAllocator>(device, below);
+}
+
+}  // namespace
+
+void replace_paddle_cache(int device) {
+  static std::mutex mutex;
+  static std::set<int> done;
+  std::lock_guard<std::mutex> lock(mutex);
+  if (done.insert(device).second) replace(device);
+}
+
+AllocationScope::AllocationScope(const Stream& stream) : before_(t_stream) { t_stream = &stream; }
+AllocationScope::~AllocationScope() { t_stream = before_; }
+
+}  // namespace mps::paddle

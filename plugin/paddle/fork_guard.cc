@@ -1,0 +1,22 @@
+#include "plugin/paddle/fork_guard.h"
+
+#include <pthread.h>
+
+#include "plugin/core/runtime.h"
+
+namespace mps::paddle {
+namespace {
+
+template <void (Memory::*call)()>
+void for_each_memory() {
+  for (int i = 0; i < Runtime::device_count(); ++i) (Runtime::device(i).memory().*call)();
+}
+
+}  // namespace
+
+void guard_against_fork() {
+  pthread_atfork(for_each_memory<&Memory::lock_for_fork>, for_each_memory<&Memory::unlock_after_fork>,
+                 for_each_memory<&Memory::unlock_after_fork>);
+}
+
+}  // namespace mps::paddle
