@@ -18,12 +18,14 @@ namespace mps {
 
 // A block, kept for the unit where it starts.
 struct Block {
-  static constexpr uint32_t kIdle = UINT32_MAX;
+  static constexpr uint32_t kIdle = UINT32_MAX, kWaiting = UINT32_MAX - 1;
 
   Buffer* buffer = nullptr;  // owned; null where no block starts
   uint64_t users = 0;        // streams other than its own that have used it, a bit each
-  uint32_t slack = kIdle;    // bytes that nobody asked for; kIdle: the block waits to be used again
+  uint32_t slack = kIdle;    // bytes that nobody asked for; kIdle: kept to be used again; kWaiting: for other streams
   uint32_t units = 0;
+
+  bool in_use() const { return slack < kWaiting; }
 };
 
 class Arena {

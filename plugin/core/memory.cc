@@ -76,6 +76,7 @@ void Memory::remove_stream(Stream* stream) {
 Memory::Allocation Memory::allocate(size_t bytes, const Stream* stream) {
   const size_t size = std::max<size_t>(bytes, 1);
   const uint32_t slot = slot_of(stream);
+  const uint64_t stack = ask_for_stack();
   Lock lock(mutex_);
   ++stats_.allocations;
   Place place = take(slot, size);
@@ -83,9 +84,12 @@ Memory::Allocation Memory::allocate(size_t bytes, const Stream* stream) {
   if (!place) place = take_after_waiting(slot, size, &lock);
   if (!place) {
     ++stats_.failures;
+    record(MemoryEvent::Kind::kOutOfMemory, slot, 0, bytes, 0, stack);
     return {};
   }
-  return hand_out(place, bytes);
+  const Allocation given = hand_out(place, bytes);
+  record(MemoryEvent::Kind::kAllocate, slot, place.address(), bytes, given.bytes, stack);
+  return given;
 }
 
 Place Memory::take(uint32_t slot, size_t bytes) { return pools_[slot]->take(bytes); }
@@ -137,10 +141,11 @@ Memory::Allocation Memory::hand_out(Place place, size_t bytes) {
 // -- free -------------------------------------------------------------------------------------------------------------
 
 void Memory::free(void* address) {
+  const uint64_t stack = ask_for_stack();
   std::lock_guard<std::mutex> lock(mutex_);
   const uintptr_t target = reinterpret_cast<uintptr_t>(address);
   const Place place = place_of(target);
-  MPS_CHECK(place && place.address() == target && place.block().slack != Block::kIdle, kArgument,
+  MPS_CHECK(place && place.address() == target && place.block().in_use(), kArgument,
             "free of an address that no block starts at: got ", address, ". Free each block once.");
   Block& block = place.block();
   const size_t bytes = place.bytes();
@@ -149,6 +154,7 @@ void Memory::free(void* address) {
   --stats_.blocks;
   ++stats_.frees;
   const uint32_t own = place.arena->slot();
+  record(MemoryEvent::Kind::kFree, own, target, bytes - block.slack, bytes, stack);
   const uint64_t others = own == kShared ? block.users | uint64_t{1} << own : block.users & ~(uint64_t{1} << own);
   if (others == 0) return put(place);
 
@@ -165,7 +171,7 @@ void Memory::free(void* address) {
     for (const Stream* stream : sharing_) use(stream);
   }
   if (waiting.uses.empty()) return put(place);
-  block.slack = Block::kIdle;
+  block.slack = Block::kWaiting;
   stats_.waiting += bytes;
   waiting_.push_back(std::move(waiting));
 }
@@ -227,6 +233,7 @@ bool Memory::add_arena(uint32_t slot, bool is_small, size_t bytes) {
   stats_.peak_reserved = std::max(stats_.peak_reserved, stats_.reserved);
   high_water_ = std::max(high_water_, stats_.reserved);
   pools_[slot]->add(arena.get());
+  record(MemoryEvent::Kind::kReserve, slot, arena->base(), arena->bytes(), arena->bytes(), 0);
   const auto after = std::upper_bound(arenas_.begin(), arenas_.end(), arena->base(),
                                       [](uintptr_t base, const auto& other) { return base < other->base(); });
   arenas_.insert(after, std::move(arena));
@@ -244,6 +251,7 @@ uint64_t Memory::release_empty(uint64_t enough) {
   const auto goes = [&](const std::unique_ptr<Arena>& arena) {
     if (released >= enough || !arena->empty() || !is_quiet(*arena)) return false;
     released += arena->bytes();
+    record(MemoryEvent::Kind::kRelease, arena->slot(), arena->base(), arena->bytes(), arena->bytes(), 0);
     pools_[arena->slot()]->remove(arena.get());
     return true;
   };
@@ -286,12 +294,37 @@ Range Memory::resolve(const void* address, size_t bytes, const Stream* stream) {
   const uintptr_t target = reinterpret_cast<uintptr_t>(address);
   std::lock_guard<std::mutex> lock(mutex_);
   const Place place = place_of(target);
-  const bool found = place && place.block().slack != Block::kIdle;
+  const bool found = place && place.block().in_use();
   const size_t offset = found ? target - place.address() : 0;
   MPS_CHECK(found && offset + bytes <= place.bytes(), kArgument, "address is not device memory: expected ", bytes,
             " bytes inside one block of this device, got ", address, ". Move the tensor to the device first.");
   if (stream != nullptr) place.block().users |= uint64_t{1} << stream->memory_slot;
   return {place.block().buffer, offset, bytes};
+}
+
+// -- history ----------------------------------------------------------------------------------------------------------
+
+void Memory::start_history(size_t events, History::StackHook hook) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  history_.start(events);
+  stack_hook_.store(hook);
+}
+
+void Memory::stop_history() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  history_.stop();
+  stack_hook_.store(nullptr);
+}
+
+// The hook may take locks of its own (Python's), so it is asked before ours is taken.
+uint64_t Memory::ask_for_stack() const {
+  const History::StackHook hook = stack_hook_.load(std::memory_order_relaxed);
+  return hook == nullptr ? 0 : hook();
+}
+
+void Memory::record(MemoryEvent::Kind kind, uint32_t slot, uint64_t address, uint64_t bytes, uint64_t block_bytes,
+                    uint64_t stack) {
+  if (history_.is_on()) history_.add({kind, slot, current_op(), 0, 0, address, bytes, block_bytes, stack});
 }
 
 // -- figures ----------------------------------------------------------------------------------------------------------

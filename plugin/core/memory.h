@@ -18,6 +18,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -26,6 +27,7 @@
 #include <vector>
 
 #include "plugin/core/device.h"
+#include "plugin/core/history.h"
 #include "plugin/core/pool.h"
 
 namespace mps {
@@ -81,6 +83,28 @@ class Memory {
   // Why allocate() gave null for so many bytes, in one sentence.
   std::string shortage(size_t bytes);
 
+  // Records what happens from now on; the last so many events are kept. `hook` (may be null) says for each where the
+  // program is.
+  void start_history(size_t events, History::StackHook hook);
+  void stop_history();
+  // Calls visit(event), oldest first, under the lock.
+  template <typename F>
+  void for_each_event(F&& visit) const {
+    std::lock_guard<std::mutex> lock(mutex_);
+    history_.for_each(visit);
+  }
+  // Calls visit_arena(arena) and, for each block and free piece in it, visit_block(arena, unit, units, block or null),
+  // by address, under the lock.
+  template <typename A, typename B>
+  void for_each_block(A&& visit_arena, B&& visit_block) const {
+    std::lock_guard<std::mutex> lock(mutex_);
+    for (const auto& arena : arenas_) {
+      visit_arena(*arena);
+      arena->for_each(
+          [&](uint32_t unit, uint32_t units, const Block* block) { visit_block(*arena, unit, units, block); });
+    }
+  }
+
   // fork() must not catch the lock held: the child may still free what it inherited.
   void lock_for_fork() { mutex_.lock(); }
   void unlock_after_fork() { mutex_.unlock(); }
@@ -116,6 +140,10 @@ class Memory {
   Arena* arena_of(uintptr_t address) const;
   Place place_of(uintptr_t address) const;
 
+  uint64_t ask_for_stack() const;
+  void record(MemoryEvent::Kind kind, uint32_t slot, uint64_t address, uint64_t bytes, uint64_t block_bytes,
+              uint64_t stack);
+
   Device& device_;
   const std::function<void()> drain_;
   mutable std::mutex mutex_;
@@ -129,6 +157,8 @@ class Memory {
   std::vector<Waiting> waiting_;
   mutable Arena* last_found_ = nullptr;  // consecutive look-ups mostly hit one arena
   MemoryStats stats_;
+  History history_;
+  std::atomic<History::StackHook> stack_hook_{nullptr};
 };
 
 }  // namespace mps

@@ -61,8 +61,13 @@ bool memory(int32_t device, PaddleMpsMemory* out) {
             stats.peak_allocated,
             stats.reserved,
             stats.peak_reserved,
+            stats.waiting,
             stats.blocks,
             stats.heaps,
+            stats.allocations,
+            stats.frees,
+            stats.retries,
+            stats.failures,
             stats.limit,
             stats.largest_free_block,
             state.device().driver_allocated_bytes()};
@@ -75,6 +80,50 @@ bool reset_peak_memory(int32_t device) {
 
 bool release_unused(int32_t device, uint64_t* released) {
   return guarded("empty_cache", [&] { *released = Runtime::device(device).memory().release_unused(); });
+}
+
+bool set_memory_limit(int32_t device, uint64_t bytes) {
+  return guarded("set_memory_limit", [&] { Runtime::device(device).memory().set_limit(bytes); });
+}
+
+bool visit_memory(int32_t device, PaddleMpsArenaVisitor visit_arena, PaddleMpsBlockVisitor visit_block, void* context) {
+  return guarded("memory_snapshot", [&] {
+    Runtime::device(device).memory().for_each_block(
+        [&](const Arena& arena) {
+          const PaddleMpsArena row = {arena.base(), arena.bytes(), arena.unit_bytes(), arena.slot(), arena.is_small()};
+          visit_arena(context, &row);
+        },
+        [&](const Arena& arena, uint32_t unit, uint32_t units, const Block* block) {
+          const uint64_t bytes = uint64_t{units} * arena.unit_bytes();
+          PaddleMpsBlock row = {arena.address_of(unit), bytes, 0, 0};
+          if (block != nullptr && block->in_use()) {
+            row.state = 1;
+            row.requested_bytes = bytes - block->slack;
+          } else if (block != nullptr) {
+            row.state = block->slack == Block::kWaiting ? 3 : 2;
+          }
+          visit_block(context, &row);
+        });
+  });
+}
+
+bool start_memory_history(int32_t device, uint64_t events, PaddleMpsStackHook hook) {
+  return guarded("record_memory_history", [&] { Runtime::device(device).memory().start_history(events, hook); });
+}
+
+bool stop_memory_history(int32_t device) {
+  return guarded("record_memory_history", [&] { Runtime::device(device).memory().stop_history(); });
+}
+
+bool visit_memory_history(int32_t device, PaddleMpsMemoryEventVisitor visitor, void* context) {
+  return guarded("memory_history", [&] {
+    Runtime::device(device).memory().for_each_event([&](const MemoryEvent& event) {
+      const PaddleMpsMemoryEvent row = {event.number, event.time_ns,     static_cast<int32_t>(event.kind),
+                                        event.slot,   event.op,          event.address,
+                                        event.bytes,  event.block_bytes, event.stack};
+      visitor(context, &row);
+    });
+  });
 }
 
 bool cache_info(int32_t device, PaddleMpsCacheInfo* out) {
@@ -112,6 +161,11 @@ constexpr PaddleMpsExports kExports = {
     memory,
     reset_peak_memory,
     release_unused,
+    set_memory_limit,
+    visit_memory,
+    start_memory_history,
+    stop_memory_history,
+    visit_memory_history,
     cache_info,
     clear_cache,
     visit_ops,

@@ -12,7 +12,7 @@
 extern "C" {
 #endif
 
-#define PADDLE_MPS_EXPORTS_VERSION 1
+#define PADDLE_MPS_EXPORTS_VERSION 2
 
 typedef struct PaddleMpsProperties {
   char name[128];
@@ -27,16 +27,53 @@ typedef struct PaddleMpsProperties {
   int32_t bfloat16;
 } PaddleMpsProperties;
 
-// Bytes. What tensors hold is Paddle's own statistic (its cache hands out parts of these blocks)
-// and not here; these are the plugin's: blocks given to Paddle and heaps taken from the system.
+// Blocks are handed out, heaps ("arenas") are what they are cut from. With PADDLE_MPS_ALLOCATOR=paddle, blocks are what
+// Paddle's own cache holds, and what tensors hold is Paddle's statistic.
+#define PADDLE_MPS_MEMORY_FIELDS(X)                                              \
+  X(requested_bytes) /* what was asked for; blocks are rounded up */             \
+  X(peak_requested_bytes)                                                        \
+  X(blocks_bytes)                                                                \
+  X(peak_blocks_bytes)                                                           \
+  X(reserved_bytes)                                                              \
+  X(peak_reserved_bytes)                                                         \
+  X(waiting_bytes) /* of blocks that were freed while other streams used them */ \
+  X(block_count)                                                                 \
+  X(heap_count)                                                                  \
+  X(allocation_count) /* ever */                                                 \
+  X(free_count)                                                                  \
+  X(retry_count)   /* allocations that had to wait for the device */             \
+  X(failure_count) /* and that found no room */                                  \
+  X(limit_bytes)                                                                 \
+  X(largest_free_block_bytes)                                                    \
+  X(driver_allocated_bytes)
+
 typedef struct PaddleMpsMemory {
-  uint64_t requested_bytes, peak_requested_bytes;  // what Paddle asked for; blocks are rounded up
-  uint64_t blocks_bytes, peak_blocks_bytes;
-  uint64_t reserved_bytes, peak_reserved_bytes;
-  uint64_t block_count, heap_count;
-  uint64_t limit_bytes, largest_free_block_bytes;
-  uint64_t driver_allocated_bytes;
+#define PADDLE_MPS_FIELD(name) uint64_t name;
+  PADDLE_MPS_MEMORY_FIELDS(PADDLE_MPS_FIELD)
+#undef PADDLE_MPS_FIELD
 } PaddleMpsMemory;
+
+typedef struct PaddleMpsArena {
+  uint64_t address, bytes, unit_bytes;
+  uint32_t stream;  // number of the stream whose memory it is
+  int32_t small;    // 1: of small blocks
+} PaddleMpsArena;
+
+// state: 0 = free space, 1 = in use, 2 = idle, kept whole, 3 = freed, but another stream still uses it
+typedef struct PaddleMpsBlock {
+  uint64_t address, bytes, requested_bytes;
+  int32_t state;
+} PaddleMpsBlock;
+
+// kind: 0 = allocate, 1 = free, 2 = reserve, 3 = release, 4 = out of memory
+typedef struct PaddleMpsMemoryEvent {
+  uint64_t number;
+  int64_t time_ns;  // since 1970
+  int32_t kind;
+  uint32_t stream;
+  const char* op;
+  uint64_t address, bytes, block_bytes, stack;
+} PaddleMpsMemoryEvent;
 
 typedef struct PaddleMpsCacheInfo {
   uint64_t hits, misses, evictions, entries, bytes, max_entries, max_bytes;
@@ -44,6 +81,10 @@ typedef struct PaddleMpsCacheInfo {
 
 // where: 0 = ran on mps, 1 = Paddle ran it on the CPU for want of an mps kernel
 typedef void (*PaddleMpsOpVisitor)(void* context, const char* op, const char* dtype, int32_t where, uint64_t count);
+typedef void (*PaddleMpsArenaVisitor)(void* context, const PaddleMpsArena* arena);
+typedef void (*PaddleMpsBlockVisitor)(void* context, const PaddleMpsBlock* block);
+typedef void (*PaddleMpsMemoryEventVisitor)(void* context, const PaddleMpsMemoryEvent* event);
+typedef uint64_t (*PaddleMpsStackHook)(void);
 typedef void (*PaddleMpsEnvVisitor)(void* context, const char* variable, const char* type, const char* default_value,
                                     const char* sentence);
 
@@ -62,6 +103,13 @@ typedef struct PaddleMpsExports {
   bool (*memory)(int32_t device, PaddleMpsMemory* out);
   bool (*reset_peak_memory)(int32_t device);
   bool (*release_unused)(int32_t device, uint64_t* released);
+  bool (*set_memory_limit)(int32_t device, uint64_t bytes);  // 0: the device's recommendation
+  // Every arena, each followed by its blocks and free space. Memory is locked meanwhile: visitors must not use it.
+  bool (*visit_memory)(int32_t device, PaddleMpsArenaVisitor arena, PaddleMpsBlockVisitor block, void* context);
+  // The hook (may be null) is asked before each allocation and free where the program is; it may take Python's lock.
+  bool (*start_memory_history)(int32_t device, uint64_t events, PaddleMpsStackHook hook);
+  bool (*stop_memory_history)(int32_t device);
+  bool (*visit_memory_history)(int32_t device, PaddleMpsMemoryEventVisitor visitor, void* context);
   bool (*cache_info)(int32_t device, PaddleMpsCacheInfo* out);
   bool (*clear_cache)(int32_t device);
   void (*visit_ops)(PaddleMpsOpVisitor visitor, void* context);

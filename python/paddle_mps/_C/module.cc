@@ -103,17 +103,9 @@ py::dict memory(int32_t device) {
   PaddleMpsMemory from = {};
   call(exports().memory, device, &from);
   py::dict to;
-  to["requested_bytes"] = from.requested_bytes;
-  to["peak_requested_bytes"] = from.peak_requested_bytes;
-  to["blocks_bytes"] = from.blocks_bytes;
-  to["peak_blocks_bytes"] = from.peak_blocks_bytes;
-  to["reserved_bytes"] = from.reserved_bytes;
-  to["peak_reserved_bytes"] = from.peak_reserved_bytes;
-  to["block_count"] = from.block_count;
-  to["heap_count"] = from.heap_count;
-  to["limit_bytes"] = from.limit_bytes;
-  to["largest_free_block_bytes"] = from.largest_free_block_bytes;
-  to["driver_allocated_bytes"] = from.driver_allocated_bytes;
+#define PADDLE_MPS_FIELD(name) to[#name] = from.name;
+  PADDLE_MPS_MEMORY_FIELDS(PADDLE_MPS_FIELD)
+#undef PADDLE_MPS_FIELD
   return to;
 }
 

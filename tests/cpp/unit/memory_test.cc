@@ -312,6 +312,67 @@ TEST_F(MemoryTest, RandomUseAgainstAModel) {
   EXPECT_EQ(stats.allocations, stats.frees);
 }
 
+TEST_F(MemoryTest, HistoryKeepsTheLastEvents) {
+  const auto memory = make(16 << 20);
+  memory->free(allocate(*memory, 5));  // not recorded
+  EXPECT_NE(error_of(ErrorKind::kArgument, [&] { memory->start_history(0, nullptr); }), "");
+  static uint64_t asked;
+  asked = 100;
+  memory->start_history(4, [] { return ++asked; });
+  const OpScope scope("add");
+  void* const small = allocate(*memory, 1000);
+  void* const large = allocate(*memory, 100 << 10);  // in an arena that is made for it
+  EXPECT_EQ(allocate(*memory, 17 << 20), nullptr);
+  memory->free(small);
+  memory->stop_history();
+  memory->free(large);
+  std::vector<MemoryEvent> events;
+  memory->for_each_event([&](const MemoryEvent& event) { events.push_back(event); });
+  using Kind = MemoryEvent::Kind;
+  ASSERT_EQ(events.size(), 4u);
+  const Kind kinds[] = {Kind::kReserve, Kind::kAllocate, Kind::kOutOfMemory, Kind::kFree};
+  for (size_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(static_cast<int>(events[i].kind), static_cast<int>(kinds[i])) << i;
+    EXPECT_EQ(events[i].number, i + 1);  // the first allocation was forgotten
+    EXPECT_STREQ(events[i].op, "add");
+  }
+  EXPECT_EQ(events[1].address, reinterpret_cast<uintptr_t>(large));
+  EXPECT_EQ(events[1].bytes, size_t{100} << 10);
+  EXPECT_EQ(events[1].block_bytes, size_t{112} << 10);
+  EXPECT_EQ(events[2].bytes, size_t{17} << 20);
+  EXPECT_EQ(events[3].address, reinterpret_cast<uintptr_t>(small));
+  EXPECT_EQ(events[3].bytes, 1000u);
+  EXPECT_EQ(events[3].stack, 104u);
+}
+
+TEST_F(MemoryTest, ASnapshotCoversEveryArena) {
+  const auto memory = make();
+  void *const small = allocate(*memory, 700), *const kept = allocate(*memory, 700);
+  void *const large = allocate(*memory, 3 << 20), *const other = allocate(*memory, 2 << 20);
+  memory->free(kept);
+  memory->free(other);
+  uint64_t arenas = 0, covered = 0, in_use = 0, idle = 0;
+  uintptr_t next = 0;
+  memory->for_each_block(
+      [&](const Arena& arena) {
+        arenas += arena.bytes();
+        next = arena.base();
+      },
+      [&](const Arena& arena, uint32_t unit, uint32_t units, const Block* block) {
+        EXPECT_EQ(arena.address_of(unit), next);
+        next += units * arena.unit_bytes();
+        covered += units * arena.unit_bytes();
+        if (block == nullptr) return;
+        (block->in_use() ? in_use : idle) += units * arena.unit_bytes();
+        const void* const address = reinterpret_cast<const void*>(arena.address_of(unit));
+        EXPECT_TRUE(address == small || address == kept || address == large);
+      });
+  EXPECT_EQ(covered, arenas);
+  EXPECT_EQ(arenas, memory->stats().reserved);
+  EXPECT_EQ(in_use, memory->stats().allocated);
+  EXPECT_EQ(idle, 768u);  // a small block is kept whole
+}
+
 TEST_F(MemoryTest, ManyThreads) {
   const auto memory = make();
   std::vector<std::thread> threads;
