@@ -6,7 +6,7 @@ VENV ?= .venv
 TEST_JOBS ?= 2
 TESTS ?= tests
 PYTEST_ARGS ?=
-BENCH ?= ops dispatch
+BENCH ?= ops dispatch memory
 DEMO_ARGS ?= --device mps
 
 PY := $(VENV)/bin/python
