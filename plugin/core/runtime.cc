@@ -4,6 +4,7 @@
 
 #include "plugin/core/check.h"
 #include "plugin/core/env.h"
+#include "plugin/core/fault.h"
 #include "plugin/core/log.h"
 
 namespace mps {
@@ -84,7 +85,8 @@ void Runtime::open(Span<const Backend* const> backends) noexcept {
     const Backend* backend = choose(backends);
     s.reason.clear();
     for (auto& device : backend->open(&s.reason)) {
-      s.devices.push_back(std::make_unique<DeviceState>(static_cast<int>(s.devices.size()), std::move(device)));
+      s.devices.push_back(
+          std::make_unique<DeviceState>(static_cast<int>(s.devices.size()), with_faults(std::move(device))));
     }
   } catch (const std::exception& error) {
     s.devices.clear();

@@ -19,7 +19,7 @@ class MemoryTest : public ::testing::Test {
     return std::make_unique<Memory>(device_, limit, [this] { ++drains_; });
   }
 
-  NullDevice device_;
+  FaultDevice device_{std::make_unique<NullDevice>()};
   std::atomic<int> drains_{0};
 };
 
@@ -139,7 +139,7 @@ TEST_F(MemoryTest, UnusedHeapsMakeRoomForOthers) {
 TEST_F(MemoryTest, RunsOutWithoutLosingAnything) {
   const auto memory = make();
   void* const kept = memory->allocate(1000);
-  device_.calls().fail(NullCall::kNewHeap);
+  device_.faults().fail(Fault::heap);
   EXPECT_EQ(memory->allocate(200 << 20), nullptr);
   EXPECT_EQ(memory->stats().blocks, 1u);
   EXPECT_NE(memory->resolve(kept, 1000).buffer, nullptr);
