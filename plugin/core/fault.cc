@@ -69,6 +69,7 @@ class FaultEvent final : public Event {
       : event_(std::move(event)), faults_(std::move(faults)) {}
 
   bool query() const override { return event_->query(); }
+  void drain() override { event_->drain(); }
   void synchronize() override {
     if (const uint64_t number = faults_->made(Fault::event)) throw_injected(Fault::event, number);
     std::shared_ptr<Track> track;

@@ -67,6 +67,7 @@ void DeviceState::drain() {
 }
 
 void DeviceState::synchronize() {
+  drain();  // which a signal may end, before any error has been taken from its stream
   std::exception_ptr first;
   for (const auto& stream : streams()) {
     try {

@@ -20,6 +20,7 @@ class HostEvent final : public Event {
   };
 
   bool query() const override;
+  void drain() override;
   void synchronize() override;
 
   void set(Mark mark);

@@ -49,6 +49,7 @@ class NullExecutable final : public Executable {
 class NullEvent final : public Event {
  public:
   bool query() const override { return true; }
+  void drain() override {}
   void synchronize() override {}
 };
 

@@ -107,6 +107,7 @@ TEST_P(FaultTest, AnEventThrowsWhatFailedBeforeItsMark) {
   stream_->record(*after);
   before->synchronize();
   never->synchronize();
+  after->drain();
   EXPECT_TRUE(starts_with(error_of(ErrorKind::kDevice, [&] { after->synchronize(); }), "[fill] "));
   EXPECT_TRUE(after->query());
   stream_->synchronize();
