@@ -42,7 +42,9 @@
 // Errors. Misuse that can be seen at the call throws Error. A failure of queued work is kept by its
 // stream and thrown, with the op's name and the device's own words, by the next synchronize of that
 // stream, or of an event recorded on it after the failure; work queued after a failure still runs,
-// and the stream is usable afterwards.
+// and the stream is usable afterwards. Any wait on the host may also throw kInterrupted, where the
+// waiting thread has asked for it; see interrupt.h. In a child of fork() work is refused, and waits
+// return at once; see process.h.
 #pragma once
 
 #include <cstdint>
@@ -114,7 +116,8 @@ class Event {
  public:
   virtual ~Event() = default;
   virtual bool query() const = 0;  // reached?
-  virtual void synchronize() = 0;  // waits; throws the error of the recorded stream, if it has one
+  virtual void drain() = 0;        // waits; a failure stays with the recorded stream
+  virtual void synchronize() = 0;  // drains, then throws the error of the recorded stream, if it has one
   // From the next record on, the moment at which the mark is reached is kept.
   virtual void enable_timing() = 0;
   // That moment, in seconds; nothing if the mark is not reached, or timing was off when it was recorded.

@@ -4,6 +4,7 @@
 
 #include "plugin/core/check.h"
 #include "plugin/core/env.h"
+#include "plugin/core/fault.h"
 #include "plugin/core/log.h"
 
 namespace mps {
@@ -73,6 +74,7 @@ void DeviceState::drain() {
 }
 
 void DeviceState::synchronize() {
+  drain();  // which a signal may end, before any error has been taken from its stream
   std::exception_ptr first;
   for (const auto& stream : streams()) {
     try {
@@ -91,7 +93,8 @@ void Runtime::open(Span<const Backend* const> backends) noexcept {
     const Backend* backend = choose(backends);
     s.reason.clear();
     for (auto& device : backend->open(&s.reason)) {
-      s.devices.push_back(std::make_unique<DeviceState>(static_cast<int>(s.devices.size()), std::move(device)));
+      s.devices.push_back(
+          std::make_unique<DeviceState>(static_cast<int>(s.devices.size()), with_faults(std::move(device))));
     }
   } catch (const std::exception& error) {
     s.devices.clear();

@@ -27,6 +27,11 @@ bool HostEvent::query() const {
   return point.queue == nullptr || point.queue->reached(point.ticket);
 }
 
+void HostEvent::drain() {
+  const Mark point = mark();
+  if (point.queue != nullptr) point.queue->wait(point.ticket);
+}
+
 void HostEvent::synchronize() {
   const Mark point = mark();
   if (point.queue == nullptr) return;

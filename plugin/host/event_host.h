@@ -29,6 +29,7 @@ class HostEvent final : public Event {
   };
 
   bool query() const override;
+  void drain() override;
   void synchronize() override;
   void enable_timing() override { timed_.store(true); }
   std::optional<double> reached_at() const override;

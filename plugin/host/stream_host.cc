@@ -120,7 +120,7 @@ void HostStream::wait(Event& event) {
   HostEvent::Mark mark = static_cast<const HostEvent&>(event).mark();
   // A stream is behind its own marks by itself. Waits cannot form a ring: a mark lies behind earlier work only.
   if (mark.queue == nullptr || mark.queue == queue_ || mark.queue->reached(mark.ticket)) return;
-  queue_->push("wait", [mark = std::move(mark)] { mark.queue->wait(mark.ticket); });
+  queue_->push("wait", [mark = std::move(mark)] { mark.queue->wait(mark.ticket); }, /*waits=*/true);
 }
 
 void HostStream::add_callback(std::function<void()> callback) {

@@ -123,6 +123,7 @@ void Streams::ask_events() {
   Stream* const other = device().create_stream();
   const std::unique_ptr<Event> event = device().device().new_event(), back = device().device().new_event();
   EXPECT_TRUE(event->query());  // never recorded
+  event->drain();
   event->synchronize();
   auto a = upload(tensor_of(DType::int32, {100}, {0})), b = upload(tensor_of(DType::int32, {100}, {0}));
   stream().synchronize();
@@ -142,6 +143,8 @@ void Streams::ask_events() {
   }
   other->synchronize();
   EXPECT_TRUE(event->query());
+  back->drain();
+  EXPECT_TRUE(back->query());
   back->synchronize();
   stream().synchronize();
   for (int32_t i = 0; i < 50; ++i) {
