@@ -5,8 +5,10 @@
 
 #include "plugin/core/env.h"
 #include "plugin/core/runtime.h"
+#include "plugin/paddle/allocator.h"
 #include "plugin/paddle/fallback.h"
 #include "plugin/paddle/guard.h"
+#include "plugin/paddle/monitor_page.h"
 #include "plugin/paddle/op_counts.h"
 
 namespace mps::paddle {
@@ -53,24 +55,9 @@ bool synchronize(int32_t device) {
 
 bool memory(int32_t device, PaddleMpsMemory* out) {
   return guarded("memory", [&] {
-    DeviceState& state = Runtime::device(device);
-    const MemoryStats stats = state.memory().stats();
-    *out = {stats.requested,
-            stats.peak_requested,
-            stats.allocated,
-            stats.peak_allocated,
-            stats.reserved,
-            stats.peak_reserved,
-            stats.waiting,
-            stats.blocks,
-            stats.heaps,
-            stats.allocations,
-            stats.frees,
-            stats.retries,
-            stats.failures,
-            stats.limit,
-            stats.largest_free_block,
-            state.device().driver_allocated_bytes()};
+    const MemoryStats stats = Runtime::device(device).memory().stats();
+#define MPS_MEMORY_FIGURE(field, public_name) out->public_name = stats.field;
+#include "plugin/core/figures.def"
   });
 }
 
@@ -129,7 +116,8 @@ bool visit_memory_history(int32_t device, PaddleMpsMemoryEventVisitor visitor, v
 bool cache_info(int32_t device, PaddleMpsCacheInfo* out) {
   return guarded("graph_cache_info", [&] {
     const CacheInfo info = Runtime::device(device).cache().info();
-    *out = {info.hits, info.misses, info.evictions, info.entries, info.bytes, info.max_entries, info.max_bytes};
+#define MPS_CACHE_FIGURE(name) out->name = info.name;
+#include "plugin/core/figures.def"
   });
 }
 
@@ -145,6 +133,13 @@ void visit_env(PaddleMpsEnvVisitor visitor, void* context) {
   for (int i = 0; i < count; ++i) {
     visitor(context, rows[i].variable, rows[i].type, rows[i].default_value, rows[i].sentence);
   }
+}
+
+bool allocator(int32_t device, const char** name) {
+  return guarded("allocator", [&] {
+    Runtime::device(device);
+    *name = keeps_idle_memory(device) ? "mps" : "paddle";
+  });
 }
 
 constexpr PaddleMpsExports kExports = {
@@ -172,6 +167,8 @@ constexpr PaddleMpsExports kExports = {
     reset_op_counts,
     fallback_tracking_problem,
     visit_env,
+    allocator,
+    monitor_page,
 };
 
 }  // namespace
