@@ -239,6 +239,7 @@ bool Memory::add_arena(uint32_t slot, bool is_small, size_t bytes) {
   high_water_ = std::max(high_water_, stats_.reserved);
   arenas_changed_ = true;
   pools_[slot]->add(arena.get());
+  pools_used_ = std::max(pools_used_, slot + 1);
   record(MemoryEvent::Kind::kReserve, slot, arena->base(), arena->bytes(), arena->bytes(), 0);
   const auto after = std::upper_bound(arenas_.begin(), arenas_.end(), arena->base(),
                                       [](uintptr_t base, const auto& other) { return base < other->base(); });
@@ -357,8 +358,8 @@ void Memory::refresh_figures() {
   if (free_space_changed_) {
     free_space_changed_ = false;
     stats_.largest_free_block = 0;
-    for (const auto& pool : pools_) {
-      stats_.largest_free_block = std::max<uint64_t>(stats_.largest_free_block, pool->largest_free_bytes());
+    for (uint32_t slot = 0; slot < pools_used_; ++slot) {
+      stats_.largest_free_block = std::max<uint64_t>(stats_.largest_free_block, pools_[slot]->largest_free_bytes());
     }
   }
   if (arenas_changed_) {

@@ -154,6 +154,7 @@ class Memory {
   std::array<Stream*, kSlots> streams_ = {};
   std::vector<Stream*> sharing_;                // streams without a slot of their own
   std::vector<std::unique_ptr<Pool>> pools_;    // by slot
+  uint32_t pools_used_ = 0;                     // the first ones; the others never had an arena
   std::vector<std::unique_ptr<Arena>> arenas_;  // by address
   std::vector<Waiting> waiting_;
   mutable Arena* last_found_ = nullptr;  // consecutive look-ups mostly hit one arena
