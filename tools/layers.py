@@ -38,7 +38,12 @@ ROOMS: dict[str, set[str]] = {
         "Paddle",
     },
     # Python sees the plugin through one C struct.
-    "python/paddle_mps/_C": {"plugin/paddle/exports.h", "Python", "system"},
+    "python/paddle_mps/_C": {
+        "plugin/paddle/exports.h",
+        "plugin/core/figures.def",
+        "Python",
+        "system",
+    },
     "tests/cpp": {
         "plugin/core",
         "plugin/host",

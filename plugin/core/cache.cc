@@ -2,7 +2,8 @@
 
 namespace mps {
 
-Cache::Cache(Device& device, uint64_t max_entries, uint64_t max_bytes) : device_(device) {
+Cache::Cache(Device& device, uint64_t max_entries, uint64_t max_bytes, CacheInfo* info)
+    : device_(device), info_(info == nullptr ? own_info_ : *info) {
   info_.max_entries = max_entries;
   info_.max_bytes = max_bytes;
 }
@@ -36,6 +37,7 @@ std::shared_ptr<const Executable> Cache::get(const Graph& graph) {
   entries_.push_front({graph, hash, executable, bytes});
   by_hash_.emplace(hash, entries_.begin());
   info_.bytes += bytes;
+  info_.entries = entries_.size();
   evict_over_bounds();
   return executable;
 }
@@ -53,6 +55,7 @@ void Cache::evict_over_bounds() {
     }
     info_.bytes -= oldest->bytes;
     entries_.pop_back();
+    info_.entries = entries_.size();
     ++info_.evictions;
   }
 }
@@ -62,13 +65,12 @@ void Cache::clear() {
   by_hash_.clear();
   entries_.clear();
   info_.bytes = 0;
+  info_.entries = 0;
 }
 
 CacheInfo Cache::info() const {
   std::lock_guard<std::mutex> lock(mutex_);
-  CacheInfo info = info_;
-  info.entries = entries_.size();
-  return info;
+  return info_;
 }
 
 }  // namespace mps

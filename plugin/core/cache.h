@@ -10,22 +10,14 @@
 #include <unordered_map>
 
 #include "plugin/core/device.h"
+#include "plugin/core/figures.h"
 
 namespace mps {
 
-struct CacheInfo {
-  uint64_t hits = 0;
-  uint64_t misses = 0;  // = compilations
-  uint64_t evictions = 0;
-  uint64_t entries = 0;
-  uint64_t bytes = 0;
-  uint64_t max_entries = 0;
-  uint64_t max_bytes = 0;
-};
-
 class Cache {
  public:
-  Cache(Device& device, uint64_t max_entries, uint64_t max_bytes);
+  // `info`: where to count; null: where nobody else sees it.
+  Cache(Device& device, uint64_t max_entries, uint64_t max_bytes, CacheInfo* info = nullptr);
 
   // The executable of this graph, compiled if need be. Thread-safe; two threads that miss on one
   // graph at the same time may both compile it, and one result is kept.
@@ -49,7 +41,8 @@ class Cache {
   mutable std::mutex mutex_;
   Entries entries_;
   std::unordered_multimap<uint64_t, Entries::iterator> by_hash_;
-  CacheInfo info_;
+  CacheInfo own_info_;
+  CacheInfo& info_;
 };
 
 }  // namespace mps

@@ -63,6 +63,7 @@ void launch(DeviceState& device, Stream& stream, const Graph& graph, Span<const 
   for (const Binding& result : to) {
     for (const Binding& feed : from) check_overlap(result.range, feed.range);
   }
+  device.figures().launches.fetch_add(1, std::memory_order_relaxed);
   stream.encode(device.cache().get(graph), from, to, current_op());
 }
 

@@ -37,9 +37,14 @@ size_t power_of_two_at_least(size_t value) {
 
 }  // namespace
 
-Memory::Memory(Device& device, uint64_t limit, std::function<void()> drain)
-    : device_(device), drain_(std::move(drain)), limit_(0), external_(device) {
-  for (uint32_t slot = 0; slot < kSlots; ++slot) pools_.push_back(std::make_unique<Pool>());
+Memory::Memory(Device& device, uint64_t limit, std::function<void()> drain, Figures* figures)
+    : device_(device),
+      drain_(std::move(drain)),
+      own_figures_(figures == nullptr ? std::make_unique<Figures>() : nullptr),
+      figures_(figures == nullptr ? *own_figures_ : *figures),
+      stats_(figures_.memory),
+      external_(device) {
+  for (uint32_t slot = 0; slot < kSlots; ++slot) pools_.push_back(std::make_unique<Pool>(&free_space_changed_));
   set_limit(limit);
 }
 
@@ -77,7 +82,7 @@ Memory::Allocation Memory::allocate(size_t bytes, const Stream* stream) {
   const size_t size = std::max<size_t>(bytes, 1);
   const uint32_t slot = slot_of(stream);
   const uint64_t stack = ask_for_stack();
-  Lock lock(mutex_);
+  Lock lock(change_);
   ++stats_.allocations;
   Place place = take(slot, size);
   if (!place) place = take_with_room_made(slot, size);
@@ -142,7 +147,7 @@ Memory::Allocation Memory::hand_out(Place place, size_t bytes) {
 
 void Memory::free(void* address) {
   const uint64_t stack = ask_for_stack();
-  std::lock_guard<std::mutex> lock(mutex_);
+  std::lock_guard<Change> lock(change_);
   const uintptr_t target = reinterpret_cast<uintptr_t>(address);
   const Place place = place_of(target);
   MPS_CHECK(place && place.address() == target && place.block().in_use(), kArgument,
@@ -213,9 +218,9 @@ bool Memory::grow(uint32_t slot, size_t bytes) {
     least = round_up(bytes, page);
     wanted = std::max({least, kLeastLargeArena, round_up(stats_.reserved / kLargeShare, page)});
   }
-  const auto room = [&](size_t size) { return stats_.reserved + size <= limit_; };
+  const auto room = [&](size_t size) { return stats_.reserved + size <= stats_.limit; };
   if (stats_.reserved + wanted > high_water_) release_empty(stats_.reserved + wanted - high_water_);
-  if (!room(wanted)) release_empty(stats_.reserved + wanted - limit_);
+  if (!room(wanted)) release_empty(stats_.reserved + wanted - stats_.limit);
   // Near the limit a smaller arena may still do.
   while (!room(wanted) && wanted / 2 >= least) wanted /= 2;
   if (!room(wanted) && wanted > least) wanted = least;
@@ -229,10 +234,13 @@ bool Memory::add_arena(uint32_t slot, bool is_small, size_t bytes) {
   if (heap == nullptr) return false;
   const size_t unit = std::max(is_small ? kSmallUnit : kPage, device_.properties().alignment);
   auto arena = std::make_unique<Arena>(is_small, next_number_++, slot, std::move(heap), unit);
+  ++stats_.heaps;
   stats_.reserved += arena->bytes();
   stats_.peak_reserved = std::max(stats_.peak_reserved, stats_.reserved);
   high_water_ = std::max(high_water_, stats_.reserved);
+  arenas_changed_ = true;
   pools_[slot]->add(arena.get());
+  pools_used_ = std::max(pools_used_, slot + 1);
   record(MemoryEvent::Kind::kReserve, slot, arena->base(), arena->bytes(), arena->bytes(), 0);
   const auto after = std::upper_bound(arenas_.begin(), arenas_.end(), arena->base(),
                                       [](uintptr_t base, const auto& other) { return base < other->base(); });
@@ -251,6 +259,7 @@ uint64_t Memory::release_empty(uint64_t enough) {
   const auto goes = [&](const std::unique_ptr<Arena>& arena) {
     if (released >= enough || !arena->empty() || !is_quiet(*arena)) return false;
     released += arena->bytes();
+    --stats_.heaps;
     record(MemoryEvent::Kind::kRelease, arena->slot(), arena->base(), arena->bytes(), arena->bytes(), 0);
     pools_[arena->slot()]->remove(arena.get());
     return true;
@@ -258,6 +267,7 @@ uint64_t Memory::release_empty(uint64_t enough) {
   arenas_.erase(std::remove_if(arenas_.begin(), arenas_.end(), goes), arenas_.end());
   last_found_ = nullptr;
   stats_.reserved -= released;
+  arenas_changed_ |= released != 0;
   return released;
 }
 
@@ -277,7 +287,7 @@ void Memory::release(const void* address) {
 
 uint64_t Memory::release_unused() {
   drain_();
-  std::lock_guard<std::mutex> lock(mutex_);
+  std::lock_guard<Change> lock(change_);
   collect_waiting();
   for (const auto& pool : pools_) pool->join();
   return release_empty(UINT64_MAX);
@@ -348,25 +358,51 @@ void Memory::record(MemoryEvent::Kind kind, uint32_t slot, uint64_t address, uin
 
 // -- figures ----------------------------------------------------------------------------------------------------------
 
+// A sequence lock with one writer at a time. The fence keeps the changes behind the odd number, the last store keeps
+// them before the even one.
+void Memory::Change::lock() {
+  memory_.mutex_.lock();
+  std::atomic<uint64_t>& sequence = memory_.figures_.sequence;
+  sequence.store(sequence.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  std::atomic_thread_fence(std::memory_order_release);
+}
+
+void Memory::Change::unlock() {
+  memory_.refresh_figures();
+  std::atomic<uint64_t>& sequence = memory_.figures_.sequence;
+  sequence.store(sequence.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+  memory_.mutex_.unlock();
+}
+
+void Memory::refresh_figures() {
+  if (free_space_changed_) {
+    free_space_changed_ = false;
+    stats_.largest_free_block = 0;
+    for (uint32_t slot = 0; slot < pools_used_; ++slot) {
+      stats_.largest_free_block = std::max<uint64_t>(stats_.largest_free_block, pools_[slot]->largest_free_bytes());
+    }
+  }
+  if (arenas_changed_) {
+    arenas_changed_ = false;
+    stats_.driver_allocated = device_.driver_allocated_bytes();
+  }
+}
+
 void Memory::set_limit(uint64_t bytes) {
-  std::lock_guard<std::mutex> lock(mutex_);
-  limit_ = bytes != 0 ? bytes : device_.properties().recommended_memory;
+  std::lock_guard<Change> lock(change_);
+  stats_.limit = bytes != 0 ? bytes : device_.properties().recommended_memory;
 }
 
 MemoryStats Memory::stats() {
-  std::lock_guard<std::mutex> lock(mutex_);
+  std::lock_guard<Change> lock(change_);
   collect_waiting();
-  MemoryStats stats = stats_;
-  stats.heaps = arenas_.size();
-  stats.limit = limit_;
-  for (const auto& pool : pools_) {
-    stats.largest_free_block = std::max<uint64_t>(stats.largest_free_block, pool->largest_free_bytes());
-  }
-  return stats;
+  arenas_changed_ = true;  // what the driver says may have changed by itself
+  refresh_figures();
+  return stats_;
 }
 
 void Memory::reset_peaks() {
-  std::lock_guard<std::mutex> lock(mutex_);
+  std::lock_guard<Change> lock(change_);
   stats_.peak_requested = stats_.requested;
   stats_.peak_allocated = stats_.allocated;
   stats_.peak_reserved = stats_.reserved;

@@ -28,28 +28,11 @@
 
 #include "plugin/core/device.h"
 #include "plugin/core/external.h"
+#include "plugin/core/figures.h"
 #include "plugin/core/history.h"
 #include "plugin/core/pool.h"
 
 namespace mps {
-
-struct MemoryStats {
-  uint64_t requested = 0;  // bytes asked for by the blocks handed out
-  uint64_t allocated = 0;  // bytes of those blocks
-  uint64_t reserved = 0;   // bytes of arenas
-  uint64_t waiting = 0;    // bytes of freed blocks that some stream may still use
-  uint64_t peak_requested = 0;
-  uint64_t peak_allocated = 0;
-  uint64_t peak_reserved = 0;
-  uint64_t blocks = 0;  // handed out
-  uint64_t heaps = 0;
-  uint64_t allocations = 0;  // ever
-  uint64_t frees = 0;
-  uint64_t retries = 0;  // allocations that had to wait for the device first
-  uint64_t failures = 0;
-  uint64_t limit = 0;
-  uint64_t largest_free_block = 0;  // what fits without another arena and without a wait
-};
 
 class Memory {
  public:
@@ -59,7 +42,8 @@ class Memory {
   };
 
   // `limit`: most bytes of arenas, 0 for the device's recommendation. `drain` waits for all work of the device.
-  Memory(Device& device, uint64_t limit, std::function<void()> drain);
+  // `figures`: where to count; null: where nobody else sees it.
+  Memory(Device& device, uint64_t limit, std::function<void()> drain, Figures* figures = nullptr);
   ~Memory();
   Memory(const Memory&) = delete;
   Memory& operator=(const Memory&) = delete;
@@ -129,7 +113,18 @@ class Memory {
     Place place;
     std::vector<Use> uses;
   };
-  using Lock = std::unique_lock<std::mutex>;
+  // What those lock who change figures. It tells readers of the figures meanwhile, and at the end brings those up to
+  // date that follow from others.
+  class Change {
+   public:
+    explicit Change(Memory& memory) : memory_(memory) {}
+    void lock();
+    void unlock();
+
+   private:
+    Memory& memory_;
+  };
+  using Lock = std::unique_lock<Change>;
 
   static uint32_t slot_of(const Stream* stream) { return stream == nullptr ? 0 : stream->memory_slot; }
   Place take(uint32_t slot, size_t bytes);
@@ -147,6 +142,7 @@ class Memory {
   Arena* arena_of(uintptr_t address) const;
   Place place_of(uintptr_t address) const;
 
+  void refresh_figures();
   uint64_t ask_for_stack() const;
   void record(MemoryEvent::Kind kind, uint32_t slot, uint64_t address, uint64_t bytes, uint64_t block_bytes,
               uint64_t stack);
@@ -154,16 +150,21 @@ class Memory {
   Device& device_;
   const std::function<void()> drain_;
   mutable std::mutex mutex_;
-  uint64_t limit_;
+  Change change_{*this};
+  const std::unique_ptr<Figures> own_figures_;
+  Figures& figures_;
+  MemoryStats& stats_;               // in figures_
+  bool free_space_changed_ = false;  // since the last refresh_figures()
+  bool arenas_changed_ = false;
   uint64_t high_water_ = 0;  // most that was ever reserved
   uint64_t next_number_ = 0;
   std::array<Stream*, kSlots> streams_ = {};
   std::vector<Stream*> sharing_;                // streams without a slot of their own
   std::vector<std::unique_ptr<Pool>> pools_;    // by slot
+  uint32_t pools_used_ = 0;                     // the first ones; the others never had an arena
   std::vector<std::unique_ptr<Arena>> arenas_;  // by address
   std::vector<Waiting> waiting_;
   mutable Arena* last_found_ = nullptr;  // consecutive look-ups mostly hit one arena
-  MemoryStats stats_;
   History history_;
   std::atomic<History::StackHook> stack_hook_{nullptr};
   External external_;

@@ -16,6 +16,7 @@ Place Pool::take_small(size_t bytes) {
   }
   for (Arena* arena : small_arenas_) {
     if (arena->largest_free_piece() < units) continue;
+    *free_space_changed_ = true;
     const uint32_t unit = arena->cut_small(units);
     if (unit != Arena::kNone) return {arena, unit};
   }
@@ -27,6 +28,7 @@ Place Pool::take_large(size_t bytes) {
   const uint32_t pages = free_runs_.begin()->arena->units_of(bytes);
   const auto best = free_runs_.lower_bound({pages, 0, 0, nullptr});
   if (best == free_runs_.end()) return {};
+  *free_space_changed_ = true;
   const FreeRun run = *best;
   free_runs_.erase(best);
   const Runs::Run rest = run.arena->cut_large(run.start, pages);
@@ -43,6 +45,7 @@ void Pool::put(Place place) {
     kept_[block.units].push_back(place);
     return;
   }
+  *free_space_changed_ = true;
   const Runs::Freed freed = place.arena->join_large(place.unit);
   for (const Runs::Run& absorbed : {freed.before, freed.after}) {
     if (absorbed.pages != 0) free_runs_.erase(free_run(place.arena, absorbed));
@@ -57,10 +60,12 @@ bool Pool::join() {
     any |= !places.empty();
     places.clear();
   }
+  *free_space_changed_ |= any;
   return any;
 }
 
 void Pool::add(Arena* arena) {
+  *free_space_changed_ = true;
   if (arena->is_small()) {
     small_arenas_.push_back(arena);
     small_bytes_ += arena->bytes();
@@ -71,6 +76,7 @@ void Pool::add(Arena* arena) {
 }
 
 void Pool::remove(Arena* arena) {
+  *free_space_changed_ = true;
   if (arena->is_small()) {
     small_arenas_.erase(std::find(small_arenas_.begin(), small_arenas_.end(), arena));
     small_bytes_ -= arena->bytes();

@@ -28,6 +28,9 @@ struct Place {
 
 class Pool {
  public:
+  // `free_space_changed` is set when largest_free_bytes() may have changed.
+  explicit Pool(bool* free_space_changed) : free_space_changed_(free_space_changed) {}
+
   static constexpr size_t kMostSmall = size_t{64} << 10;
 
   static bool is_small(size_t bytes) { return bytes <= kMostSmall; }
@@ -42,7 +45,7 @@ class Pool {
   void add(Arena* arena);
   void remove(Arena* arena);                             // an empty one
   uint64_t small_bytes() const { return small_bytes_; }  // of arenas
-  size_t largest_free_bytes() const;
+  size_t largest_free_bytes() const;                     // of free space, so without what is kept
 
  private:
   struct FreeRun {
@@ -60,6 +63,7 @@ class Pool {
   Place take_small(size_t bytes);
   Place take_large(size_t bytes);
 
+  bool* const free_space_changed_;
   std::vector<Arena*> small_arenas_;
   std::vector<std::vector<Place>> kept_;  // by units
   std::set<FreeRun> free_runs_;

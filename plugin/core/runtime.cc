@@ -35,11 +35,14 @@ const Backend* choose(Span<const Backend* const> backends) {
 
 }  // namespace
 
-DeviceState::DeviceState(int index, std::unique_ptr<Device> device)
+DeviceState::DeviceState(int index, std::unique_ptr<Device> device, Figures* figures)
     : index_(index),
       device_(std::move(device)),
-      cache_(*device_, static_cast<uint64_t>(env::cache_entries()), static_cast<uint64_t>(env::cache_bytes())),
-      memory_(*device_, static_cast<uint64_t>(env::memory_limit()), [this] { drain(); }) {}
+      own_figures_(figures == nullptr ? std::make_unique<Figures>() : nullptr),
+      figures_(figures == nullptr ? *own_figures_ : *figures),
+      cache_(*device_, static_cast<uint64_t>(env::cache_entries()), static_cast<uint64_t>(env::cache_bytes()),
+             &figures_.cache),
+      memory_(*device_, static_cast<uint64_t>(env::memory_limit()), [this] { drain(); }, &figures_) {}
 
 DeviceState::~DeviceState() { drain(); }
 
@@ -86,15 +89,18 @@ void DeviceState::synchronize() {
   if (first != nullptr) std::rethrow_exception(first);
 }
 
-void Runtime::open(Span<const Backend* const> backends) noexcept {
+void Runtime::open(Span<const Backend* const> backends, FiguresPlace place) noexcept {
   State& s = state();
   try {
     MPS_CHECK(!backends.empty(), kInternal, "no backend was linked in.");
     const Backend* backend = choose(backends);
     s.reason.clear();
-    for (auto& device : backend->open(&s.reason)) {
-      s.devices.push_back(
-          std::make_unique<DeviceState>(static_cast<int>(s.devices.size()), with_faults(std::move(device))));
+    auto devices = backend->open(&s.reason);
+    const int count = static_cast<int>(devices.size());
+    for (int i = 0; i < count; ++i) {
+      auto& device = devices[static_cast<size_t>(i)];
+      Figures* const figures = place == nullptr ? nullptr : place(i, count, *device);
+      s.devices.push_back(std::make_unique<DeviceState>(i, with_faults(std::move(device)), figures));
     }
   } catch (const std::exception& error) {
     s.devices.clear();

@@ -15,13 +15,15 @@ namespace mps {
 
 class DeviceState {
  public:
-  DeviceState(int index, std::unique_ptr<Device> device);
+  // `figures`: where to count; null: where nobody else sees it.
+  DeviceState(int index, std::unique_ptr<Device> device, Figures* figures = nullptr);
   ~DeviceState();  // waits for its streams
 
   int index() const { return index_; }
   Device& device() { return *device_; }
   Memory& memory() { return memory_; }
   Cache& cache() { return cache_; }
+  Figures& figures() { return figures_; }
 
   // Streams live until destroy_stream or the end of the process.
   Stream* create_stream();
@@ -37,18 +39,23 @@ class DeviceState {
 
   const int index_;
   const std::unique_ptr<Device> device_;
+  const std::unique_ptr<Figures> own_figures_;
+  Figures& figures_;
   Cache cache_;
   std::mutex streams_mutex_;
   std::vector<std::shared_ptr<Stream>> streams_;
   Memory memory_;
 };
 
+// Where the figures of a device go, of `count` devices; null: where nobody else sees them.
+using FiguresPlace = Figures* (*)(int index, int count, const Device& device);
+
 class Runtime {
  public:
   // Opens the devices of the chosen backend (PADDLE_MPS_BACKEND, else the first of the list).
   // Called once, before any other use; never throws: without a usable device there are none, and a
   // reason.
-  static void open(Span<const Backend* const> backends) noexcept;
+  static void open(Span<const Backend* const> backends, FiguresPlace place = nullptr) noexcept;
   // The devices; none before open().
   static int device_count();
   // Throws kArgument for an index that does not exist.

@@ -5,8 +5,8 @@
 #include "paddle/phi/core/memory/allocation/stat_allocator.h"
 #pragma GCC visibility pop
 
+#include <map>
 #include <mutex>
-#include <set>
 
 #include "plugin/core/env.h"
 #include "plugin/core/log.h"
@@ -73,27 +73,46 @@ bool wanted() {
   return choice == "mps";
 }
 
-void replace(int device) {
-  if (!wanted()) return;
+bool replace(int device) {
+  if (!wanted()) return false;
   const auto& top = allocation::AllocatorFacade::Instance().GetAllocator(phi::CustomPlace("mps", device));
   auto* const statistics = dynamic_cast<allocation::StatAllocator*>(top.get());
   if (statistics == nullptr) {
     MPS_LOG(kWarning,
             "memory goes through Paddle's own cache: expected its statistics on top of its allocators, got "
             "something else. FLAGS_allocator_strategy must be auto_growth.");
-    return;
+    return false;
   }
   std::shared_ptr<allocation::Allocator>& below = statistics->GetUnderLyingAllocator();
   below = std::make_shared<TensorAllocator>(device, below);
+  return true;
+}
+
+struct Replaced {
+  std::mutex mutex;
+  std::map<int, bool> devices;  // those that were asked for
+};
+
+// Never destroyed: Paddle may still allocate when static destructors have run.
+Replaced& replaced() {
+  static auto* const instance = new Replaced;
+  return *instance;
 }
 
 }  // namespace
 
 void replace_paddle_cache(int device) {
-  static std::mutex mutex;
-  static std::set<int> done;
-  std::lock_guard<std::mutex> lock(mutex);
-  if (done.insert(device).second) replace(device);
+  Replaced& all = replaced();
+  std::lock_guard<std::mutex> lock(all.mutex);
+  if (!all.devices.emplace(device, false).second) return;
+  all.devices[device] = replace(device);
+}
+
+bool keeps_idle_memory(int device) {
+  Replaced& all = replaced();
+  std::lock_guard<std::mutex> lock(all.mutex);
+  const auto found = all.devices.find(device);
+  return found != all.devices.end() ? found->second : wanted();
 }
 
 AllocationScope::AllocationScope(const Stream& stream) : before_(t_stream) { t_stream = &stream; }

@@ -13,6 +13,8 @@ namespace mps::paddle {
 // Puts our memory in its place, for this device; does nothing if it is there, or if PADDLE_MPS_ALLOCATOR=paddle. Called
 // by the first allocation: only then does the chain of Paddle's allocators exist.
 void replace_paddle_cache(int device);
+// Whether our memory is in its place; before the first allocation, whether it is meant to be.
+bool keeps_idle_memory(int device);
 
 // While it lives, what this thread allocates is for the work of this stream.
 class AllocationScope {

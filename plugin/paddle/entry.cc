@@ -9,6 +9,7 @@
 #include "plugin/paddle/callbacks.h"
 #include "plugin/paddle/fallback.h"
 #include "plugin/paddle/fork_guard.h"
+#include "plugin/paddle/monitor_page.h"
 #include "plugin/paddle/register.h"
 
 extern "C" __attribute__((visibility("default"))) void paddle_mps_init_plugin(CustomRuntimeParams* params) {
@@ -17,8 +18,9 @@ extern "C" __attribute__((visibility("default"))) void paddle_mps_init_plugin(Cu
   params->device_type = device_type;
   mps::paddle::fill_device_interface(params->interface);
 
-  mps::Runtime::open(mps::paddle::linked_backends());
+  mps::Runtime::open(mps::paddle::linked_backends(), mps::paddle::figures_in_monitor_page);
   if (mps::Runtime::device_count() == 0) {
+    mps::paddle::remove_monitor_page();
     MPS_LOG(kWarning, mps::Runtime::unavailable_reason());
     return;  // count 0: Paddle goes on with the CPU
   }

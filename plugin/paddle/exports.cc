@@ -7,8 +7,10 @@
 #include "plugin/core/env.h"
 #include "plugin/core/fault.h"
 #include "plugin/core/runtime.h"
+#include "plugin/paddle/allocator.h"
 #include "plugin/paddle/fallback.h"
 #include "plugin/paddle/guard.h"
+#include "plugin/paddle/monitor_page.h"
 #include "plugin/paddle/op_counts.h"
 
 namespace mps::paddle {
@@ -64,24 +66,9 @@ bool synchronize(int32_t device) {
 
 bool memory(int32_t device, PaddleMpsMemory* out) {
   return guarded("memory", [&] {
-    DeviceState& state = Runtime::device(device);
-    const MemoryStats stats = state.memory().stats();
-    *out = {stats.requested,
-            stats.peak_requested,
-            stats.allocated,
-            stats.peak_allocated,
-            stats.reserved,
-            stats.peak_reserved,
-            stats.waiting,
-            stats.blocks,
-            stats.heaps,
-            stats.allocations,
-            stats.frees,
-            stats.retries,
-            stats.failures,
-            stats.limit,
-            stats.largest_free_block,
-            state.device().driver_allocated_bytes()};
+    const MemoryStats stats = Runtime::device(device).memory().stats();
+#define MPS_MEMORY_FIGURE(field, public_name) out->public_name = stats.field;
+#include "plugin/core/figures.def"
   });
 }
 
@@ -140,7 +127,8 @@ bool visit_memory_history(int32_t device, PaddleMpsMemoryEventVisitor visitor, v
 bool cache_info(int32_t device, PaddleMpsCacheInfo* out) {
   return guarded("graph_cache_info", [&] {
     const CacheInfo info = Runtime::device(device).cache().info();
-    *out = {info.hits, info.misses, info.evictions, info.entries, info.bytes, info.max_entries, info.max_bytes};
+#define MPS_CACHE_FIGURE(name) out->name = info.name;
+#include "plugin/core/figures.def"
   });
 }
 
@@ -174,6 +162,13 @@ bool count_calls(int32_t device, const char* fault, uint64_t* calls) {
   return guarded("count_calls", [&] { *calls = faults_of(device).count(fault_of(fault)); });
 }
 
+bool allocator(int32_t device, const char** name) {
+  return guarded("allocator", [&] {
+    Runtime::device(device);
+    *name = keeps_idle_memory(device) ? "mps" : "paddle";
+  });
+}
+
 constexpr PaddleMpsExports kExports = {
     PADDLE_MPS_EXPORTS_VERSION,
     sizeof(PaddleMpsExports),
@@ -201,6 +196,8 @@ constexpr PaddleMpsExports kExports = {
     visit_env,
     inject_faults,
     count_calls,
+    allocator,
+    monitor_page,
 };
 
 }  // namespace

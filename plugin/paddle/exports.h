@@ -27,30 +27,9 @@ typedef struct PaddleMpsProperties {
   int32_t bfloat16;
 } PaddleMpsProperties;
 
-// Blocks are handed out, heaps ("arenas") are what they are cut from. With PADDLE_MPS_ALLOCATOR=paddle, blocks are what
-// Paddle's own cache holds, and what tensors hold is Paddle's statistic.
-#define PADDLE_MPS_MEMORY_FIELDS(X)                                              \
-  X(requested_bytes) /* what was asked for; blocks are rounded up */             \
-  X(peak_requested_bytes)                                                        \
-  X(blocks_bytes)                                                                \
-  X(peak_blocks_bytes)                                                           \
-  X(reserved_bytes)                                                              \
-  X(peak_reserved_bytes)                                                         \
-  X(waiting_bytes) /* of blocks that were freed while other streams used them */ \
-  X(block_count)                                                                 \
-  X(heap_count)                                                                  \
-  X(allocation_count) /* ever */                                                 \
-  X(free_count)                                                                  \
-  X(retry_count)   /* allocations that had to wait for the device */             \
-  X(failure_count) /* and that found no room */                                  \
-  X(limit_bytes)                                                                 \
-  X(largest_free_block_bytes)                                                    \
-  X(driver_allocated_bytes)
-
 typedef struct PaddleMpsMemory {
-#define PADDLE_MPS_FIELD(name) uint64_t name;
-  PADDLE_MPS_MEMORY_FIELDS(PADDLE_MPS_FIELD)
-#undef PADDLE_MPS_FIELD
+#define MPS_MEMORY_FIGURE(field, public_name) uint64_t public_name;
+#include "plugin/core/figures.def"
 } PaddleMpsMemory;
 
 typedef struct PaddleMpsArena {
@@ -76,7 +55,8 @@ typedef struct PaddleMpsMemoryEvent {
 } PaddleMpsMemoryEvent;
 
 typedef struct PaddleMpsCacheInfo {
-  uint64_t hits, misses, evictions, entries, bytes, max_entries, max_bytes;
+#define MPS_CACHE_FIGURE(name) uint64_t name;
+#include "plugin/core/figures.def"
 } PaddleMpsCacheInfo;
 
 // where: 0 = ran on mps, 1 = Paddle ran it on the CPU for want of an mps kernel
@@ -119,6 +99,11 @@ typedef struct PaddleMpsExports {
   // For tests, in a process with PADDLE_MPS_FAULT; see plugin/core/fault.h.
   bool (*inject_faults)(int32_t device, const char* faults);
   bool (*count_calls)(int32_t device, const char* fault, uint64_t* calls);
+
+  // Who keeps idle memory: "mps" (the plugin) or "paddle". Paddle's cache holds a lock of its own while it asks for
+  // memory, so what it calls must not wait for Python's.
+  bool (*allocator)(int32_t device, const char** name);
+  const char* (*monitor_page)(void);  // the file with this process's figures; empty if there is none
 } PaddleMpsExports;
 
 #ifdef __cplusplus

@@ -39,14 +39,24 @@ from .memory import (
     driver_allocated_memory,
     empty_cache,
     max_memory_allocated,
+    max_memory_requested,
     max_memory_reserved,
     memory_allocated,
+    memory_requested,
     memory_reserved,
     memory_stats,
-    recommended_max_memory,
     reset_max_memory_allocated,
     reset_max_memory_reserved,
+    reset_peak_memory_stats,
 )
+from .memory_limit import (
+    get_per_process_memory_fraction,
+    recommended_max_memory,
+    set_per_process_memory_fraction,
+)
+from .memory_picture import plot_memory_history, plot_memory_snapshot
+from .memory_record import MemoryEvent, StackFrame, memory_history, record_memory_history
+from .memory_report import memory_snapshot, memory_summary
 from .random import RngState, get_rng_state, manual_seed, seed, set_rng_state
 from .report import (
     FallbackReport,
@@ -63,8 +73,10 @@ __all__ = [
     "DeviceProperties",
     "FallbackReport",
     "GraphCacheInfo",
+    "MemoryEvent",
     "OpCalls",
     "RngState",
+    "StackFrame",
     "clear_graph_cache",
     "current_device",
     "device_count",
@@ -73,6 +85,7 @@ __all__ = [
     "fallback_report",
     "get_device_name",
     "get_device_properties",
+    "get_per_process_memory_fraction",
     "get_rng_state",
     "graph_cache_info",
     "is_available",
@@ -82,16 +95,26 @@ __all__ = [
     "last_error",
     "manual_seed",
     "max_memory_allocated",
+    "max_memory_requested",
     "max_memory_reserved",
     "memory_allocated",
+    "memory_history",
+    "memory_requested",
     "memory_reserved",
+    "memory_snapshot",
     "memory_stats",
+    "memory_summary",
+    "plot_memory_history",
+    "plot_memory_snapshot",
     "recommended_max_memory",
+    "record_memory_history",
     "reset_fallback_report",
     "reset_max_memory_allocated",
     "reset_max_memory_reserved",
+    "reset_peak_memory_stats",
     "seed",
     "set_device",
+    "set_per_process_memory_fraction",
     "set_rng_state",
     "synchronize",
     "unavailable_reason",
@@ -105,17 +128,19 @@ def _version() -> str:
         return (Path(__file__).resolve().parents[2] / "VERSION").read_text(encoding="utf-8").strip()
 
 
-def _runs_info() -> bool:
-    """Say whether this is `python -m paddle_mps.info`, which itself must not import Paddle.
+# `python -m paddle_mps.info` must also report on a Paddle whose import ends the process; the others
+# look at other processes or at files, and should start at once.
+_WITHOUT_PADDLE = ("paddle_mps.info", "paddle_mps.monitor", "paddle_mps.memory_plot")
 
-    It must also report on a Paddle whose import ends the process.
+
+def _runs_without_paddle() -> bool:
+    """Say whether this is `python -m` with one of those modules.
 
     While Python looks for the module to run, `sys.argv[0]` is "-m". (`sys.orig_argv` came with
     Python 3.10.)
     """
-    return sys.argv[:1] == ["-m"] and "paddle_mps.info" in getattr(
-        sys, "orig_argv", ["paddle_mps.info"]
-    )
+    arguments = getattr(sys, "orig_argv", _WITHOUT_PADDLE)
+    return sys.argv[:1] == ["-m"] and any(name in arguments for name in _WITHOUT_PADDLE)
 
 
 def _offer() -> None:
@@ -128,5 +153,5 @@ def _offer() -> None:
 
 
 __version__ = _version()
-if not _runs_info():
+if not _runs_without_paddle():
     _offer()

@@ -20,6 +20,7 @@ from typing import Any
 import paddle_mps
 
 from . import _library
+from ._words import bytes_in_words, limit_in_words
 
 _TIMEOUT_S = 120
 _MARK = "paddle_mps.info: "  # opens the child's line; imports may print other ones
@@ -77,9 +78,12 @@ def facts_of_process() -> dict[str, Any]:
         facts["fallback_tracking_problem"] = state.extension.fallback_tracking_problem()
         facts["env_table"] = state.extension.env()
         facts["mps_kernels"] = _count_kernels(paddle)
+        facts["monitor_page"] = state.extension.monitor_page()
     for index in range(state.device_count):
         device = asdict(paddle_mps.get_device_properties(index))
         device["memory"] = paddle_mps.memory_stats(index)
+        device["memory_limit"] = _limit(index)
+        device["allocator"] = _allocator(state.extension, index)
         device["graph_cache"] = asdict(paddle_mps.graph_cache_info(index))
         facts["devices"].append(device)
     return facts
@@ -160,6 +164,21 @@ def _how_it_ended(status: int) -> str:
         return f"signal {signal.Signals(-status).name}"
     except ValueError:  # a signal that Python has no name for
         return f"signal {-status}"
+
+
+def _limit(index: int) -> str:
+    """Return "4.00 GiB, 0.22 of the recommended 17.66 GiB"."""
+    recommended = bytes_in_words(paddle_mps.recommended_max_memory(index))
+    fraction = paddle_mps.get_per_process_memory_fraction(index)
+    limit = limit_in_words(paddle_mps.memory_stats(index)["limit_bytes"])
+    return f"{limit}, {fraction:.2f} of the recommended {recommended}"
+
+
+def _allocator(extension: Any, index: int) -> str:
+    try:
+        return extension.allocator(index)
+    except ValueError as error:  # a bad PADDLE_MPS_ALLOCATOR
+        return str(error)
 
 
 def _count_kernels(paddle: Any) -> int:

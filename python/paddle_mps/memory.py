@@ -1,8 +1,12 @@
-"""How much memory there is, who holds it, and giving it back.
+"""How much memory is held, by whom, and giving it back.
 
-Three layers hold memory, each more than the one before: tensors (Paddle's statistic), blocks that
-the plugin gave to Paddle (Paddle keeps some for reuse), and heaps that the plugin took from the
-system. All figures are in bytes.
+Each figure is at least the one before it: what was asked for, the blocks that were given for it,
+the heaps ("arenas") that blocks are cut from, and what the system says that all of this takes. All
+are in bytes.
+
+With PADDLE_MPS_ALLOCATOR=mps, the default, each tensor is a block, so the bytes in tensors
+(Paddle's statistic) and in blocks (the plugin's) are one number. With PADDLE_MPS_ALLOCATOR=paddle,
+blocks are what Paddle's own cache has taken from the plugin, and tensors are cut from those.
 """
 
 from __future__ import annotations
@@ -11,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from . import _library
 from ._index import device_index
-from .device import get_device_properties
 from .report import clear_graph_cache
 
 if TYPE_CHECKING:
@@ -21,9 +24,14 @@ if TYPE_CHECKING:
 def memory_allocated(device: DeviceLike = None) -> int:
     r"""Return the bytes that live tensors hold.
 
-    Each tensor counts as a whole number of the smallest unit of memory (256 bytes on the host
-    backend): $\sum_t \lceil bytes(t) / unit \rceil \cdot unit$. Views and tensors without elements
-    count nothing.
+    Each tensor counts as a whole number of units:
+    $\sum_t \lceil bytes(t) / unit \rceil \cdot unit$. The unit is 256 bytes on the host backend for
+    tensors of up to 64 KiB, and 16 KiB for larger ones. Views and tensors without elements count
+    nothing.
+
+    This is `memory_stats()["blocks_bytes"]` too, as Paddle counts it. With
+    PADDLE_MPS_ALLOCATOR=paddle the unit is 256 bytes throughout, and blocks are more: they include
+    what Paddle's own cache keeps.
 
     Args:
         device: An index, "mps", "mps:N" or a place. Default: the current device.
@@ -92,12 +100,62 @@ def reset_max_memory_allocated(device: DeviceLike = None) -> None:
     _paddle_statistic("reset_max_memory_allocated", device)
 
 
+def memory_requested(device: DeviceLike = None) -> int:
+    """Return the bytes that were asked for by those who hold memory now.
+
+    What `memory_allocated` has more is lost to rounding. With PADDLE_MPS_ALLOCATOR=paddle, it is
+    Paddle's own cache that asks, for more than tensors need, so this may be the larger of the two.
+
+    Args:
+        device: An index, "mps", "mps:N" or a place. Default: the current device.
+
+    Returns:
+        The bytes asked for. Neither synchronises nor allocates.
+
+    Raises:
+        RuntimeError: There is no mps device.
+        ValueError: This one does not exist.
+
+    Example:
+        >>> import paddle, paddle_mps
+        >>> before = paddle_mps.memory_requested()
+        >>> x = paddle.zeros([1000], dtype="float32") + 1.0
+        >>> paddle_mps.memory_requested() - before
+        4000
+    """
+    return _plugin_figure("memory_requested", "requested_bytes", device)
+
+
+def max_memory_requested(device: DeviceLike = None) -> int:
+    """Return the most bytes that were held at once, as they were asked for.
+
+    Counted since the start or the last `reset_peak_memory_stats`.
+
+    Args:
+        device: An index, "mps", "mps:N" or a place. Default: the current device.
+
+    Returns:
+        The peak of `memory_requested`. Neither synchronises nor allocates.
+
+    Raises:
+        RuntimeError: There is no mps device.
+        ValueError: This one does not exist.
+
+    Example:
+        >>> import paddle_mps
+        >>> paddle_mps.max_memory_requested() >= paddle_mps.memory_requested()
+        True
+    """
+    return _plugin_figure("max_memory_requested", "peak_requested_bytes", device)
+
+
 def memory_reserved(device: DeviceLike = None) -> int:
     """Return the bytes that the plugin has taken from the system for tensors.
 
-    Tensors live in heaps of 32 MiB or more, kept for reuse until `empty_cache`. So this is what the
-    process costs the machine, and not what `paddle.device.memory_reserved` calls by that name: the
-    blocks that Paddle has taken from these heaps.
+    Tensors live in heaps ("arenas") of 1 MiB or more, kept for reuse until `empty_cache`, or until
+    the process would otherwise hold more than it ever did. So this is what the process costs the
+    machine, and not what `paddle.device.memory_reserved` calls by that name: the blocks that Paddle
+    has taken from these heaps.
 
     Args:
         device: An index, "mps", "mps:N" or a place. Default: the current device.
@@ -115,7 +173,7 @@ def memory_reserved(device: DeviceLike = None) -> int:
         >>> paddle_mps.memory_reserved() >= paddle_mps.memory_allocated()
         True
     """
-    return memory_stats(device_index("memory_reserved", device))["reserved_bytes"]
+    return _plugin_figure("memory_reserved", "reserved_bytes", device)
 
 
 def max_memory_reserved(device: DeviceLike = None) -> int:
@@ -138,13 +196,14 @@ def max_memory_reserved(device: DeviceLike = None) -> int:
         >>> paddle_mps.max_memory_reserved() >= paddle_mps.memory_reserved()
         True
     """
-    return memory_stats(device_index("max_memory_reserved", device))["peak_reserved_bytes"]
+    return _plugin_figure("max_memory_reserved", "peak_reserved_bytes", device)
 
 
 def reset_max_memory_reserved(device: DeviceLike = None) -> None:
     """Make the present value of `memory_reserved` its peak.
 
-    The peak of the plugin's blocks (see `memory_stats`) is reset with it.
+    The other peaks of the plugin's own count (of `peak_requested_bytes` and `peak_blocks_bytes` in
+    `memory_stats`) are reset with it.
 
     Args:
         device: An index, "mps", "mps:N" or a place. Default: the current device.
@@ -163,6 +222,32 @@ def reset_max_memory_reserved(device: DeviceLike = None) -> None:
     """
     index = device_index("reset_max_memory_reserved", device)
     _library.require("reset_max_memory_reserved").reset_peak_memory(index)
+
+
+def reset_peak_memory_stats(device: DeviceLike = None) -> None:
+    """Make the present value of every figure that has a peak its peak.
+
+    Args:
+        device: An index, "mps", "mps:N" or a place. Default: the current device.
+
+    Neither synchronises nor allocates. Mirrors `torch.cuda.reset_peak_memory_stats`.
+
+    Raises:
+        RuntimeError: There is no mps device.
+        ValueError: This one does not exist.
+
+    Example:
+        >>> import paddle_mps
+        >>> paddle_mps.reset_peak_memory_stats()
+        >>> stats = paddle_mps.memory_stats()
+        >>> stats["peak_allocated_bytes"] == stats["allocated_bytes"]
+        True
+        >>> stats["peak_reserved_bytes"] == stats["reserved_bytes"]
+        True
+    """
+    index = device_index("reset_peak_memory_stats", device)
+    reset_max_memory_allocated(index)
+    _library.require("reset_peak_memory_stats").reset_peak_memory(index)
 
 
 def empty_cache(device: DeviceLike = None, *, graphs: bool = False) -> int:
@@ -233,47 +318,39 @@ def driver_allocated_memory(device: DeviceLike = None) -> int:
         >>> paddle_mps.driver_allocated_memory() > 0
         True
     """
-    return memory_stats(device_index("driver_allocated_memory", device))["driver_allocated_bytes"]
-
-
-def recommended_max_memory(device: DeviceLike = None) -> int:
-    """Return the most bytes that should be in use at once on a device, for good speed.
-
-    `recommendedMaxWorkingSetSize` of the Metal device. It is also the limit of what the plugin
-    takes from the system, unless PADDLE_MPS_MEMORY_LIMIT says otherwise.
-
-    Args:
-        device: An index, "mps", "mps:N" or a place. Default: the current device.
-
-    Returns:
-        The bytes. Neither synchronises nor allocates. Mirrors `torch.mps.recommended_max_memory`.
-
-    Raises:
-        RuntimeError: There is no mps device.
-        ValueError: This one does not exist.
-
-    Example:
-        >>> import paddle_mps
-        >>> paddle_mps.recommended_max_memory() > 0
-        True
-    """
-    return get_device_properties(
-        device_index("recommended_max_memory", device)
-    ).recommended_max_memory
+    return _plugin_figure("driver_allocated_memory", "driver_allocated_bytes", device)
 
 
 def memory_stats(device: DeviceLike = None) -> dict[str, int]:
-    """Return every figure of the plugin's allocator at once.
+    """Return every figure of a device's memory at once.
 
     Args:
         device: An index, "mps", "mps:N" or a place. Default: the current device.
 
     Returns:
-        In bytes: `requested_bytes` (what Paddle asked for), `blocks_bytes` (given for it),
-        `reserved_bytes` (taken from the system in heaps), the peak of each as `peak_...`,
-        `limit_bytes` (most that may be reserved), `largest_free_block_bytes` (what still fits
-        without another heap) and `driver_allocated_bytes` (the system's count). Plain numbers:
-        `block_count`, `heap_count`. Neither synchronises nor allocates.
+        In bytes:
+
+        - `allocated_bytes`: what live tensors hold (Paddle's statistic; see `memory_allocated`)
+        - `requested_bytes`: what was asked for by the blocks that are in use
+        - `blocks_bytes`: those blocks, which are requests rounded up
+        - `reserved_bytes`: what was taken from the system, in heaps ("arenas")
+        - `peak_allocated_bytes`, `peak_requested_bytes`, `peak_blocks_bytes`,
+          `peak_reserved_bytes`: the most of each at once, since the start or
+          `reset_peak_memory_stats`
+        - `waiting_bytes`: blocks that were freed while other streams than their own used them
+        - `limit_bytes`: most bytes that may be reserved (2^63 - 1: no limit)
+        - `largest_free_block_bytes`: the largest piece of free space in the heaps
+        - `driver_allocated_bytes`: what the system says that this process holds on the device
+
+        Plain numbers:
+
+        - `block_count`, `heap_count`: of blocks in use, and of heaps
+        - `allocation_count`, `free_count`: of blocks, ever
+        - `retry_count`: allocations that found no room and had to wait for the device
+        - `failure_count`: allocations that found none even then
+
+        Neither synchronises nor allocates. Mirrors `torch.cuda.memory_stats`, with names of its
+        own.
 
     Raises:
         RuntimeError: There is no mps device.
@@ -283,12 +360,19 @@ def memory_stats(device: DeviceLike = None) -> dict[str, int]:
         >>> import paddle, paddle_mps
         >>> x = paddle.zeros([1000])
         >>> stats = paddle_mps.memory_stats()
-        >>> stats["blocks_bytes"] <= stats["reserved_bytes"] <= stats["limit_bytes"]
+        >>> stats["requested_bytes"] <= stats["blocks_bytes"] <= stats["reserved_bytes"]
         True
     """
     index = device_index("memory_stats", device)
-    stats: dict[str, int] = _library.require("memory_stats").memory(index)
-    return stats
+    return {
+        "allocated_bytes": memory_allocated(index),
+        "peak_allocated_bytes": max_memory_allocated(index),
+        **_library.require("memory_stats").memory(index),
+    }
+
+
+def _plugin_figure(name: str, figure: str, device: DeviceLike) -> int:
+    return int(_library.require(name).memory(device_index(name, device))[figure])
 
 
 def _paddle_statistic(name: str, device: DeviceLike) -> Any:

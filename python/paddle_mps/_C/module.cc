@@ -5,7 +5,6 @@
 // that every other function raises RuntimeError. Any thread may call; the GIL is released around
 // everything that may wait.
 #include <dlfcn.h>
-#include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
 #include <cstdint>
@@ -13,13 +12,14 @@
 #include <tuple>
 #include <vector>
 
-#include "plugin/paddle/exports.h"
+#include "python/paddle_mps/_C/plugin.h"
 
-namespace py = pybind11;
-
+namespace mps::python {
 namespace {
 
 const PaddleMpsExports* g_exports = nullptr;  // set once by attach(), under the GIL
+
+}  // namespace
 
 const PaddleMpsExports& exports() {
   if (g_exports == nullptr) {
@@ -30,7 +30,6 @@ const PaddleMpsExports& exports() {
   return *g_exports;
 }
 
-// The Python exception for mps::ErrorKind, in the order of exports.h; the same that Paddle raises.
 PyObject* exception_of(int32_t kind) {
   switch (kind) {
     case 0:
@@ -46,19 +45,7 @@ PyObject* exception_of(int32_t kind) {
   }
 }
 
-// Calls a function that may wait and may fail. The message is kept per thread, and this is still
-// the same thread.
-template <typename... Parameters, typename... Arguments>
-void call(bool (*function)(Parameters...), Arguments... arguments) {
-  bool succeeded;
-  {
-    py::gil_scoped_release release;
-    succeeded = function(arguments...);
-  }
-  if (succeeded) return;
-  PyErr_SetString(exception_of(exports().last_error_kind()), exports().last_error());
-  throw py::error_already_set();
-}
+namespace {
 
 // True if the plugin at `path` is open in this process; it is never opened here.
 bool attach(const std::string& path) {
@@ -103,9 +90,8 @@ py::dict memory(int32_t device) {
   PaddleMpsMemory from = {};
   call(exports().memory, device, &from);
   py::dict to;
-#define PADDLE_MPS_FIELD(name) to[#name] = from.name;
-  PADDLE_MPS_MEMORY_FIELDS(PADDLE_MPS_FIELD)
-#undef PADDLE_MPS_FIELD
+#define MPS_MEMORY_FIGURE(field, public_name) to[#public_name] = from.public_name;
+#include "plugin/core/figures.def"
   return to;
 }
 
@@ -113,13 +99,8 @@ py::dict cache_info(int32_t device) {
   PaddleMpsCacheInfo from = {};
   call(exports().cache_info, device, &from);
   py::dict to;
-  to["hits"] = from.hits;
-  to["misses"] = from.misses;
-  to["evictions"] = from.evictions;
-  to["entries"] = from.entries;
-  to["bytes"] = from.bytes;
-  to["max_entries"] = from.max_entries;
-  to["max_bytes"] = from.max_bytes;
+#define MPS_CACHE_FIGURE(name) to[#name] = from.name;
+#include "plugin/core/figures.def"
   return to;
 }
 
@@ -162,8 +143,10 @@ std::vector<EnvRow> env() {
 }
 
 }  // namespace
+}  // namespace mps::python
 
 PYBIND11_MODULE(_C, m) {
+  using namespace mps::python;
   m.doc() = "The plugin's functions; use those of paddle_mps, which check and explain.";
   m.def("attach", attach, py::arg("path"));
   m.def("last_error", [] { return std::string(exports().last_error()); });
@@ -176,6 +159,9 @@ PYBIND11_MODULE(_C, m) {
   m.def("memory", memory, py::arg("device"));
   m.def("reset_peak_memory", [](int32_t device) { call(exports().reset_peak_memory, device); }, py::arg("device"));
   m.def("release_unused", release_unused, py::arg("device"));
+  m.def(
+      "set_memory_limit", [](int32_t device, uint64_t bytes) { call(exports().set_memory_limit, device, bytes); },
+      py::arg("device"), py::arg("bytes"));
   m.def("cache_info", cache_info, py::arg("device"));
   m.def("clear_cache", [](int32_t device) { call(exports().clear_cache, device); }, py::arg("device"));
   m.def("ops", ops);
@@ -187,4 +173,6 @@ PYBIND11_MODULE(_C, m) {
       [](int32_t device, const std::string& faults) { call(exports().inject_faults, device, faults.c_str()); },
       py::arg("device"), py::arg("faults"));
   m.def("count_calls", count_calls, py::arg("device"), py::arg("fault"));
+  m.def("monitor_page", [] { return std::string(exports().monitor_page()); });
+  define_history(m);
 }
