@@ -40,11 +40,13 @@ set(flags "-U_LIBCPP_HAS_VENDOR_AVAILABILITY_ANNOTATIONS -D_LIBCPP_HAS_VENDOR_AV
 # Warnings are errors here. A call that needs a newer macOS must stand under @available.
 string(APPEND flags " -Werror -Wunguarded-availability -Wundeclared-selector -Wstrict-selector-match -Wnullable-to-nonnull-conversion")
 string(APPEND flags " -I${MPS_MACOS_SDK}/include -fno-sanitize=undefined")
+# No folder of this machine in what users get: not in messages (__FILE__), not as the place of debug information (-S).
+string(APPEND flags " -ffile-prefix-map=${CMAKE_SOURCE_DIR}/=")
 set(CMAKE_CXX_FLAGS_INIT "${flags}")
 set(CMAKE_OBJCXX_FLAGS_INIT "${flags} -fobjc-arc")
 set(stubs ${MPS_MACOS_SDK}/lib)
 foreach(kind SHARED MODULE)
-  set(CMAKE_${kind}_LINKER_FLAGS_INIT "-nostdlib++ -F${stubs}")
+  set(CMAKE_${kind}_LINKER_FLAGS_INIT "-nostdlib++ -Wl,-S -F${stubs}")
 endforeach()
 foreach(language CXX OBJCXX)
   set(CMAKE_${language}_STANDARD_LIBRARIES_INIT "${stubs}/libcxx.tbd ${stubs}/libobjc.tbd")

@@ -41,9 +41,6 @@ HERE = Path(__file__).resolve().parent
 BASE_TEXT = """\
 // Written by tools/macos_sdk. What its headers have in common.
 #pragma once
-#define MACOS_SDK_AVAILABLE(version) __attribute__((availability(macos, introduced = version)))
-#define MACOS_SDK_DEPRECATED(version) __attribute__((availability(macos, deprecated = version)))
-#define MACOS_SDK_UNAVAILABLE __attribute__((unavailable))
 #ifdef __cplusplus
 #define MACOS_SDK_EXTERN extern "C"
 #else
@@ -90,10 +87,12 @@ PRELUDES = {
 
 def gate(macos: str | None, deprecated: str | bool | None = None) -> str:
     """Write the attributes for a first and a last macOS; 10.0 means since ever."""
-    text = "" if macos in (None, "10.0") else f" MACOS_SDK_AVAILABLE({macos})"
-    if isinstance(deprecated, str):
-        text += f" MACOS_SDK_DEPRECATED({deprecated})"
-    return text
+    # Not macros: clang's own account of a declaration would show their names in place of types.
+    clauses = [] if macos in (None, "10.0") else [f"introduced={macos}"]
+    clauses += [f"deprecated={deprecated}"] if isinstance(deprecated, str) else []
+    if not clauses:
+        return ""
+    return f" __attribute__((availability(macos,{','.join(clauses)})))"
 
 
 def owned(type_text: str) -> str:
@@ -186,7 +185,7 @@ def type_text(chosen: Chosen, protocols: set[str]) -> str:
     for entry in one.unavailable:
         sign, selector = entry[0], entry[1:]
         if selector in ("init", "new"):
-            lines.append(f"{sign} (instancetype){selector} MACOS_SDK_UNAVAILABLE;")
+            lines.append(f"{sign} (instancetype){selector} __attribute__((unavailable));")
     lines += [property_text(p) for _, p in sorted(chosen.properties.items())]
     methods = [m for _, m in sorted(chosen.methods.items())]
     lines += [method_text(m) for m in methods if not m.optional]
