@@ -96,6 +96,7 @@ def python_headers() -> dict[int, Path]:
     They are those of Linux. What matters of pyconfig.h, the sizes of C types, is alike on arm64
     macOS; the module uses nothing that depends on the rest.
     """
+    BUILD.mkdir(parents=True, exist_ok=True)
     found = {}
     given = os.environ.get("PYTHON_HEADERS", "").split()
     named = dict(word.split("=", 1) for word in given)
