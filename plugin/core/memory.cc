@@ -108,7 +108,10 @@ class Memory::Arena {
 };
 
 Memory::Memory(Device& device, uint64_t limit, std::function<void()> drain)
-    : device_(device), limit_(limit != 0 ? limit : device.properties().recommended_memory), drain_(std::move(drain)) {}
+    : device_(device),
+      limit_(limit != 0 ? limit : device.properties().recommended_memory),
+      drain_(std::move(drain)),
+      external_(device) {}
 
 Memory::~Memory() = default;
 
@@ -201,11 +204,25 @@ Range Memory::resolve(const void* address, size_t bytes) const {
   const uintptr_t target = reinterpret_cast<uintptr_t>(address);
   std::lock_guard<std::mutex> lock(mutex_);
   const Arena* arena = arena_of(target);
-  const Range block = arena == nullptr ? Range{} : arena->find(target);
+  const Range block = arena == nullptr ? external_.find(address) : arena->find(target);
   MPS_CHECK(block.buffer != nullptr && block.offset + bytes <= block.bytes, kArgument,
             "address is not device memory: expected ", bytes, " bytes inside one block of this device, got ", address,
             ". Move the tensor to the device first.");
   return {block.buffer, block.offset, bytes};
+}
+
+bool Memory::adopt(void* address, size_t bytes) {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (arena_of(reinterpret_cast<uintptr_t>(address)) != nullptr) return false;
+  }
+  external_.adopt(address, bytes);
+  return true;
+}
+
+void Memory::release(const void* address) {
+  drain_();
+  external_.release(address);
 }
 
 uint64_t Memory::release_unused() {

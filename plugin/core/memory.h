@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "plugin/core/device.h"
+#include "plugin/core/external.h"
 
 namespace mps {
 
@@ -48,8 +49,15 @@ class Memory {
   void* allocate(size_t bytes);
   // Throws kArgument if `address` does not start a block.
   void free(void* address);
-  // The buffer and offset of `bytes` bytes at `address`. Throws kArgument when they are not inside one block.
+  // The buffer and offset of `bytes` bytes at `address`. Throws kArgument when they are not inside one block or adopted
+  // range.
   Range resolve(const void* address, size_t bytes) const;
+  // Lets the device work in memory of the program, see external.h. False if it is the device's own: then there is
+  // nothing to release.
+  bool adopt(void* address, size_t bytes);
+  // Undoes one adopt() that was true, after waiting for queued work.
+  void release(const void* address);
+  const External& external() const { return external_; }
   // Gives arenas without blocks back to the system; returns the bytes given back.
   uint64_t release_unused();
 
@@ -73,6 +81,7 @@ class Memory {
   std::vector<std::unique_ptr<Arena>> arenas_;  // by address
   mutable Arena* last_resolved_ = nullptr;      // consecutive look-ups mostly hit one arena
   MemoryStats stats_;
+  External external_;
 };
 
 }  // namespace mps

@@ -106,7 +106,15 @@ void HostStream::fill(const Range& to, uint8_t value) {
          [target = to.address(), bytes = to.bytes, value] { fill_bytes(target, value, bytes); });
 }
 
-void HostStream::record(Event& event) { static_cast<HostEvent&>(event).set({queue_, queue_->last()}); }
+void HostStream::record(Event& event) {
+  auto& mark = static_cast<HostEvent&>(event);
+  std::shared_ptr<HostEvent::Moment> moment;
+  if (mark.is_timed()) {
+    moment = std::make_shared<HostEvent::Moment>();
+    submit("record", 0, [moment] { moment->is_now(); });
+  }
+  mark.set({queue_, queue_->last(), std::move(moment)});
+}
 
 void HostStream::wait(Event& event) {
   HostEvent::Mark mark = static_cast<const HostEvent&>(event).mark();

@@ -1,6 +1,7 @@
 #include "plugin/null/device_null.h"
 
 #include <atomic>
+#include <chrono>
 #include <cstring>
 #include <exception>
 #include <new>
@@ -87,17 +88,29 @@ class NullEvent final : public Event {
     }
     if (track != nullptr) track->rethrow(point);
   }
+  void enable_timing() override {
+    std::lock_guard<std::mutex> lock(mutex_);
+    timed_ = true;
+  }
+  std::optional<double> reached_at() const override {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return moment_;
+  }
   void set(std::shared_ptr<Track> track) {
     const uint64_t point = track->last();
+    const std::chrono::duration<double> now = std::chrono::steady_clock::now().time_since_epoch();
     std::lock_guard<std::mutex> lock(mutex_);
     track_ = std::move(track);
     point_ = point;
+    moment_ = timed_ ? std::optional<double>(now.count()) : std::nullopt;
   }
 
  private:
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::shared_ptr<Track> track_;
   uint64_t point_ = 0;
+  bool timed_ = false;
+  std::optional<double> moment_;
 };
 
 class NullStream final : public Stream {
@@ -211,6 +224,11 @@ std::unique_ptr<Heap> NullDevice::new_heap(size_t bytes) {
   void* const base = ::operator new(bytes, std::align_val_t{kAlignment}, std::nothrow);
   if (base == nullptr) return nullptr;
   return std::make_unique<NullHeap>(static_cast<char*>(base), bytes, allocated_);
+}
+
+std::unique_ptr<Buffer> NullDevice::wrap(void* address, size_t bytes) {
+  if (calls_->made(NullCall::kWrap)) return nullptr;
+  return std::make_unique<NullBuffer>(static_cast<char*>(address), bytes);
 }
 
 std::unique_ptr<Stream> NullDevice::new_stream() { return std::make_unique<NullStream>(calls_); }

@@ -17,15 +17,27 @@ namespace mps {
 
 extern const Backend kNullBackend;
 
-enum class NullCall { kNewHeap, kCompile, kEncode, kCopy, kUpload, kDownload, kFill, kRecord, kWait, kSynchronize };
+enum class NullCall {
+  kNewHeap,
+  kWrap,
+  kCompile,
+  kEncode,
+  kCopy,
+  kUpload,
+  kDownload,
+  kFill,
+  kRecord,
+  kWait,
+  kSynchronize
+};
 
 class NullCalls {
  public:
   static constexpr size_t kKinds = static_cast<size_t>(NullCall::kSynchronize) + 1;
 
   uint64_t count(NullCall call) const;
-  // Lets the `nth` call from now fail, counted from 1: new_heap() has no memory, compile() throws, work that is
-  // encoded, copied or filled fails when it runs, synchronize() throws.
+  // Lets the `nth` call from now fail, counted from 1: new_heap() has no memory, wrap() is refused, compile() throws,
+  // work that is encoded, copied or filled fails when it runs, synchronize() throws.
   void fail(NullCall call, uint64_t nth = 1);
 
   // Counts a call; true if it is to fail.
@@ -44,6 +56,7 @@ class NullDevice final : public Device {
   const DeviceProperties& properties() const override { return properties_; }
   uint64_t driver_allocated_bytes() const override;
   std::unique_ptr<Heap> new_heap(size_t bytes) override;
+  std::unique_ptr<Buffer> wrap(void* address, size_t bytes) override;
   std::unique_ptr<Stream> new_stream() override;
   std::unique_ptr<Event> new_event() override;
   std::string supports(const Graph& graph) const override;

@@ -271,5 +271,19 @@ TEST_F(Streams, ManyStreams) {
   }
 }
 
+TEST_F(Streams, ComeAndGoByTheThousand) {
+  Block block(device(), 1000);
+  for (int i = 0; i < 2000; ++i) {
+    Stream* const other = device().create_stream();
+    const std::unique_ptr<Event> event = device().device().new_event();
+    other->fill(block.range(), static_cast<uint8_t>(i));
+    other->record(*event);
+    stream().wait(*event);
+    device().destroy_stream(other);
+  }
+  stream().synchronize();
+  EXPECT_EQ(static_cast<unsigned char*>(block.address())[999], 1999 % 256);
+}
+
 }  // namespace
 }  // namespace mps::exam
