@@ -211,11 +211,13 @@ Range Memory::resolve(const void* address, size_t bytes) const {
   return {block.buffer, block.offset, bytes};
 }
 
+bool Memory::owns(const void* address) const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return arena_of(reinterpret_cast<uintptr_t>(address)) != nullptr;
+}
+
 bool Memory::adopt(void* address, size_t bytes) {
-  {
-    std::lock_guard<std::mutex> lock(mutex_);
-    if (arena_of(reinterpret_cast<uintptr_t>(address)) != nullptr) return false;
-  }
+  if (owns(address)) return false;
   external_.adopt(address, bytes);
   return true;
 }

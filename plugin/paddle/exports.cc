@@ -3,11 +3,14 @@
 #include <cstring>
 #include <string>
 
+#include "plugin/core/elapsed.h"
 #include "plugin/core/env.h"
 #include "plugin/core/runtime.h"
 #include "plugin/paddle/fallback.h"
 #include "plugin/paddle/guard.h"
+#include "plugin/paddle/in_use.h"
 #include "plugin/paddle/op_counts.h"
+#include "plugin/paddle/thread_context.h"
 
 namespace mps::paddle {
 namespace {
@@ -48,7 +51,10 @@ bool device_properties(int32_t device, PaddleMpsProperties* out) {
 }
 
 bool synchronize(int32_t device) {
-  return guarded("synchronize", [&] { Runtime::device(device).synchronize(); });
+  return guarded("synchronize", [&] {
+    Runtime::device(device).synchronize();
+    release_held_memory();
+  });
 }
 
 bool memory(int32_t device, PaddleMpsMemory* out) {
@@ -98,6 +104,59 @@ void visit_env(PaddleMpsEnvVisitor visitor, void* context) {
   }
 }
 
+Stream& stream_of(PaddleMpsHandle handle) { return *reinterpret_cast<Stream*>(handle); }
+Event& event_of(PaddleMpsHandle handle) { return *reinterpret_cast<Event*>(handle); }
+
+bool synchronize_stream(PaddleMpsHandle stream) {
+  return guarded("synchronize", [&] {
+    stream_of(stream).synchronize();
+    release_held_memory();
+  });
+}
+
+bool add_callback(PaddleMpsHandle stream, void (*callback)(void*), void* context) {
+  return guarded("add_callback", [&] { stream_of(stream).add_callback([callback, context] { callback(context); }); });
+}
+
+bool synchronize_event(PaddleMpsHandle event) {
+  return guarded("synchronize", [&] { event_of(event).synchronize(); });
+}
+
+bool enable_timing(PaddleMpsHandle event) {
+  return guarded("enable_timing", [&] { event_of(event).enable_timing(); });
+}
+
+bool elapsed(PaddleMpsHandle start, PaddleMpsHandle end, double* ms) {
+  return guarded("elapsed_time", [&] { *ms = elapsed_ms(event_of(start), event_of(end)); });
+}
+
+bool enter_context(int32_t device) {
+  return guarded("stream", [&] { enter_thread_context(device); });
+}
+
+bool leave_context(int32_t device) {
+  return guarded("stream", [&] { leave_thread_context(device); });
+}
+
+bool owns(int32_t device, uint64_t address, int32_t* owned) {
+  return guarded("owns", [&] { *owned = Runtime::device(device).memory().owns(reinterpret_cast<void*>(address)); });
+}
+
+bool upload(int32_t device, uint64_t to, const void* from, uint64_t bytes) {
+  return guarded("from_numpy", [&] {
+    const Memory& memory = Runtime::device(device).memory();
+    current_stream(device).upload(memory.resolve(reinterpret_cast<void*>(to), bytes), from);
+  });
+}
+
+bool external_memory(int32_t device, uint64_t* ranges, uint64_t* bytes) {
+  return guarded("memory_stats", [&] {
+    const External& external = Runtime::device(device).memory().external();
+    *ranges = external.count();
+    *bytes = external.bytes();
+  });
+}
+
 constexpr PaddleMpsExports kExports = {
     PADDLE_MPS_EXPORTS_VERSION,
     sizeof(PaddleMpsExports),
@@ -118,6 +177,16 @@ constexpr PaddleMpsExports kExports = {
     reset_op_counts,
     fallback_tracking_problem,
     visit_env,
+    synchronize_stream,
+    add_callback,
+    synchronize_event,
+    enable_timing,
+    elapsed,
+    enter_context,
+    leave_context,
+    owns,
+    upload,
+    external_memory,
 };
 
 }  // namespace

@@ -21,7 +21,9 @@
 #include "paddle/phi/core/dense_tensor.h"
 #include "paddle/phi/core/kernel_registry.h"
 #include "plugin/paddle/guard.h"
+#include "plugin/paddle/in_use.h"
 #include "plugin/paddle/op_counts.h"
+#include "plugin/paddle/thread_context.h"
 
 namespace mps::paddle {
 
@@ -84,7 +86,9 @@ struct Thunk<Row, void (*)(const phi::CustomContext&, Args...)> {
     OpScope scope(Row::kName);
     try {
       Row::counter().count(first_dtype(args...));
-      Row::kFunction(ctx, std::forward<Args>(args)...);
+      const phi::CustomContext& own = thread_context(ctx);
+      Row::kFunction(own, std::forward<Args>(args)...);
+      hold_foreign_memory(own, args...);  // attributes may have been moved from, tensors were not
     } catch (...) {
       rethrow_to_paddle();
     }

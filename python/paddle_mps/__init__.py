@@ -58,19 +58,29 @@ from .report import (
     last_error,
     reset_fallback_report,
 )
+from .streams import Event, Stream, current_stream, default_stream, stream
+from .zero_copy import as_numpy, empty_numpy, from_dlpack, from_numpy, to_dlpack
 
 __all__ = [
     "DeviceProperties",
+    "Event",
     "FallbackReport",
     "GraphCacheInfo",
     "OpCalls",
     "RngState",
+    "Stream",
+    "as_numpy",
     "clear_graph_cache",
     "current_device",
+    "current_stream",
+    "default_stream",
     "device_count",
     "driver_allocated_memory",
     "empty_cache",
+    "empty_numpy",
     "fallback_report",
+    "from_dlpack",
+    "from_numpy",
     "get_device_name",
     "get_device_properties",
     "get_rng_state",
@@ -93,7 +103,9 @@ __all__ = [
     "seed",
     "set_device",
     "set_rng_state",
+    "stream",
     "synchronize",
+    "to_dlpack",
     "unavailable_reason",
 ]
 
