@@ -1,4 +1,4 @@
-// Making tensors without values. Paddle has kernels for this that serve every device; ours allocate from the memory of
+// Making tensors without values. Paddle has a kernel for this that serves every device; ours allocates from the memory of
 // the stream that the op runs on (plugin/paddle/thread_context.h), so that what is then written there needs no waiting.
 #include "paddle/phi/kernels/empty_kernel.h"
 
@@ -15,13 +15,8 @@ void empty(const CustomContext& ctx, const phi::IntArray& shape, phi::DataType, 
   ctx.Alloc(out, out->dtype());
 }
 
-void empty_like(const CustomContext& ctx, const DenseTensor&, phi::DataType, DenseTensor* out) {
-  ctx.Alloc(out, out->dtype());
-}
-
 }  // namespace
 
 MPS_KERNEL(empty, phi::EmptyKernel, empty, kEveryPaddleDType)
-MPS_KERNEL(empty_like, phi::EmptyLikeKernel, empty_like, kEveryPaddleDType)
 
 }  // namespace mps::paddle
