@@ -1,7 +1,7 @@
-// Making tensors without values. Paddle has a kernel for this that serves every device; ours allocates from the memory of
-// the stream that the op runs on (plugin/paddle/thread_context.h), so that what is then written there needs no waiting.
+// Making tensors without values. Paddle has a kernel for this that serves every device; ours allocates from the memory
+// of the stream that the op runs on (plugin/paddle/thread_context.h), so that what is then written there needs no
+// waiting.
 #include "paddle/phi/kernels/empty_kernel.h"
-
 #include "plugin/paddle/register.h"
 
 namespace mps::paddle {

@@ -1,6 +1,7 @@
 #include "plugin/paddle/in_use.h"
 
 #include <deque>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -25,9 +26,9 @@ struct Held {
 
 // Never destroyed: Paddle's static destructors may still run ops.
 struct State {
-  std::atomic<bool> any{false};
+  std::atomic<bool> any{false};  // !held.empty()
   std::mutex mutex;
-  std::map<const Stream*, std::deque<Held>> held;
+  std::map<const Stream*, std::deque<Held>> held;  // of streams that hold something: those are alive
 };
 
 State& state() {
@@ -48,8 +49,12 @@ void take_over(const Stream& stream, std::deque<Held>& held, std::vector<Memory>
 
 bool detail::is_second_stream(size_t device, void* stream) {
   std::atomic<void*>& only = g_only_stream[device];
-  void* first = nullptr;
-  if (only.compare_exchange_strong(first, stream) || first == stream) return false;
+  if (only.load() == nullptr) {
+    const phi::CustomPlace place("mps", static_cast<int>(device));
+    void* first = nullptr;
+    only.compare_exchange_strong(first, ::paddle::memory::GetStream(::paddle::memory::AllocShared(place, 1)));
+  }
+  if (only.load() == stream) return false;
   only.store(&g_several);
   return true;
 }
@@ -79,18 +84,17 @@ void release_held_memory(const Stream* destroyed) {
   if (!all.any.load(std::memory_order_relaxed)) return;
   std::vector<Memory> over;
   std::lock_guard<std::mutex> lock(all.mutex);
-  bool any = false;
   for (auto it = all.held.begin(); it != all.held.end();) {
-    if (it->first == destroyed) {
-      for (Held& held : it->second) over.push_back(std::move(held.memory));
-      it = all.held.erase(it);
-      continue;
+    auto& [stream, held] = *it;
+    if (stream == destroyed) {
+      for (Held& use : held) over.push_back(std::move(use.memory));
+      held.clear();
+    } else {
+      take_over(*stream, held, &over);
     }
-    take_over(*it->first, it->second, &over);
-    any = any || !it->second.empty();
-    ++it;
+    it = held.empty() ? all.held.erase(it) : std::next(it);
   }
-  all.any.store(any, std::memory_order_relaxed);
+  all.any.store(!all.held.empty(), std::memory_order_relaxed);
 }
 
 }  // namespace mps::paddle

@@ -3,8 +3,8 @@
 // Paddle's allocator hands memory out again as soon as its tensor is gone, to the stream that the memory was allocated
 // on: what that stream does later comes after what it did with the tensor. It does not come after what another stream
 // still does with it. So when an op runs on another stream than the one its tensors' memory belongs to, the memory is
-// held until that stream has done the op. (Paddle's RecordStream is for this, but nobody calls it for custom devices, and
-// it starts a thread each time.)
+// held until that stream has done the op. (Paddle's RecordStream is for this, but nobody calls it for custom devices,
+// and it starts a thread each time.)
 //
 // Programs that compute on one stream pay for one comparison per op.
 #pragma once
@@ -23,7 +23,8 @@ namespace mps::paddle {
 namespace detail {
 
 constexpr size_t kDevicesWatched = 16;
-// Per device: null, then the stream of its first op, and a pointer to nobody's after an op ran on a second one.
+// Per device: null, then the stream that Paddle's default allocator serves, and a pointer to nobody's after an op ran
+// on another one.
 extern std::array<std::atomic<void*>, kDevicesWatched> g_only_stream;
 bool is_second_stream(size_t device, void* stream);
 
@@ -55,7 +56,7 @@ void hold_foreign_memory(const phi::CustomContext& ctx, const Args&... args) {
   (detail::hold(ctx, args), ...);
 }
 
-// Whether ops of the device have run on more than one stream.
+// Whether ops of the device have run on other streams than the one it began with.
 bool uses_several_streams(int device);
 
 // Lets go of memory whose use is over; with a stream, of all that is held for it, since it is being destroyed. Not to

@@ -270,8 +270,10 @@ def memory_stats(device: DeviceLike = None) -> dict[str, int]:
         In bytes: `requested_bytes` (what Paddle asked for), `blocks_bytes` (given for it),
         `reserved_bytes` (taken from the system in heaps), the peak of each as `peak_...`,
         `limit_bytes` (most that may be reserved), `largest_free_block_bytes` (what still fits
-        without another heap) and `driver_allocated_bytes` (the system's count). Plain numbers:
-        `block_count`, `heap_count`. Neither synchronises nor allocates.
+        without another heap), `driver_allocated_bytes` (the system's count) and `external_bytes`
+        (pages of the program's that tensors lie in, see `from_numpy`; not part of the others).
+        Plain numbers: `block_count`, `heap_count`, `external_count`. Neither synchronises nor
+        allocates.
 
     Raises:
         RuntimeError: There is no mps device.
@@ -285,7 +287,9 @@ def memory_stats(device: DeviceLike = None) -> dict[str, int]:
         True
     """
     index = device_index("memory_stats", device)
-    stats: dict[str, int] = _library.require("memory_stats").memory(index)
+    extension = _library.require("memory_stats")
+    stats: dict[str, int] = extension.memory(index)
+    stats["external_count"], stats["external_bytes"] = extension.external_memory(index)
     return stats
 
 

@@ -594,25 +594,26 @@ def _default(index: int) -> Any:
 def _stream_base(op: str, stream: Any) -> Any:
     """Return Paddle's stream behind one of this package's or Paddle's."""
     base = getattr(stream, "stream_base", stream)
-    return _checked(op, "stream", _core().CustomDeviceStream, base, stream)
+    return _checked(op, "a stream", _core().CustomDeviceStream, base, stream)
 
 
 def _event_base(op: str, event: Any) -> Any:
     """Return Paddle's event behind one of this package's or Paddle's."""
     base = getattr(event, "event_base", event)
-    return _checked(op, "event", _core().CustomDeviceEvent, base, event)
+    return _checked(op, "an event", _core().CustomDeviceEvent, base, event)
 
 
 def _checked(op: str, what: str, kind: type, base: Any, given: Any) -> Any:
+    ours = f"paddle_mps.{what.split()[1].capitalize()}"
     if not isinstance(base, kind):
         raise TypeError(
-            f"[{op}] not a {what}: expected a paddle_mps.{what.capitalize()} or one of Paddle's "
-            f"for mps, got {type(given).__name__}. Make one: paddle_mps.{what.capitalize()}()."
+            f"[{op}] not {what}: expected a {ours} or one of Paddle's for mps, got "
+            f"{type(given).__name__}. Make one: {ours}()."
         )
     if base.place.get_device_type() != _library.DEVICE_TYPE:
         raise ValueError(
-            f"[{op}] wrong device: expected a {what} of mps, got one of {base.place}. "
-            f"Make one: paddle_mps.{what.capitalize()}()."
+            f"[{op}] wrong device: expected {what} of mps, got one of {base.place}. "
+            f"Make one: {ours}()."
         )
     return base
 
