@@ -224,6 +224,46 @@ void finish_callbacks(double seconds) {
   g_python_ends.store(true);
 }
 
+// -- objects that the plugin keeps, for memory of theirs that tensors lie in
+
+std::mutex g_dropped_mutex;
+std::vector<PyObject*> g_dropped;  // by threads that did not hold the GIL
+
+// With the GIL held.
+int let_dropped_go(void*) {
+  std::vector<PyObject*> dropped;
+  {
+    std::lock_guard<std::mutex> lock(g_dropped_mutex);
+    dropped.swap(g_dropped);
+  }
+  for (PyObject* object : dropped) Py_DECREF(object);
+  return 0;
+}
+
+// The plugin calls this on whichever thread the last tensor goes. Waiting for the GIL there could be waiting for a
+// thread that waits for us, so without it the object is left to Python's main thread.
+void drop(void* object) {
+  if (Py_IsInitialized() == 0) return;  // the process ends, and Python has taken its objects with it
+  if (PyGILState_Check() != 0) {
+    Py_DECREF(static_cast<PyObject*>(object));
+    return;
+  }
+  {
+    std::lock_guard<std::mutex> lock(g_dropped_mutex);
+    g_dropped.push_back(static_cast<PyObject*>(object));
+  }
+  Py_AddPendingCall(let_dropped_go, nullptr);  // if too many calls wait, one of them or the next keep() does it
+}
+
+// Addresses for the op mps_from_memory: of the object, now kept, and of drop().
+std::tuple<uint64_t, uint64_t> keep(const py::object& object) {
+  let_dropped_go(nullptr);
+  return {reinterpret_cast<uint64_t>(py::object(object).release().ptr()), reinterpret_cast<uint64_t>(&drop)};
+}
+
+// Undoes a keep() that led to nothing.
+void unkeep(const py::object& object) { Py_DECREF(object.ptr()); }
+
 // (op, dtype, where, calls)
 using OpRow = std::tuple<std::string, std::string, int32_t, uint64_t>;
 
@@ -281,6 +321,8 @@ PYBIND11_MODULE(_C, m) {
       "enter_thread_context", [](int32_t device) { call(exports().enter_thread_context, device); }, py::arg("device"));
   m.def(
       "leave_thread_context", [](int32_t device) { call(exports().leave_thread_context, device); }, py::arg("device"));
+  m.def("keep", keep, py::arg("object"));
+  m.def("unkeep", unkeep, py::arg("object"));
   m.def("owns", owns, py::arg("device"), py::arg("address"));
   m.def("upload", upload, py::arg("device"), py::arg("to"), py::arg("source"));
   m.def("external_memory", external_memory, py::arg("device"));
