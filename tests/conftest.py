@@ -25,6 +25,7 @@ _INTEGERS = ("int8", "int16", "int32", "int64", "uint8")
 UNREACHABLE = (
     ((), ("uint16",), "Paddle's Python takes UINT16 for bfloat16"),
     (("contiguous", "strided_copy"), ("uint32", "uint64"), "Paddle makes no views of these types"),
+    (("empty",), ("uint32", "uint64"), "Paddle's Python makes no tensors of these types"),
     (("assign_raw",), ("float8_e5m2", "uint32", "uint64"), "no static program takes these types"),
     (("divide", "divide_grad"), _INTEGERS, "Paddle divides integers as float32"),
 )

@@ -236,7 +236,7 @@ def test_a_fault_that_does_not_exist_is_the_reason_for_no_device() -> None:
         "import paddle_mps\ntold['reason'] = paddle_mps.unavailable_reason()",
         PADDLE_MPS_FAULT="meteor:1",
     )
-    assert "no such fault: expected one of heap, compile" in told["reason"]
+    assert "no such fault: expected one of heap, wrap, compile" in told["reason"]
 
 
 @pytest.mark.parametrize("words", ["meteor:1", "encode:0", "encode:x", "encode:1-2"])

@@ -272,10 +272,7 @@ uint64_t Memory::release_empty(uint64_t enough) {
 }
 
 bool Memory::adopt(void* address, size_t bytes) {
-  {
-    std::lock_guard<std::mutex> lock(mutex_);
-    if (arena_of(reinterpret_cast<uintptr_t>(address)) != nullptr) return false;
-  }
+  if (owns(address)) return false;
   external_.adopt(address, bytes);
   return true;
 }
@@ -329,6 +326,11 @@ Range Memory::resolve(const void* address, size_t bytes, const Stream* stream) {
             "address is not device memory: expected ", bytes, " bytes inside one block of this device, got ", address,
             ". Move the tensor to the device first.");
   return {block.buffer, block.offset, bytes};
+}
+
+bool Memory::owns(const void* address) const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return arena_of(reinterpret_cast<uintptr_t>(address)) != nullptr;
 }
 
 // -- history ----------------------------------------------------------------------------------------------------------

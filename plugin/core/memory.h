@@ -59,6 +59,8 @@ class Memory {
   // The buffer and offset of `bytes` bytes at `address`; notes that the stream uses them from now on. Throws kArgument
   // when they are not inside one block or adopted range.
   Range resolve(const void* address, size_t bytes, const Stream* stream = nullptr);
+  // Whether the address lies in one of the arenas.
+  bool owns(const void* address) const;
   // Lets the device work in memory of the program, see external.h. False if it is the device's own: then there is
   // nothing to release.
   bool adopt(void* address, size_t bytes);

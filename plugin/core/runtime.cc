@@ -67,6 +67,11 @@ void DeviceState::destroy_stream(Stream* stream) {
   memory_.remove_stream(stream);
 }
 
+void DeviceState::note_another_stream(const Stream& stream) {
+  const Stream* none = nullptr;
+  if (!op_stream_.compare_exchange_strong(none, &stream) && none != &stream) several_streams_.store(true);
+}
+
 std::vector<std::shared_ptr<Stream>> DeviceState::streams() {
   std::lock_guard<std::mutex> lock(streams_mutex_);
   return streams_;

@@ -2,6 +2,7 @@
 // Everything above the seam that needs a device asks here.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -28,6 +29,12 @@ class DeviceState {
   // Streams live until destroy_stream or the end of the process.
   Stream* create_stream();
   void destroy_stream(Stream* stream);
+  // To be told of every op: the stream that it runs on.
+  void note_stream_of_op(const Stream& stream) {
+    if (op_stream_.load(std::memory_order_relaxed) != &stream) note_another_stream(stream);
+  }
+  // Whether ops have run on other streams than the one that the first op ran on.
+  bool computes_on_several_streams() const { return several_streams_.load(std::memory_order_relaxed); }
   // Waits for every stream; throws the first error kept by one of them, after all have been waited
   // for.
   void synchronize();
@@ -35,6 +42,7 @@ class DeviceState {
   void drain();
 
  private:
+  void note_another_stream(const Stream& stream);
   std::vector<std::shared_ptr<Stream>> streams();  // a copy, so that no lock is held while waiting
 
   const int index_;
@@ -43,6 +51,8 @@ class DeviceState {
   Figures& figures_;
   Cache cache_;
   std::mutex streams_mutex_;
+  std::atomic<const Stream*> op_stream_{nullptr};
+  std::atomic<bool> several_streams_{false};
   std::vector<std::shared_ptr<Stream>> streams_;
   Memory memory_;
 };

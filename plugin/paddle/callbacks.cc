@@ -9,8 +9,10 @@
 #include "plugin/core/runtime.h"
 #include "plugin/paddle/allocator.h"
 #include "plugin/paddle/guard.h"
+#include "plugin/paddle/host_copy.h"
 #include "plugin/paddle/python_hook.h"
 #include "plugin/paddle/python_signals.h"
+#include "plugin/paddle/thread_context.h"
 
 namespace mps::paddle {
 namespace {
@@ -160,6 +162,13 @@ C_Status memory_set(C_Device device, void* address, unsigned char value, size_t 
 
 // Device memory is host-visible: once the work before it is done, a synchronous copy is a memcpy,
 // whichever side the ends are on.
+C_Status download_now(C_Device device, void* to, const void* from, size_t bytes) {
+  return wait_callback("memory_copy", [&] {
+    state(device).synchronize();
+    copy_to_host(to, from, bytes);
+  });
+}
+
 C_Status copy_now(C_Device device, void* to, const void* from, size_t bytes) {
   return wait_callback("memory_copy", [&] {
     state(device).synchronize();
@@ -175,7 +184,12 @@ C_Status copy_between_devices(C_Device to_device, C_Device from_device, void* to
   });
 }
 
+// Paddle copies to and from memory of any stream, on whichever stream its shared context has. With several streams in
+// use that orders nothing, so such copies are done when they return.
+bool copies_at_once(C_Device device) { return has_thread_context() || state(device).computes_on_several_streams(); }
+
 C_Status upload(C_Device device, C_Stream stream, void* to, const void* from, size_t bytes) {
+  if (copies_at_once(device)) return copy_now(device, to, from, bytes);
   return wait_callback("memory_copy", [&] {
     stream_of(stream).upload(state(device).memory().resolve(to, bytes, &stream_of(stream)), from);
   });
@@ -184,14 +198,16 @@ C_Status upload(C_Device device, C_Stream stream, void* to, const void* from, si
 // In stream order, but done on return. That is what CUDA does for pageable memory, and Paddle counts on it: its static
 // executor copies results on a stream of its own, behind an event of the computing stream, and then waits for the
 // computing stream alone before it reads them.
-C_Status download(C_Device, C_Stream stream, void* to, const void* from, size_t bytes) {
+C_Status download(C_Device device, C_Stream stream, void* to, const void* from, size_t bytes) {
+  if (copies_at_once(device)) return download_now(device, to, from, bytes);
   return wait_callback("memory_copy", [&] {
     stream_of(stream).synchronize();
-    std::memcpy(to, from, bytes);
+    copy_to_host(to, from, bytes);
   });
 }
 
 C_Status copy_in_stream(C_Device device, C_Stream stream, void* to, const void* from, size_t bytes) {
+  if (copies_at_once(device)) return copy_now(device, to, from, bytes);
   return wait_callback("memory_copy", [&] {
     Memory& memory = state(device).memory();
     Stream& in = stream_of(stream);
@@ -273,7 +289,7 @@ void fill_device_interface(C_DeviceInterface* interface) {
   interface->device_memory_deallocate = deallocate;
   interface->device_memory_set = memory_set;
   interface->memory_copy_h2d = copy_now;
-  interface->memory_copy_d2h = copy_now;
+  interface->memory_copy_d2h = download_now;
   interface->memory_copy_d2d = copy_now;
   interface->memory_copy_p2p = copy_between_devices;
   interface->async_memory_copy_h2d = upload;

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "plugin/core/check.h"
+#include "plugin/core/elapsed.h"
 #include "plugin/core/env.h"
 #include "plugin/core/fault.h"
 #include "plugin/core/runtime.h"
@@ -12,6 +13,7 @@
 #include "plugin/paddle/guard.h"
 #include "plugin/paddle/monitor_page.h"
 #include "plugin/paddle/op_counts.h"
+#include "plugin/paddle/thread_context.h"
 
 namespace mps::paddle {
 namespace {
@@ -169,6 +171,59 @@ bool allocator(int32_t device, const char** name) {
   });
 }
 
+Stream& stream_of(PaddleMpsHandle handle) { return *reinterpret_cast<Stream*>(handle); }
+Event& event_of(PaddleMpsHandle handle) { return *reinterpret_cast<Event*>(handle); }
+
+bool synchronize_stream(PaddleMpsHandle stream) {
+  const Interruptible interruptible;
+  return guarded("synchronize", [&] { stream_of(stream).synchronize(); });
+}
+
+bool add_callback(PaddleMpsHandle stream, void (*callback)(void*), void* context) {
+  return guarded("add_callback", [&] { stream_of(stream).add_callback([callback, context] { callback(context); }); });
+}
+
+bool synchronize_event(PaddleMpsHandle event) {
+  const Interruptible interruptible;
+  return guarded("synchronize", [&] { event_of(event).synchronize(); });
+}
+
+bool enable_timing(PaddleMpsHandle event) {
+  return guarded("enable_timing", [&] { event_of(event).enable_timing(); });
+}
+
+bool elapsed(PaddleMpsHandle start, PaddleMpsHandle end, double* ms) {
+  return guarded("elapsed_time", [&] { *ms = elapsed_ms(event_of(start), event_of(end)); });
+}
+
+bool enter_context(int32_t device) {
+  return guarded("stream", [&] { enter_thread_context(device); });
+}
+
+bool leave_context(int32_t device) {
+  return guarded("stream", [&] { leave_thread_context(device); });
+}
+
+bool owns(int32_t device, uint64_t address, int32_t* owned) {
+  return guarded("owns", [&] { *owned = Runtime::device(device).memory().owns(reinterpret_cast<void*>(address)); });
+}
+
+bool upload(int32_t device, uint64_t to, const void* from, uint64_t bytes) {
+  return guarded("from_numpy", [&] {
+    Stream& stream = current_stream(device);
+    Memory& memory = Runtime::device(device).memory();
+    stream.upload(memory.resolve(reinterpret_cast<void*>(to), bytes, &stream), from);
+  });
+}
+
+bool external_memory(int32_t device, uint64_t* ranges, uint64_t* bytes) {
+  return guarded("memory_stats", [&] {
+    const External& external = Runtime::device(device).memory().external();
+    *ranges = external.count();
+    *bytes = external.bytes();
+  });
+}
+
 constexpr PaddleMpsExports kExports = {
     PADDLE_MPS_EXPORTS_VERSION,
     sizeof(PaddleMpsExports),
@@ -198,6 +253,16 @@ constexpr PaddleMpsExports kExports = {
     count_calls,
     allocator,
     monitor_page,
+    synchronize_stream,
+    add_callback,
+    synchronize_event,
+    enable_timing,
+    elapsed,
+    enter_context,
+    leave_context,
+    owns,
+    upload,
+    external_memory,
 };
 
 }  // namespace

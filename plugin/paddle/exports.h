@@ -68,6 +68,9 @@ typedef uint64_t (*PaddleMpsStackHook)(void);
 typedef void (*PaddleMpsEnvVisitor)(void* context, const char* variable, const char* type, const char* default_value,
                                     const char* sentence);
 
+// A stream or event of Paddle's: what its raw_stream or raw_event gives. It must be alive.
+typedef uint64_t PaddleMpsHandle;
+
 typedef struct PaddleMpsExports {
   uint32_t version;  // PADDLE_MPS_EXPORTS_VERSION
   uint32_t bytes;    // sizeof(PaddleMpsExports)
@@ -104,6 +107,23 @@ typedef struct PaddleMpsExports {
   // memory, so what it calls must not wait for Python's.
   bool (*allocator)(int32_t device, const char** name);
   const char* (*monitor_page)(void);  // the file with this process's figures; empty if there is none
+
+  bool (*synchronize_stream)(PaddleMpsHandle stream);
+  // Calls callback(context) on some other thread once what is in the stream now is done.
+  bool (*add_callback)(PaddleMpsHandle stream, void (*callback)(void* context), void* context);
+  bool (*synchronize_event)(PaddleMpsHandle event);
+  bool (*enable_timing)(PaddleMpsHandle event);  // from its next record on
+  bool (*elapsed_ms)(PaddleMpsHandle start, PaddleMpsHandle end, double* ms);
+  // Between the two, setting Paddle's current stream of the device sets it for this thread alone.
+  bool (*enter_thread_context)(int32_t device);
+  bool (*leave_thread_context)(int32_t device);
+
+  // Whether the address lies in memory that the device has given out.
+  bool (*owns)(int32_t device, uint64_t address, int32_t* owned);
+  // Copies to device memory, in the order of this thread's current stream; `from` may be changed on return.
+  bool (*upload)(int32_t device, uint64_t to, const void* from, uint64_t bytes);
+  // Ranges of the program's memory that tensors of the device lie in, and the bytes of their pages.
+  bool (*external_memory)(int32_t device, uint64_t* ranges, uint64_t* bytes);
 } PaddleMpsExports;
 
 #ifdef __cplusplus

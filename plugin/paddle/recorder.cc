@@ -16,10 +16,9 @@ bool overlap_in_part(const Bytes& a, const Bytes& b) {
 }  // namespace
 
 Recorder::Recorder(const phi::CustomContext& ctx)
-    : ctx_(ctx),
-      device_(Runtime::device(ctx.GetPlace().GetDeviceId())),
-      stream_(*static_cast<Stream*>(ctx.stream())),
-      allocates_for_stream_(stream_) {}
+    : ctx_(ctx), device_(Runtime::device(ctx.GetPlace().GetDeviceId())), stream_(*static_cast<Stream*>(ctx.stream())) {
+  device_.note_stream_of_op(stream_);
+}
 
 Value Recorder::input(const phi::DenseTensor& tensor) { return input(tensor, dims_of(tensor)); }
 

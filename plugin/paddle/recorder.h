@@ -10,7 +10,6 @@
 
 #include "paddle/phi/backends/custom/custom_context.h"
 #include "plugin/core/launch.h"
-#include "plugin/paddle/allocator.h"
 #include "plugin/paddle/tensor.h"
 
 namespace mps::paddle {
@@ -58,7 +57,6 @@ class Recorder {
   const phi::CustomContext& ctx_;
   DeviceState& device_;
   Stream& stream_;
-  const AllocationScope allocates_for_stream_;
   SmallVector<Feed, 8> feeds_;
   SmallVector<FeedBytes, 8> feed_bytes_;  // of the feeds that are memory
   SmallVector<void*, 4> results_;

@@ -20,8 +20,10 @@
 #include "paddle/phi/backends/custom/custom_context.h"
 #include "paddle/phi/core/dense_tensor.h"
 #include "paddle/phi/core/kernel_registry.h"
+#include "plugin/paddle/allocator.h"
 #include "plugin/paddle/guard.h"
 #include "plugin/paddle/op_counts.h"
+#include "plugin/paddle/thread_context.h"
 
 namespace mps::paddle {
 
@@ -86,7 +88,9 @@ struct Thunk<Row, void (*)(const phi::CustomContext&, Args...)> {
     try {
       check_not_forked();
       Row::counter().count(first_dtype(args...));
-      Row::kFunction(ctx, std::forward<Args>(args)...);
+      const phi::CustomContext& own = thread_context(ctx);
+      const AllocationScope allocates_for_stream(*static_cast<Stream*>(own.stream()));
+      Row::kFunction(own, std::forward<Args>(args)...);
     } catch (...) {
       rethrow_to_paddle();
     }

@@ -68,21 +68,31 @@ from .report import (
     last_error,
     reset_fallback_report,
 )
+from .streams import Event, Stream, current_stream, default_stream, stream
+from .zero_copy import as_numpy, empty_numpy, from_dlpack, from_numpy, to_dlpack
 
 __all__ = [
     "DeviceProperties",
+    "Event",
     "FallbackReport",
     "GraphCacheInfo",
     "MemoryEvent",
     "OpCalls",
     "RngState",
     "StackFrame",
+    "Stream",
+    "as_numpy",
     "clear_graph_cache",
     "current_device",
+    "current_stream",
+    "default_stream",
     "device_count",
     "driver_allocated_memory",
     "empty_cache",
+    "empty_numpy",
     "fallback_report",
+    "from_dlpack",
+    "from_numpy",
     "get_device_name",
     "get_device_properties",
     "get_per_process_memory_fraction",
@@ -116,7 +126,9 @@ __all__ = [
     "set_device",
     "set_per_process_memory_fraction",
     "set_rng_state",
+    "stream",
     "synchronize",
+    "to_dlpack",
     "unavailable_reason",
 ]
 

@@ -341,10 +341,13 @@ def memory_stats(device: DeviceLike = None) -> dict[str, int]:
         - `limit_bytes`: most bytes that may be reserved (2^63 - 1: no limit)
         - `largest_free_block_bytes`: the largest piece of free space in the heaps
         - `driver_allocated_bytes`: what the system says that this process holds on the device
+        - `external_bytes`: pages of the program's that tensors lie in (see `from_numpy`); not part
+          of the others
 
         Plain numbers:
 
-        - `block_count`, `heap_count`: of blocks in use, and of heaps
+        - `block_count`, `heap_count`, `external_count`: of blocks in use, of heaps, of ranges of
+          the program's memory
         - `allocation_count`, `free_count`: of blocks, ever
         - `retry_count`: allocations that found no room and had to wait for the device
         - `failure_count`: allocations that found none even then
@@ -364,10 +367,14 @@ def memory_stats(device: DeviceLike = None) -> dict[str, int]:
         True
     """
     index = device_index("memory_stats", device)
+    extension = _library.require("memory_stats")
+    ranges, bytes_of_pages = extension.external_memory(index)
     return {
         "allocated_bytes": memory_allocated(index),
         "peak_allocated_bytes": max_memory_allocated(index),
-        **_library.require("memory_stats").memory(index),
+        **extension.memory(index),
+        "external_count": ranges,
+        "external_bytes": bytes_of_pages,
     }
 
 

@@ -29,6 +29,15 @@ def _column_filled_numpy(x):
 
 CASES = (
     Case(
+        kernel="empty",  # without values; what is compared is what they are filled with
+        call=lambda x: paddle.empty(x.shape, x.dtype).fill_(3),
+        shapes=(((),), ((0,),), ((7,),), ((2, 3),), ((127, 521),)),
+        dtypes=MOVED,
+        numpy=lambda x: np.full_like(x, 3),
+        layouts=False,
+        also=("fill",),
+    ),
+    Case(
         kernel="full",
         call=lambda dtype: [paddle.full(shape, 3, dtype) for shape in _SHAPES],
         shapes=((),),

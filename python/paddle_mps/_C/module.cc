@@ -7,9 +7,15 @@
 #include <dlfcn.h>
 #include <pybind11/stl.h>
 
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <cstdint>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "python/paddle_mps/_C/plugin.h"
@@ -104,6 +110,35 @@ py::dict cache_info(int32_t device) {
   return to;
 }
 
+double elapsed_ms(uint64_t start, uint64_t end) {
+  double ms = 0;
+  call(exports().elapsed_ms, start, end, &ms);
+  return ms;
+}
+
+// Copies a C-contiguous buffer of any dtype.
+void upload(int32_t device, uint64_t to, const py::object& from) {
+  Py_buffer buffer;
+  if (PyObject_GetBuffer(from.ptr(), &buffer, PyBUF_SIMPLE) != 0) throw py::error_already_set();
+  struct Guard {
+    Py_buffer* buffer;
+    ~Guard() { PyBuffer_Release(buffer); }
+  } guard{&buffer};
+  call(exports().upload, device, to, static_cast<const void*>(buffer.buf), static_cast<uint64_t>(buffer.len));
+}
+
+bool owns(int32_t device, uint64_t address) {
+  int32_t owned = 0;
+  call(exports().owns, device, address, &owned);
+  return owned != 0;
+}
+
+std::tuple<uint64_t, uint64_t> external_memory(int32_t device) {
+  uint64_t ranges = 0, bytes = 0;
+  call(exports().external_memory, device, &ranges, &bytes);
+  return {ranges, bytes};
+}
+
 uint64_t release_unused(int32_t device) {
   uint64_t released = 0;
   call(exports().release_unused, device, &released);
@@ -115,6 +150,98 @@ uint64_t count_calls(int32_t device, const std::string& fault) {
   call(exports().count_calls, device, fault.c_str(), &calls);
   return calls;
 }
+
+// -- callbacks of streams: Python functions, called on a thread that Python has never seen
+
+std::atomic<bool> g_python_ends{false};
+std::mutex g_callbacks_mutex;
+std::condition_variable g_callback_done;
+uint64_t g_callbacks_pending = 0;
+
+void callback_is_done() {
+  std::lock_guard<std::mutex> lock(g_callbacks_mutex);
+  --g_callbacks_pending;
+  g_callback_done.notify_all();
+}
+
+void run_callback(void* context) {
+  // A thread that asks an ending Python for the GIL never comes back; the function is lost with everything else.
+  if (g_python_ends.load()) return;
+  {
+    py::gil_scoped_acquire gil;
+    const std::unique_ptr<py::function> function(static_cast<py::function*>(context));
+    try {
+      (*function)();
+    } catch (py::error_already_set& error) {
+      error.discard_as_unraisable(*function);  // sys.unraisablehook
+    }
+  }
+  callback_is_done();
+}
+
+void add_callback(uint64_t stream, py::function function) {
+  auto held = std::make_unique<py::function>(std::move(function));
+  {
+    std::lock_guard<std::mutex> lock(g_callbacks_mutex);
+    ++g_callbacks_pending;
+  }
+  py::function* const context = held.release();  // from here on run_callback's
+  try {
+    call(exports().add_callback, stream, run_callback, static_cast<void*>(context));
+  } catch (...) {
+    delete context;
+    callback_is_done();
+    throw;
+  }
+}
+
+// Waits until the callbacks added so far have run, at most that long; those that come later do not.
+void finish_callbacks(double seconds) {
+  py::gil_scoped_release release;
+  std::unique_lock<std::mutex> lock(g_callbacks_mutex);
+  g_callback_done.wait_for(lock, std::chrono::duration<double>(seconds), [] { return g_callbacks_pending == 0; });
+  g_python_ends.store(true);
+}
+
+// -- objects that the plugin keeps, for memory of theirs that tensors lie in
+
+std::mutex g_dropped_mutex;
+std::vector<PyObject*> g_dropped;  // by threads that did not hold the GIL
+
+// With the GIL held.
+int let_dropped_go(void*) {
+  std::vector<PyObject*> dropped;
+  {
+    std::lock_guard<std::mutex> lock(g_dropped_mutex);
+    dropped.swap(g_dropped);
+  }
+  for (PyObject* object : dropped) Py_DECREF(object);
+  return 0;
+}
+
+// The plugin calls this on whichever thread the last tensor goes. Waiting for the GIL there could be waiting for a
+// thread that waits for us, so without it the object is left to Python's main thread.
+void drop(void* object) {
+  if (Py_IsInitialized() == 0) return;  // the process ends, and Python has taken its objects with it
+  if (PyGILState_Check() != 0) {
+    Py_DECREF(static_cast<PyObject*>(object));
+    return;
+  }
+  {
+    std::lock_guard<std::mutex> lock(g_dropped_mutex);
+    g_dropped.push_back(static_cast<PyObject*>(object));
+  }
+  Py_AddPendingCall(let_dropped_go, nullptr);  // if too many calls wait, one of them or the next keep() does it
+}
+
+// Addresses for the op mps_from_memory: of the object, now kept, and of drop().
+std::tuple<uint64_t, uint64_t> keep(const py::object& object) {
+  let_dropped_go(nullptr);
+  return {reinterpret_cast<uint64_t>(py::object(object).release().ptr()), reinterpret_cast<uint64_t>(&drop)};
+}
+
+// Undoes a keep() that led to nothing.
+void unkeep(const py::object& object) { Py_DECREF(object.ptr()); }
 
 // (op, dtype, where, calls)
 using OpRow = std::tuple<std::string, std::string, int32_t, uint64_t>;
@@ -175,4 +302,19 @@ PYBIND11_MODULE(_C, m) {
   m.def("count_calls", count_calls, py::arg("device"), py::arg("fault"));
   m.def("monitor_page", [] { return std::string(exports().monitor_page()); });
   define_history(m);
+  m.def("synchronize_stream", [](uint64_t stream) { call(exports().synchronize_stream, stream); }, py::arg("stream"));
+  m.def("add_callback", add_callback, py::arg("stream"), py::arg("function"));
+  m.def("finish_callbacks", finish_callbacks, py::arg("seconds"));
+  m.def("synchronize_event", [](uint64_t event) { call(exports().synchronize_event, event); }, py::arg("event"));
+  m.def("enable_timing", [](uint64_t event) { call(exports().enable_timing, event); }, py::arg("event"));
+  m.def("elapsed_ms", elapsed_ms, py::arg("start"), py::arg("end"));
+  m.def(
+      "enter_thread_context", [](int32_t device) { call(exports().enter_thread_context, device); }, py::arg("device"));
+  m.def(
+      "leave_thread_context", [](int32_t device) { call(exports().leave_thread_context, device); }, py::arg("device"));
+  m.def("keep", keep, py::arg("object"));
+  m.def("unkeep", unkeep, py::arg("object"));
+  m.def("owns", owns, py::arg("device"), py::arg("address"));
+  m.def("upload", upload, py::arg("device"), py::arg("to"), py::arg("source"));
+  m.def("external_memory", external_memory, py::arg("device"));
 }
