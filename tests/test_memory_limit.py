@@ -236,13 +236,13 @@ import paddle, paddle_mps
 paddle.set_device("mps")
 held = paddle.ones([8 << 20])
 paddle_mps.set_per_process_memory_fraction(1e-9)
-told["held"] = float(held.sum())
+told["held"] = float(held.numpy().sum())
 try:
     more = paddle.ones([8 << 20])
 except MemoryError as error:
     told["error"] = str(error)
 del held
-told["in place of it"] = float(paddle.full([8 << 20], 2.0).sum())
+told["in place of it"] = float(paddle.full([8 << 20], 2.0).numpy().sum())
 paddle_mps.set_per_process_memory_fraction(1.0)
 told["again"] = float(paddle.ones([16 << 20]).sum())
 """)
