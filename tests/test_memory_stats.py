@@ -1,4 +1,4 @@
-"""The figures of memory: true at every step, in both allocator modes, and as the table says them."""
+"""The figures of memory: true at every step, in both allocator modes, and in the table."""
 
 from __future__ import annotations
 
@@ -97,8 +97,8 @@ def test_both_modes_say_which_they_are() -> None:
     bad = "import paddle_mps\ntry:\n    paddle_mps._library.require('t').allocator(0)\n"
     told = tell(bad + "except ValueError as e:\n    told['e'] = str(e)", PADDLE_MPS_ALLOCATOR="x")
     assert told["e"] == (
-        "[allocator] bad value of PADDLE_MPS_ALLOCATOR: expected mps or paddle, got 'x'. Correct or "
-        "unset it."
+        "[allocator] bad value of PADDLE_MPS_ALLOCATOR: expected mps or paddle, got 'x'. Correct "
+        "or unset it."
     )
 
 
