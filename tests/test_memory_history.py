@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -206,6 +208,49 @@ def test_deep_recursion_keeps_the_innermost_frames() -> None:
     assert len(stack) == 256
     assert stack[-1].function.endswith("down")
     del x
+
+
+def test_the_tree_of_stacks_is_bounded() -> None:
+    told = tell("""
+import paddle, paddle_mps
+from paddle_mps import _C
+paddle.set_device("mps")
+def down(depth):
+    return paddle.full([7], 1.0) if depth == 0 else down(depth - 1)
+paddle_mps.record_memory_history(max_entries=2000)
+for number in range(1300):  # each with about 210 frames that no other one shares
+    names = {"down": down}
+    exec(f"def unique{number}(): return down(205)", names)
+    x = names[f"unique{number}"]()
+told["nodes"] = _C.frames_in_tree()
+events = [e for e in paddle_mps.memory_history() if e.action == "allocate"]
+told["first"], told["last"] = [len(e.stack) for e in (events[0], events[-1])]
+told["outermost"] = events[-1].stack[-1].function
+paddle_mps.record_memory_history(max_entries=10)
+told["after"] = _C.frames_in_tree()
+""")
+    assert told["nodes"] == 1 << 18
+    assert told["first"] > 205
+    assert told["last"] == 1  # what was known of it
+    assert told["outermost"] == "<module>"
+    assert told["after"] == 0
+
+
+def test_code_is_let_go_when_recording_begins_again() -> None:
+    names = {"paddle": paddle}
+    exec("def gone(): return paddle.full([7], 1.0)", names)
+    function = names.pop("gone")
+    code = weakref.ref(function.__code__)
+    paddle_mps.record_memory_history()
+    function()
+    del function, names
+    gc.collect()
+    assert code() is not None  # its name may still be asked for
+    stacks = [event.stack or () for event in paddle_mps.memory_history()]
+    assert any(frame.function == "gone" for stack in stacks for frame in stack)
+    paddle_mps.record_memory_history()
+    gc.collect()
+    assert code() is None
 
 
 # -- bad input ------------------------------------------------------------------------------------

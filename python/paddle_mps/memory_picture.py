@@ -288,7 +288,7 @@ def _draw_lines(axes: Axes, snapshot: dict[str, Any], line: Timeline) -> None:
             color="#D55E00",
             markersize=9,
             markeredgewidth=2,
-            label=f"out of memory: {len(line.failures):,} times",
+            label=f"out of memory ({len(line.failures):,})",
         )
     axes.plot(peak_time, peak_bytes, "o", color=_INK, markersize=6, zorder=5)
     last = line.seconds[-1]
