@@ -13,7 +13,7 @@ import paddle_mps
 import pytest
 from child import run_python
 from matplotlib.colors import to_rgb
-from paddle_mps.memory_picture import _COLOURS, _place_of
+from paddle_mps.memory_picture import _COLOURS, _columns, _place_of
 from paddle_mps.memory_timeline import Holder, timeline
 
 MIB = 1 << 20
@@ -224,6 +224,36 @@ def test_the_limit_is_drawn_where_it_is_near() -> None:
         figure = paddle_mps.plot_memory_history(snapshot)
         labels = [line.get_label() for line in figure.axes[0].lines]
         assert ("limit" in labels) == wanted
+
+
+def test_very_many_events_are_drawn_as_the_least_and_the_most() -> None:
+    history = []
+    for number in range(0, 40_000, 2):
+        size = 5_000 if number == 20_000 else 1_000
+        history.append(event(number, "allocate", size, address=1))
+        history.append(event(number + 1, "free", size, address=1))
+    sums = {"requested_bytes": 0, "blocks_bytes": 0, "reserved_bytes": 0}
+    figure = paddle_mps.plot_memory_history(made_up(history=history, after_history=sums))
+    (line,) = [x for x in figure.axes[0].lines if str(x.get_label()).startswith("allocated")]
+    times, most = line.get_data()
+    assert 2000 < len(times) < 3001
+    assert most.max() == 5_000
+    assert times[most.argmax()] == pytest.approx(20_000, abs=60)
+    assert sorted(set(most.tolist())) == [0, 1_000, 5_000]
+
+
+def test_a_quiet_time_between_many_events_is_drawn_as_quiet() -> None:
+    history = [event(n, "allocate", 1000, address=n) for n in range(5_000)]
+    for number, row in enumerate(history):
+        row["time"] = number * 1e-6 + (100.0 if number >= 2_500 else 0.0)
+    sums = {"requested_bytes": 0, "blocks_bytes": 5_000_000, "reserved_bytes": 0}
+    line = timeline(made_up(history=history, after_history=sums))
+    assert line is not None
+    times, low, high = _columns(line.seconds, line.figures["blocks_bytes"])
+    before = int(np.searchsorted(times, 50.0)) - 1  # what holds in the middle
+    assert low[before] == high[before] == 2_500_000
+    assert (low <= high).all()
+    assert high[-1] == 5_000_000
 
 
 def test_small_holders_are_one() -> None:
