@@ -6,7 +6,7 @@ VENV ?= .venv
 TEST_JOBS ?= 2
 TESTS ?= tests
 PYTEST_ARGS ?=
-BENCH ?= ops dispatch
+BENCH ?= ops dispatch memory
 DEMO_ARGS ?= --device mps
 
 PY := $(VENV)/bin/python
@@ -14,16 +14,19 @@ PY := $(VENV)/bin/python
 BUILD := build/dev$(patsubst .venv%,%,$(notdir $(VENV)))
 NATIVE := $(PY) tools/setup/native.py
 
-export PYTHON
+PYTHON_HEADERS ?=
+MPS_SKIP_MACOS ?=
+export PYTHON PYTHON_HEADERS MPS_SKIP_MACOS
 # A run must not depend on what the user's shell happens to be set to.
 unexport PYTHONPATH PYTHONHOME CUSTOM_DEVICE_ROOT
 
-.PHONY: help setup setup-lint build demo test test-cpp lint format bench sanitize clean
+.PHONY: help setup setup-lint setup-macos build macos-wheel demo test test-cpp lint format bench sanitize clean
 
 help:
+	@echo "make macos-wheel  build the wheels for arm64 macOS on Linux, into dist"
 	@echo "make demo      train a small network on the mps device"
 	@echo "make build     build the plugin and install it into $(VENV); only what changed is compiled"
-	@echo "make test      all tests: C++ (needs GoogleTest), then Python"
+	@echo "make test      all tests: C++ (needs GoogleTest), then Python; on Linux of the macOS wheels too (MPS_SKIP_MACOS=1: not)"
 	@echo "make test-cpp  the C++ tests alone"
 	@echo "make lint      formatters, linters, include arrows"
 	@echo "make format    let the formatters repair what they can"
@@ -42,12 +45,25 @@ setup-lint:
 	  { echo "[set-up] $(or $(PYTHON),python3) is missing: expected Python 3.9 to 3.13. Install it, or name one: make PYTHON=..."; exit 1; }
 	@$(or $(PYTHON),python3) tools/setup/venv.py --venv $(VENV) lint
 
+setup-macos:
+	@command -v $(or $(PYTHON),python3) >/dev/null || \
+	  { echo "[set-up] $(or $(PYTHON),python3) is missing: expected Python 3.9 to 3.13. Install it, or name one: make PYTHON=..."; exit 1; }
+	@$(or $(PYTHON),python3) tools/setup/venv.py --venv $(VENV) macos
+
 build: setup
 	@$(NATIVE) --folder $(BUILD) --develop
+
+# Wheels for macOS, built on Linux. Nothing is run on a Mac.
+macos-wheel: setup-macos
+	@$(PY) tools/macos_wheel/build.py
 
 demo: build
 	$(PY) examples/train_digits.py $(DEMO_ARGS)
 
+# MPS_SKIP_MACOS=1: for machines without a network, where zig and Paddle for macOS cannot be fetched.
+ifeq ($(shell uname -s)$(filter-out 0,$(MPS_SKIP_MACOS)),Linux)
+test: macos-wheel
+endif
 test: build
 	@$(MAKE) --no-print-directory run-cpp-tests
 	$(PY) -m pytest $(TESTS) -n $(TEST_JOBS) $(PYTEST_ARGS)

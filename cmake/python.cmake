@@ -3,7 +3,9 @@ if(PYTHON_EXECUTABLE AND NOT Python_EXECUTABLE)
   set(Python_EXECUTABLE ${PYTHON_EXECUTABLE} CACHE FILEPATH "")
 endif()
 
-if(MPS_BUILD_PLUGIN)
+# Cross-building: headers are named, one folder for each version (MPS_CROSS_PYTHONS: "3.11=/folder;..."), and no interpreter
+# of the target can be asked.
+if(MPS_BUILD_PLUGIN AND NOT CMAKE_CROSSCOMPILING)
   set(Python_FIND_VIRTUALENV FIRST)
   find_package(Python 3.9 REQUIRED COMPONENTS Interpreter OPTIONAL_COMPONENTS Development.Module)
   if(NOT Python_Development.Module_FOUND)
@@ -28,7 +30,7 @@ function(mps_find_python_package NAME OUT)
   set(${OUT} "${folder}" PARENT_SCOPE)
 endfunction()
 
-if(MPS_BUILD_PLUGIN)
+if(MPS_BUILD_PLUGIN AND NOT CMAKE_CROSSCOMPILING)
   if(Python_INCLUDE_DIR MATCHES "/paddle_mps_headers/")
     # Debian's pyconfig.h includes another one by a path below usr/include (tools/setup/debian_headers.py).
     get_filename_component(folder ${Python_INCLUDE_DIR} DIRECTORY)

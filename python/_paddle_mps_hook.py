@@ -8,6 +8,8 @@ is one way in which `paddle.mps` comes to be.
 
 from __future__ import annotations
 
+import gc
+import os
 import sys
 import types
 from typing import Any
@@ -46,6 +48,10 @@ def install() -> None:
     paddle: Any = sys.modules.get("paddle")
     if paddle is None or hasattr(paddle, "mps"):
         return
+    # A child of fork() must not destroy tensors that it inherits as garbage. Paddle's allocator
+    # would take a lock that another thread may have held at the fork, a data loader's for example,
+    # and that nobody in the child will ever release.
+    os.register_at_fork(after_in_child=gc.freeze)
     paddle.mps = sys.modules["paddle.mps"] = _LazyModule(
         "paddle.mps", "The Python package paddle_mps."
     )

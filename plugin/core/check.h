@@ -17,6 +17,7 @@ enum class ErrorKind {
   kMemory,       // not enough memory; becomes MemoryError
   kDevice,       // the device or driver failed; becomes OSError, with the device's own words
   kInternal,     // our mistake; becomes RuntimeError
+  kInterrupted,  // a signal ended a wait; becomes what the signal's handler raised
 };
 
 class Error : public std::runtime_error {

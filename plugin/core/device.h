@@ -27,17 +27,30 @@
 //
 // Streams. A stream is an in-order queue; its methods may be called from any thread and return
 // before the work is done. Work of different streams is ordered by events only. A device may run
-// work at once if nothing is queued before it.
+// work at once if nothing is queued before it. Streams have no priorities: Metal's queues have none.
+//
+// Copies. They may begin and end at any byte; without bytes they do nothing. An upload returns when its source may
+// change: a small one is copied aside and keeps its place in the stream, a large one is waited for. All else happens in
+// the order of the stream.
+//
+// Events. An event is recorded on streams of its own device; streams of any device of the backend may wait for it.
+// An event with timing on keeps the moment at which its mark is reached, on a clock of its device: on the host, when
+// the stream gets there; on Metal, the GPUEndTime of the command buffer that signals the event, so recording it ends
+// that command buffer. The moment is known once the mark is reached. Moments of one device can be compared, others
+// cannot.
 //
 // Errors. Misuse that can be seen at the call throws Error. A failure of queued work is kept by its
 // stream and thrown, with the op's name and the device's own words, by the next synchronize of that
 // stream, or of an event recorded on it after the failure; work queued after a failure still runs,
-// and the stream is usable afterwards.
+// and the stream is usable afterwards. Any wait on the host may also throw kInterrupted, where the
+// waiting thread has asked for it; see interrupt.h. In a child of fork() work is refused, and waits
+// return at once; see process.h.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -52,7 +65,8 @@ struct DeviceProperties {
   uint64_t total_memory = 0;
   uint64_t recommended_memory = 0;  // most bytes that should be in use at once
   uint64_t max_buffer_bytes = 0;
-  size_t alignment = 256;  // of buffers in a heap
+  size_t alignment = 256;    // of buffers in a heap
+  size_t page_bytes = 4096;  // of memory given to wrap(): the system's page
   bool unified_memory = true;
   int core_count = 0;
   bool float16 = true;
@@ -102,7 +116,12 @@ class Event {
  public:
   virtual ~Event() = default;
   virtual bool query() const = 0;  // reached?
-  virtual void synchronize() = 0;  // waits; throws the error of the recorded stream, if it has one
+  virtual void drain() = 0;        // waits; a failure stays with the recorded stream
+  virtual void synchronize() = 0;  // drains, then throws the error of the recorded stream, if it has one
+  // From the next record on, the moment at which the mark is reached is kept.
+  virtual void enable_timing() = 0;
+  // That moment, in seconds; nothing if the mark is not reached, or timing was off when it was recorded.
+  virtual std::optional<double> reached_at() const = 0;
 };
 
 class Stream {
@@ -140,6 +159,9 @@ class Device {
   virtual uint64_t driver_allocated_bytes() const = 0;
   // Null when the system has no memory of that size. `bytes` may be rounded up: read it back.
   virtual std::unique_ptr<Heap> new_heap(size_t bytes) = 0;
+  // A buffer over memory of the program; see above. `address` and `bytes` are multiples of page_bytes. Null when the
+  // system refuses.
+  virtual std::unique_ptr<Buffer> wrap(void* address, size_t bytes) = 0;
   virtual std::unique_ptr<Stream> new_stream() = 0;
   virtual std::unique_ptr<Event> new_event() = 0;
   // Empty if the device can run the graph, else one sentence on what it cannot do.

@@ -42,7 +42,8 @@ Memory::Memory(Device& device, uint64_t limit, std::function<void()> drain, Figu
       drain_(std::move(drain)),
       own_figures_(figures == nullptr ? std::make_unique<Figures>() : nullptr),
       figures_(figures == nullptr ? *own_figures_ : *figures),
-      stats_(figures_.memory) {
+      stats_(figures_.memory),
+      external_(device) {
   for (uint32_t slot = 0; slot < kSlots; ++slot) pools_.push_back(std::make_unique<Pool>(&free_space_changed_));
   set_limit(limit);
 }
@@ -270,6 +271,20 @@ uint64_t Memory::release_empty(uint64_t enough) {
   return released;
 }
 
+bool Memory::adopt(void* address, size_t bytes) {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (arena_of(reinterpret_cast<uintptr_t>(address)) != nullptr) return false;
+  }
+  external_.adopt(address, bytes);
+  return true;
+}
+
+void Memory::release(const void* address) {
+  drain_();
+  external_.release(address);
+}
+
 uint64_t Memory::release_unused() {
   drain_();
   std::lock_guard<Change> lock(change_);
@@ -303,12 +318,17 @@ Range Memory::resolve(const void* address, size_t bytes, const Stream* stream) {
   const uintptr_t target = reinterpret_cast<uintptr_t>(address);
   std::lock_guard<std::mutex> lock(mutex_);
   const Place place = place_of(target);
-  const bool found = place && place.block().in_use();
-  const size_t offset = found ? target - place.address() : 0;
-  MPS_CHECK(found && offset + bytes <= place.bytes(), kArgument, "address is not device memory: expected ", bytes,
-            " bytes inside one block of this device, got ", address, ". Move the tensor to the device first.");
-  if (stream != nullptr) place.block().users |= uint64_t{1} << stream->memory_slot;
-  return {place.block().buffer, offset, bytes};
+  Range block;
+  if (place && place.block().in_use()) {
+    block = {place.block().buffer, target - place.address(), place.bytes()};
+    if (stream != nullptr) place.block().users |= uint64_t{1} << stream->memory_slot;
+  } else if (!place) {
+    block = external_.find(address);
+  }
+  MPS_CHECK(block.buffer != nullptr && block.offset + bytes <= block.bytes, kArgument,
+            "address is not device memory: expected ", bytes, " bytes inside one block of this device, got ", address,
+            ". Move the tensor to the device first.");
+  return {block.buffer, block.offset, bytes};
 }
 
 // -- history ----------------------------------------------------------------------------------------------------------

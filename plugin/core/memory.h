@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "plugin/core/device.h"
+#include "plugin/core/external.h"
 #include "plugin/core/figures.h"
 #include "plugin/core/history.h"
 #include "plugin/core/pool.h"
@@ -56,8 +57,14 @@ class Memory {
   // Throws kArgument if `address` does not start a block. Waits for nothing.
   void free(void* address);
   // The buffer and offset of `bytes` bytes at `address`; notes that the stream uses them from now on. Throws kArgument
-  // when they are not inside one block.
+  // when they are not inside one block or adopted range.
   Range resolve(const void* address, size_t bytes, const Stream* stream = nullptr);
+  // Lets the device work in memory of the program, see external.h. False if it is the device's own: then there is
+  // nothing to release.
+  bool adopt(void* address, size_t bytes);
+  // Undoes one adopt() that was true, after waiting for queued work.
+  void release(const void* address);
+  const External& external() const { return external_; }
   // Gives arenas without blocks back to the system, after waiting for the device; returns their bytes.
   uint64_t release_unused();
 
@@ -160,6 +167,7 @@ class Memory {
   mutable Arena* last_found_ = nullptr;  // consecutive look-ups mostly hit one arena
   History history_;
   std::atomic<History::StackHook> stack_hook_{nullptr};
+  External external_;
 };
 
 }  // namespace mps

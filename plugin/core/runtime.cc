@@ -4,6 +4,7 @@
 
 #include "plugin/core/check.h"
 #include "plugin/core/env.h"
+#include "plugin/core/fault.h"
 #include "plugin/core/log.h"
 
 namespace mps {
@@ -76,6 +77,7 @@ void DeviceState::drain() {
 }
 
 void DeviceState::synchronize() {
+  drain();  // which a signal may end, before any error has been taken from its stream
   std::exception_ptr first;
   for (const auto& stream : streams()) {
     try {
@@ -98,7 +100,7 @@ void Runtime::open(Span<const Backend* const> backends, FiguresPlace place) noex
     for (int i = 0; i < count; ++i) {
       auto& device = devices[static_cast<size_t>(i)];
       Figures* const figures = place == nullptr ? nullptr : place(i, count, *device);
-      s.devices.push_back(std::make_unique<DeviceState>(i, std::move(device), figures));
+      s.devices.push_back(std::make_unique<DeviceState>(i, with_faults(std::move(device)), figures));
     }
   } catch (const std::exception& error) {
     s.devices.clear();

@@ -99,6 +99,7 @@ DeviceProperties describe() {
   properties.total_memory = total_memory();
   properties.recommended_memory = properties.total_memory / 4 * 3;
   properties.max_buffer_bytes = properties.total_memory;
+  properties.page_bytes = static_cast<size_t>(sysconf(_SC_PAGE_SIZE));
   properties.core_count = thread_count();
   return properties;
 }
@@ -114,7 +115,7 @@ HostDevice::HostDevice(const HostOptions& options)
 uint64_t HostDevice::driver_allocated_bytes() const { return mapped_bytes_->load() + scratch_->bytes(); }
 
 std::unique_ptr<Heap> HostDevice::new_heap(size_t bytes) {
-  const size_t page = static_cast<size_t>(sysconf(_SC_PAGE_SIZE));
+  const size_t page = properties_.page_bytes;
   const bool large = bytes >= kHugePage;
   const size_t size = round_up(std::max<size_t>(bytes, 1), page);
   if (size < bytes) return nullptr;  // more than there are addresses
@@ -124,6 +125,10 @@ std::unique_ptr<Heap> HostDevice::new_heap(size_t bytes) {
   if (large) madvise(base, size, MADV_HUGEPAGE);  // advice: a kernel without huge pages refuses it, and all is well
 #endif
   return std::make_unique<HostHeap>(base, size, mapped_bytes_);
+}
+
+std::unique_ptr<Buffer> HostDevice::wrap(void* address, size_t bytes) {
+  return std::make_unique<HostBuffer>(static_cast<char*>(address), bytes);
 }
 
 std::unique_ptr<Stream> HostDevice::new_stream() { return std::make_unique<HostStream>(options_.delay_us); }

@@ -24,6 +24,7 @@ class HostDevice final : public Device {
   const DeviceProperties& properties() const override { return properties_; }
   uint64_t driver_allocated_bytes() const override;
   std::unique_ptr<Heap> new_heap(size_t bytes) override;
+  std::unique_ptr<Buffer> wrap(void* address, size_t bytes) override;
   std::unique_ptr<Stream> new_stream() override;
   std::unique_ptr<Event> new_event() override;
   std::string supports(const Graph& graph) const override;

@@ -1,6 +1,5 @@
 #include "plugin/host/queue_host.h"
 
-#include <pthread.h>
 #include <signal.h>
 
 #include <algorithm>
@@ -8,6 +7,9 @@
 #include <cstdlib>
 #include <set>
 #include <system_error>
+
+#include "plugin/core/interrupt.h"
+#include "plugin/core/process.h"
 
 namespace mps {
 namespace {
@@ -24,8 +26,6 @@ constexpr size_t kMaxQueued = 4096;
 // A task that runs longer than this at exit is left alone: an exit must not hang.
 constexpr auto kExitPatience = std::chrono::seconds(5);
 
-std::atomic<bool> g_forked{false};
-
 // Every queue, for the exit of the process. Never destroyed, since queues may outlive static destructors.
 struct Registry {
   std::mutex mutex;
@@ -38,7 +38,7 @@ Registry& registry() {
 }
 
 void abandon_all() {
-  if (g_forked.load()) return;
+  if (is_forked()) return;
   Registry& all = registry();
   std::lock_guard<std::mutex> lock(all.mutex);
   for (HostQueue* queue : all.queues) queue->abandon();
@@ -48,16 +48,9 @@ void watch_process_once() {
   static const bool watching = [] {
     // Registered after the handlers of the libraries that tasks use were loaded, hence run before theirs.
     std::atexit(abandon_all);
-    pthread_atfork(nullptr, nullptr, [] { g_forked.store(true); });
     return true;
   }();
   (void)watching;
-}
-
-void check_not_forked() {
-  MPS_CHECK(!g_forked.load(std::memory_order_relaxed), kUnsupported,
-            "the device was used in a forked process: expected the process that opened it, got a child of it. Start "
-            "workers with the 'spawn' method, or keep their tensors on the CPU.");
 }
 
 inline void pause() {
@@ -87,7 +80,7 @@ std::shared_ptr<HostQueue> HostQueue::make(int64_t delay_us) {
   watch_process_once();
   // A forked child must not touch the thread and the condition variables that it inherited, not even to destroy them.
   std::shared_ptr<HostQueue> queue(new HostQueue(delay_us), [](HostQueue* last) {
-    if (!g_forked.load()) delete last;
+    if (!is_forked()) delete last;
   });
   std::lock_guard<std::mutex> lock(registry().mutex);
   registry().queues.insert(queue.get());
@@ -137,7 +130,7 @@ void HostQueue::end_task(std::exception_ptr failure) {
   if (wake_waiters) done_.notify_all();
 }
 
-void HostQueue::push(const char* op, std::function<void()> work) {
+void HostQueue::push(const char* op, std::function<void()> work, bool waits) {
   check_not_forked();
   if (queued_.load(std::memory_order_relaxed) >= kMaxQueued) wait(last() - kMaxQueued / 2);
   Lock lock(mutex_);
@@ -147,7 +140,7 @@ void HostQueue::push(const char* op, std::function<void()> work) {
     lock.unlock();
     return end_task(guarded(op, work));
   }
-  tasks_.push_back({op, std::move(work)});
+  tasks_.push_back({op, std::move(work), waits});
   queued_.store(tasks_.size(), std::memory_order_release);
   const bool wake_worker = worker_sleeps_;
   lock.unlock();
@@ -155,16 +148,24 @@ void HostQueue::push(const char* op, std::function<void()> work) {
 }
 
 Ticket HostQueue::completed() const {
-  const bool over = abandoned_.load(std::memory_order_acquire) || g_forked.load(std::memory_order_relaxed);
+  const bool over = abandoned_.load(std::memory_order_acquire) || is_forked();
   return over ? UINT64_MAX : completed_.load(std::memory_order_acquire);
 }
 
 void HostQueue::wait(Ticket ticket) {
   if (reached(ticket)) return;
+  auto next_check = Clock::now() + kInterruptPeriod;
   Lock lock(mutex_);
   bool has_spun = false;
   while (!reached(ticket)) {
-    if (worker_sleeps_ && !running_ && !tasks_.empty() && delay_us_ <= 0) {
+    if (is_interruptible() && Clock::now() >= next_check) {
+      lock.unlock();
+      check_interrupt();
+      next_check = Clock::now() + kInterruptPeriod;
+      lock.lock();
+      continue;
+    }
+    if (may_help()) {
       Task task = take_task();
       lock.unlock();
       run(std::move(task));
@@ -176,13 +177,23 @@ void HostQueue::wait(Ticket ticket) {
       lock.lock();
     } else {
       wake_at_ = std::min(wake_at_, ticket);
-      done_.wait(lock);
+      if (is_interruptible()) {
+        done_.wait_until(lock, next_check);
+      } else {
+        done_.wait(lock);
+      }
     }
   }
 }
 
+bool HostQueue::may_help() const {
+  if (!worker_sleeps_ || running_ || tasks_.empty() || delay_us_ > 0) return false;
+  // In the middle of a task nothing can be interrupted, and this one may take as long as another queue is.
+  return !(tasks_.front().waits && is_interruptible());
+}
+
 void HostQueue::rethrow(Ticket ticket) {
-  if (g_forked.load(std::memory_order_relaxed)) return;
+  if (is_forked()) return;
   std::exception_ptr failure;
   {
     std::lock_guard<std::mutex> lock(mutex_);
@@ -229,6 +240,7 @@ HostQueue::Task HostQueue::take_task() {
 }
 
 void HostQueue::run(Task task) {
+  const Uninterruptible uninterruptible;
   std::exception_ptr failure = guarded(task.op, task.work);
   task.work = nullptr;  // what it held is freed before anyone hears that it is done
   end_task(std::move(failure));

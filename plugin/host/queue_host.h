@@ -6,6 +6,8 @@
 // Tasks are numbered from 1; such a number is a ticket, and a point in a stream is nothing but a ticket. Any thread may
 // call anything, but a task must not wait for its own queue.
 //
+// Waits ask for signals where they may; see interrupt.h.
+//
 // Two ends of a process need care. After fork() the child has no worker: submitting throws, waiting returns at once.
 // When the process exits, the running task is waited for, those behind it are dropped (the libraries they use are about
 // to be torn down), and whatever is submitted later runs on its caller.
@@ -44,8 +46,9 @@ class HostQueue {
     return true;
   }
 
-  // `op` names the task in its errors. Blocks while the queue is very long.
-  void push(const char* op, std::function<void()> work);
+  // `op` names the task in its errors; `waits`: it does nothing but wait for another queue. Blocks while the queue is
+  // very long.
+  void push(const char* op, std::function<void()> work, bool waits = false);
 
   Ticket last() const { return submitted_.load(std::memory_order_acquire); }
   // The last ticket reached. The largest there is when nothing will run any more.
@@ -63,6 +66,7 @@ class HostQueue {
   struct Task {
     const char* op;
     std::function<void()> work;
+    bool waits;
   };
   using Lock = std::unique_lock<std::mutex>;
 
@@ -72,6 +76,7 @@ class HostQueue {
   void start_worker();
   void work_loop();
   Task take_task();
+  bool may_help() const;
   void run(Task task);
   void delay();
 

@@ -106,13 +106,21 @@ void HostStream::fill(const Range& to, uint8_t value) {
          [target = to.address(), bytes = to.bytes, value] { fill_bytes(target, value, bytes); });
 }
 
-void HostStream::record(Event& event) { static_cast<HostEvent&>(event).set({queue_, queue_->last()}); }
+void HostStream::record(Event& event) {
+  auto& mark = static_cast<HostEvent&>(event);
+  std::shared_ptr<HostEvent::Moment> moment;
+  if (mark.is_timed()) {
+    moment = std::make_shared<HostEvent::Moment>();
+    submit("record", 0, [moment] { moment->is_now(); });
+  }
+  mark.set({queue_, queue_->last(), std::move(moment)});
+}
 
 void HostStream::wait(Event& event) {
   HostEvent::Mark mark = static_cast<const HostEvent&>(event).mark();
   // A stream is behind its own marks by itself. Waits cannot form a ring: a mark lies behind earlier work only.
   if (mark.queue == nullptr || mark.queue == queue_ || mark.queue->reached(mark.ticket)) return;
-  queue_->push("wait", [mark = std::move(mark)] { mark.queue->wait(mark.ticket); });
+  queue_->push("wait", [mark = std::move(mark)] { mark.queue->wait(mark.ticket); }, /*waits=*/true);
 }
 
 void HostStream::add_callback(std::function<void()> callback) {

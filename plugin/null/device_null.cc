@@ -1,13 +1,10 @@
 #include "plugin/null/device_null.h"
 
-#include <atomic>
+#include <chrono>
 #include <cstring>
-#include <exception>
+#include <mutex>
 #include <new>
 #include <utility>
-
-#include "plugin/core/check.h"
-#include "plugin/core/log.h"
 
 namespace mps {
 namespace {
@@ -51,119 +48,61 @@ class NullExecutable final : public Executable {
   size_t bytes() const override { return sizeof *this; }
 };
 
-// What a stream remembers: how much was submitted, and its first failure.
-struct Track {
-  std::mutex mutex;
-  uint64_t submitted = 0;
-  uint64_t failed = 0;
-  std::exception_ptr failure;
-
-  // Throws the kept failure if it happened at or before this point.
-  void rethrow(uint64_t point) {
-    std::exception_ptr thrown;
-    {
-      std::lock_guard<std::mutex> lock(mutex);
-      if (failure == nullptr || failed > point) return;
-      thrown = std::exchange(failure, nullptr);
-    }
-    std::rethrow_exception(thrown);
-  }
-  uint64_t last() {
-    std::lock_guard<std::mutex> lock(mutex);
-    return submitted;
-  }
-};
-
 class NullEvent final : public Event {
  public:
   bool query() const override { return true; }
-  void synchronize() override {
-    std::shared_ptr<Track> track;
-    uint64_t point;
-    {
-      std::lock_guard<std::mutex> lock(mutex_);
-      track = track_;
-      point = point_;
-    }
-    if (track != nullptr) track->rethrow(point);
-  }
-  void set(std::shared_ptr<Track> track) {
-    const uint64_t point = track->last();
+  void drain() override {}
+  void synchronize() override {}
+  void enable_timing() override { timed_ = true; }
+  std::optional<double> reached_at() const override {
     std::lock_guard<std::mutex> lock(mutex_);
-    track_ = std::move(track);
-    point_ = point;
+    return moment_;
+  }
+  void set() {
+    const std::chrono::duration<double> now = std::chrono::steady_clock::now().time_since_epoch();
+    std::lock_guard<std::mutex> lock(mutex_);
+    moment_ = timed_ ? std::optional<double>(now.count()) : std::nullopt;
   }
 
  private:
-  std::mutex mutex_;
-  std::shared_ptr<Track> track_;
-  uint64_t point_ = 0;
+  mutable std::mutex mutex_;
+  std::atomic<bool> timed_{false};
+  std::optional<double> moment_;
 };
 
 class NullStream final : public Stream {
  public:
-  explicit NullStream(std::shared_ptr<NullCalls> calls) : calls_(std::move(calls)), track_(std::make_shared<Track>()) {}
-  ~NullStream() override {
-    try {
-      track_->rethrow(track_->last());
-    } catch (const std::exception& error) {
-      MPS_LOG(kError, "a stream was destroyed with an error nobody has waited for: ", error.what());
-    }
-  }
-
   void encode(const std::shared_ptr<const Executable>&, Span<const Binding>, Span<const Binding>,
-              const char* op) override {
-    submit(NullCall::kEncode, op);
+              const char*) override {
+    ++submitted_;
   }
   void copy(const Range& to, const Range& from) override {
-    if (submit(NullCall::kCopy, "copy") && to.bytes != 0) std::memmove(to.address(), from.address(), to.bytes);
+    ++submitted_;
+    if (to.bytes != 0) std::memmove(to.address(), from.address(), to.bytes);
   }
   void upload(const Range& to, const void* from) override {
-    if (submit(NullCall::kUpload, "upload") && to.bytes != 0) std::memcpy(to.address(), from, to.bytes);
+    ++submitted_;
+    if (to.bytes != 0) std::memcpy(to.address(), from, to.bytes);
   }
   void download(void* to, const Range& from) override {
-    if (submit(NullCall::kDownload, "download") && from.bytes != 0) std::memcpy(to, from.address(), from.bytes);
+    ++submitted_;
+    if (from.bytes != 0) std::memcpy(to, from.address(), from.bytes);
   }
   void fill(const Range& to, uint8_t value) override {
-    if (submit(NullCall::kFill, "fill") && to.bytes != 0) std::memset(to.address(), value, to.bytes);
+    ++submitted_;
+    if (to.bytes != 0) std::memset(to.address(), value, to.bytes);
   }
-  void record(Event& event) override {
-    calls_->made(NullCall::kRecord);
-    static_cast<NullEvent&>(event).set(track_);
-  }
-  void wait(Event&) override { calls_->made(NullCall::kWait); }
+  void record(Event& event) override { static_cast<NullEvent&>(event).set(); }
+  void wait(Event&) override {}
   void add_callback(std::function<void()> callback) override { callback(); }
-  uint64_t submitted() const override { return track_->last(); }
-  uint64_t completed() const override { return track_->last(); }
+  uint64_t submitted() const override { return submitted_; }
+  uint64_t completed() const override { return submitted_; }
   bool query() const override { return true; }
   void drain() override {}
-  void synchronize() override {
-    if (calls_->made(NullCall::kSynchronize)) {
-      MPS_THROW(kDevice, "the null device was told to fail this synchronize.");
-    }
-    track_->rethrow(track_->last());
-  }
+  void synchronize() override {}
 
  private:
-  // False if the work failed.
-  bool submit(NullCall call, const char* op) {
-    const bool fails = calls_->made(call);
-    std::lock_guard<std::mutex> lock(track_->mutex);
-    ++track_->submitted;
-    if (!fails) return true;
-    if (track_->failure != nullptr) return false;
-    OpScope scope(op);
-    try {
-      MPS_THROW(kDevice, "the null device was told to fail this work.");
-    } catch (const Error&) {
-      track_->failure = std::current_exception();
-      track_->failed = track_->submitted;
-    }
-    return false;
-  }
-
-  const std::shared_ptr<NullCalls> calls_;
-  const std::shared_ptr<Track> track_;
+  std::atomic<uint64_t> submitted_{0};
 };
 
 std::vector<std::unique_ptr<Device>> open(std::string*) {
@@ -176,24 +115,7 @@ std::vector<std::unique_ptr<Device>> open(std::string*) {
 
 const Backend kNullBackend = {"null", open};
 
-uint64_t NullCalls::count(NullCall call) const {
-  std::lock_guard<std::mutex> lock(mutex_);
-  return counts_[static_cast<size_t>(call)];
-}
-
-void NullCalls::fail(NullCall call, uint64_t nth) {
-  std::lock_guard<std::mutex> lock(mutex_);
-  fails_at_[static_cast<size_t>(call)] = counts_[static_cast<size_t>(call)] + nth;
-}
-
-bool NullCalls::made(NullCall call) {
-  std::lock_guard<std::mutex> lock(mutex_);
-  const size_t i = static_cast<size_t>(call);
-  return ++counts_[i] == fails_at_[i];
-}
-
-NullDevice::NullDevice()
-    : calls_(std::make_shared<NullCalls>()), allocated_(std::make_shared<std::atomic<uint64_t>>(0)) {
+NullDevice::NullDevice() : allocated_(std::make_shared<std::atomic<uint64_t>>(0)) {
   properties_.name = "null";
   properties_.backend = "null";
   properties_.architecture = "none";
@@ -207,21 +129,21 @@ NullDevice::NullDevice()
 uint64_t NullDevice::driver_allocated_bytes() const { return allocated_->load(); }
 
 std::unique_ptr<Heap> NullDevice::new_heap(size_t bytes) {
-  if (calls_->made(NullCall::kNewHeap)) return nullptr;
   void* const base = ::operator new(bytes, std::align_val_t{kAlignment}, std::nothrow);
   if (base == nullptr) return nullptr;
   return std::make_unique<NullHeap>(static_cast<char*>(base), bytes, allocated_);
 }
 
-std::unique_ptr<Stream> NullDevice::new_stream() { return std::make_unique<NullStream>(calls_); }
+std::unique_ptr<Buffer> NullDevice::wrap(void* address, size_t bytes) {
+  return std::make_unique<NullBuffer>(static_cast<char*>(address), bytes);
+}
+
+std::unique_ptr<Stream> NullDevice::new_stream() { return std::make_unique<NullStream>(); }
 
 std::unique_ptr<Event> NullDevice::new_event() { return std::make_unique<NullEvent>(); }
 
 std::string NullDevice::supports(const Graph&) const { return {}; }
 
-std::shared_ptr<const Executable> NullDevice::compile(const Graph&) {
-  if (calls_->made(NullCall::kCompile)) MPS_THROW(kDevice, "the null device was told to fail this compilation.");
-  return std::make_shared<NullExecutable>();
-}
+std::shared_ptr<const Executable> NullDevice::compile(const Graph&) { return std::make_shared<NullExecutable>(); }
 
 }  // namespace mps

@@ -10,6 +10,7 @@
 #include "plugin/paddle/allocator.h"
 #include "plugin/paddle/guard.h"
 #include "plugin/paddle/python_hook.h"
+#include "plugin/paddle/python_signals.h"
 
 namespace mps::paddle {
 namespace {
@@ -26,7 +27,10 @@ Event& event_of(C_Event event) { return *reinterpret_cast<Event*>(event); }
 C_Status initialize() {
   // Never fails: a failure here would end the process. Without a device the count is 0 and the
   // reason is kept.
-  return guard_callback("initialize", [] { offer_python_module(); });
+  return quiet_callback("initialize", [] {
+    offer_python_module();
+    watch_python_signals();
+  });
 }
 
 C_Status finalize() { return C_SUCCESS; }
@@ -61,29 +65,30 @@ C_Status get_device(C_Device device) {
 }
 
 C_Status synchronize_device(C_Device device) {
-  return guard_callback("synchronize", [&] { state(device).synchronize(); });
+  return wait_callback("synchronize", [&] { state(device).synchronize(); });
 }
 
 // -- streams and events
 // -------------------------------------------------------------------------------------------------
 
 C_Status create_stream(C_Device device, C_Stream* stream) {
-  return guard_callback("create_stream", [&] { *stream = reinterpret_cast<C_Stream>(state(device).create_stream()); });
+  return device_callback("create_stream", [&] { *stream = reinterpret_cast<C_Stream>(state(device).create_stream()); });
 }
 
 C_Status destroy_stream(C_Device device, C_Stream stream) {
-  guard_callback("destroy_stream", [&] { state(device).destroy_stream(reinterpret_cast<Stream*>(stream)); });
-  return C_SUCCESS;  // Paddle calls this in destructors, where any failure ends the process
+  return quiet_callback("destroy_stream", [&] { state(device).destroy_stream(reinterpret_cast<Stream*>(stream)); });
 }
 
-C_Status query_stream(C_Device, C_Stream stream) { return stream_of(stream).query() ? C_SUCCESS : C_FAILED; }
+C_Status query_stream(C_Device, C_Stream stream) {
+  return is_forked() || stream_of(stream).query() ? C_SUCCESS : C_FAILED;
+}
 
 C_Status synchronize_stream(C_Device, C_Stream stream) {
-  return guard_callback("synchronize", [&] { stream_of(stream).synchronize(); });
+  return wait_callback("synchronize", [&] { stream_of(stream).synchronize(); });
 }
 
 C_Status stream_add_callback(C_Device device, C_Stream stream, C_Callback callback, void* user_data) {
-  return guard_callback("stream_add_callback", [&] {
+  return device_callback("stream_add_callback", [&] {
     const int id = device->id;
     stream_of(stream).add_callback([id, stream, callback, user_data] {
       C_Device_st for_callback{id};
@@ -94,27 +99,37 @@ C_Status stream_add_callback(C_Device device, C_Stream stream, C_Callback callba
 }
 
 C_Status create_event(C_Device device, C_Event* event) {
-  return guard_callback("create_event",
-                        [&] { *event = reinterpret_cast<C_Event>(state(device).device().new_event().release()); });
+  return device_callback("create_event",
+                         [&] { *event = reinterpret_cast<C_Event>(state(device).device().new_event().release()); });
 }
 
 C_Status destroy_event(C_Device, C_Event event) {
-  delete reinterpret_cast<Event*>(event);
-  return C_SUCCESS;
+  return quiet_callback("destroy_event", [&] { delete reinterpret_cast<Event*>(event); });
 }
 
 C_Status record_event(C_Device, C_Stream stream, C_Event event) {
-  return guard_callback("record_event", [&] { stream_of(stream).record(event_of(event)); });
+  if (is_forked()) return C_SUCCESS;  // Paddle records events when it frees memory, in destructors
+  return device_callback("record_event", [&] { stream_of(stream).record(event_of(event)); });
 }
 
-C_Status query_event(C_Device, C_Event event) { return event_of(event).query() ? C_SUCCESS : C_FAILED; }
+C_Status query_event(C_Device, C_Event event) { return is_forked() || event_of(event).query() ? C_SUCCESS : C_FAILED; }
 
 C_Status synchronize_event(C_Device, C_Event event) {
-  return guard_callback("synchronize", [&] { event_of(event).synchronize(); });
+  // Paddle calls this in the destructor of every event, where an error would end the process. So a failure stays with
+  // its stream, whose next wait raises it.
+  return quiet_callback("synchronize", [&] {
+    const Interruptible interruptible;
+    try {
+      event_of(event).drain();
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::kInterrupted) throw;
+      // What the signal's handler raised is on its way all the same.
+    }
+  });
 }
 
 C_Status stream_wait_event(C_Device, C_Stream stream, C_Event event) {
-  return guard_callback("stream_wait_event", [&] { stream_of(stream).wait(event_of(event)); });
+  return device_callback("stream_wait_event", [&] { stream_of(stream).wait(event_of(event)); });
 }
 
 // -- memory
@@ -125,7 +140,7 @@ C_Status allocate(C_Device device, void** address, size_t bytes) {
   // Out of memory is success with a null pointer: Paddle then frees its idle chunks and tries
   // again, and at last raises MemoryError. A failure status would end in an OSError at once.
   // Only what Paddle's own cache asks for comes here: nothing but the first block, if ours is in its place.
-  return guard_callback("allocate", [&] {
+  return device_callback("allocate", [&] {
     replace_paddle_cache(device->id);
     Memory& memory = state(device).memory();
     *address = memory.allocate(bytes).address;
@@ -135,14 +150,13 @@ C_Status allocate(C_Device device, void** address, size_t bytes) {
 }
 
 C_Status deallocate(C_Device device, void* address, size_t) {
-  guard_callback("deallocate", [&] { state(device).memory().free(address); });
-  return C_SUCCESS;  // called in destructors
+  return quiet_callback("deallocate", [&] { state(device).memory().free(address); });
 }
 
 C_Status memory_set(C_Device device, void* address, unsigned char value, size_t bytes) {
-  return guard_callback("memory_set", [&] {
+  return wait_callback("memory_set", [&] {
     state(device).memory().resolve(address, bytes);
-    state(device).drain();
+    state(device).synchronize();
     std::memset(address, value, bytes);
   });
 }
@@ -150,22 +164,22 @@ C_Status memory_set(C_Device device, void* address, unsigned char value, size_t 
 // Device memory is host-visible: once the work before it is done, a synchronous copy is a memcpy,
 // whichever side the ends are on.
 C_Status copy_now(C_Device device, void* to, const void* from, size_t bytes) {
-  return guard_callback("memory_copy", [&] {
-    state(device).drain();
+  return wait_callback("memory_copy", [&] {
+    state(device).synchronize();
     std::memcpy(to, from, bytes);
   });
 }
 
 C_Status copy_between_devices(C_Device to_device, C_Device from_device, void* to, const void* from, size_t bytes) {
-  return guard_callback("memory_copy", [&] {
-    state(from_device).drain();
-    state(to_device).drain();
+  return wait_callback("memory_copy", [&] {
+    state(from_device).synchronize();
+    state(to_device).synchronize();
     std::memcpy(to, from, bytes);
   });
 }
 
 C_Status upload(C_Device device, C_Stream stream, void* to, const void* from, size_t bytes) {
-  return guard_callback("memory_copy", [&] {
+  return wait_callback("memory_copy", [&] {
     stream_of(stream).upload(state(device).memory().resolve(to, bytes, &stream_of(stream)), from);
   });
 }
@@ -174,14 +188,14 @@ C_Status upload(C_Device device, C_Stream stream, void* to, const void* from, si
 // executor copies results on a stream of its own, behind an event of the computing stream, and then waits for the
 // computing stream alone before it reads them.
 C_Status download(C_Device, C_Stream stream, void* to, const void* from, size_t bytes) {
-  return guard_callback("memory_copy", [&] {
-    stream_of(stream).drain();
+  return wait_callback("memory_copy", [&] {
+    stream_of(stream).synchronize();
     std::memcpy(to, from, bytes);
   });
 }
 
 C_Status copy_in_stream(C_Device device, C_Stream stream, void* to, const void* from, size_t bytes) {
-  return guard_callback("memory_copy", [&] {
+  return wait_callback("memory_copy", [&] {
     Memory& memory = state(device).memory();
     Stream& in = stream_of(stream);
     in.copy(memory.resolve(to, bytes, &in), memory.resolve(from, bytes, &in));
@@ -196,7 +210,8 @@ C_Status copy_between_devices_in_stream(C_Device to_device, C_Device from_device
 }
 
 C_Status memory_stats(C_Device device, size_t* total, size_t* free) {
-  return guard_callback("memory_stats", [&] {
+  *total = *free = 0;
+  return quiet_callback("memory_stats", [&] {
     const MemoryStats stats = state(device).memory().stats();
     *total = stats.limit;
     *free = stats.limit - stats.allocated;

@@ -3,7 +3,9 @@
 #include <cstring>
 #include <string>
 
+#include "plugin/core/check.h"
 #include "plugin/core/env.h"
+#include "plugin/core/fault.h"
 #include "plugin/core/runtime.h"
 #include "plugin/paddle/allocator.h"
 #include "plugin/paddle/fallback.h"
@@ -14,10 +16,18 @@
 namespace mps::paddle {
 namespace {
 
-// Runs `body`; a failure is kept for last_error().
+// Runs `body`, which uses the device; a failure is kept for last_error().
 template <typename F>
 bool guarded(const char* name, F&& body) {
-  return guard_callback(name, body) == C_SUCCESS;
+  OpScope scope(name);
+  try {
+    check_not_forked();
+    body();
+    return true;
+  } catch (...) {
+    keep_last_error();
+    return false;
+  }
 }
 
 template <size_t N>
@@ -50,6 +60,7 @@ bool device_properties(int32_t device, PaddleMpsProperties* out) {
 }
 
 bool synchronize(int32_t device) {
+  const Interruptible interruptible;
   return guarded("synchronize", [&] { Runtime::device(device).synchronize(); });
 }
 
@@ -135,6 +146,22 @@ void visit_env(PaddleMpsEnvVisitor visitor, void* context) {
   }
 }
 
+Faults& faults_of(int32_t device) {
+  auto* const found = dynamic_cast<FaultDevice*>(&Runtime::device(device).device());
+  MPS_CHECK(found != nullptr, kUnsupported,
+            "faults cannot be injected: expected a process with PADDLE_MPS_FAULT, got one without. Start it with "
+            "PADDLE_MPS_FAULT=none.");
+  return found->faults();
+}
+
+bool inject_faults(int32_t device, const char* faults) {
+  return guarded("inject_faults", [&] { faults_of(device).fail(faults); });
+}
+
+bool count_calls(int32_t device, const char* fault, uint64_t* calls) {
+  return guarded("count_calls", [&] { *calls = faults_of(device).count(fault_of(fault)); });
+}
+
 bool allocator(int32_t device, const char** name) {
   return guarded("allocator", [&] {
     Runtime::device(device);
@@ -167,6 +194,8 @@ constexpr PaddleMpsExports kExports = {
     reset_op_counts,
     fallback_tracking_problem,
     visit_env,
+    inject_faults,
+    count_calls,
     allocator,
     monitor_page,
 };

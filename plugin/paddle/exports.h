@@ -96,6 +96,9 @@ typedef struct PaddleMpsExports {
   void (*reset_ops)(void);
   const char* (*fallback_tracking_problem)(void);  // why CPU fallbacks cannot be counted; empty if they are
   void (*visit_env)(PaddleMpsEnvVisitor visitor, void* context);
+  // For tests, in a process with PADDLE_MPS_FAULT; see plugin/core/fault.h.
+  bool (*inject_faults)(int32_t device, const char* faults);
+  bool (*count_calls)(int32_t device, const char* fault, uint64_t* calls);
 
   // Who keeps idle memory: "mps" (the plugin) or "paddle". Paddle's cache holds a lock of its own while it asks for
   // memory, so what it calls must not wait for Python's.

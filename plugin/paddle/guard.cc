@@ -26,6 +26,8 @@ void throw_to_paddle(ErrorKind kind, const char* message) {
       PADDLE_THROW(common::errors::External("%s", message));
     case ErrorKind::kInternal:
       PADDLE_THROW(common::errors::Fatal("%s", message));
+    case ErrorKind::kInterrupted:  // replaced on its way; see signals.h
+      PADDLE_THROW(common::errors::External("%s", message));
   }
   __builtin_unreachable();
 }
@@ -48,7 +50,7 @@ void rethrow_to_paddle() {
   }
 }
 
-C_Status report_callback_error() noexcept {
+void keep_last_error() noexcept {
   try {
     try {
       throw;
@@ -59,22 +61,23 @@ C_Status report_callback_error() noexcept {
       t_last_error_kind = ErrorKind::kInternal;
       t_last_error = error.what();
     }
-    MPS_LOG(kError, t_last_error);
   } catch (...) {
-    // Not a std::exception, or no memory for its text: the status is all that can be said.
+    // Not a std::exception, or no memory for its text.
+    t_last_error_kind = ErrorKind::kInternal;
+    t_last_error.clear();
   }
-  return C_FAILED;
+}
+
+void log_last_error() noexcept {
+  keep_last_error();
+  try {
+    MPS_LOG(kError, t_last_error);
+  } catch (const std::bad_alloc&) {
+    // The message itself is kept.
+  }
 }
 
 const char* last_error() noexcept { return t_last_error.c_str(); }
 ErrorKind last_error_kind() noexcept { return t_last_error_kind; }
-
-void set_last_error(const std::string& message) noexcept {
-  try {
-    t_last_error = message;
-  } catch (const std::bad_alloc&) {
-    t_last_error.clear();
-  }
-}
 
 }  // namespace mps::paddle

@@ -82,7 +82,9 @@ template <typename Row, typename... Args>
 struct Thunk<Row, void (*)(const phi::CustomContext&, Args...)> {
   static void call(const phi::CustomContext& ctx, Args... args) {
     OpScope scope(Row::kName);
+    const Interruptible interruptible;  // a launch waits when very much is queued
     try {
+      check_not_forked();
       Row::counter().count(first_dtype(args...));
       Row::kFunction(ctx, std::forward<Args>(args)...);
     } catch (...) {

@@ -265,7 +265,7 @@ def synchronize(device: DeviceLike = None) -> None:
             and the device can be used afterwards.
 
     Source:
-        `paddle.device.synchronize`, whose OSError has no text.
+        `paddle.device.synchronize`.
 
     Example:
         >>> import paddle, paddle_mps

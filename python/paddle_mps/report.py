@@ -211,8 +211,8 @@ def clear_graph_cache(device: DeviceLike = None) -> None:
 def last_error() -> str:
     """Return the message of the last call into the plugin's runtime that failed on this thread.
 
-    Paddle turns such a failure into `OSError: CustomDevice error, the error code is : N` and drops
-    the text; here it is. Errors of ops have their text with them and do not come here.
+    Most failures raise an exception with the same text. What fails while Paddle destroys something
+    cannot raise: it is printed, and it is here. Errors of ops do not come here.
 
     Returns:
         The message; an empty string if no call has failed on this thread. Neither synchronises nor

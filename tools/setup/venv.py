@@ -1,6 +1,6 @@
 """Make, repair or complete the project's own Python environment.
 
-    python3 tools/setup/venv.py [--venv .venv] lint|all
+    python3 tools/setup/venv.py [--venv .venv] lint|macos|all
 
 Running it again is always right: it takes 0.1 s when nothing has changed, and whatever an
 interrupted run left behind is noticed and made anew. PYTHON=python3.12 in the environment chooses
@@ -29,6 +29,7 @@ OLDEST_GCC = 11
 BOOTSTRAP_PIP = "25.2"
 GROUPS = {
     "lint": ["lint.txt"],
+    "macos": ["build.txt", "macos.txt"],
     "all": ["build.txt", "paddle.txt", "test.txt", "lint.txt"],
 }
 PROBE = """

@@ -110,6 +110,12 @@ uint64_t release_unused(int32_t device) {
   return released;
 }
 
+uint64_t count_calls(int32_t device, const std::string& fault) {
+  uint64_t calls = 0;
+  call(exports().count_calls, device, fault.c_str(), &calls);
+  return calls;
+}
+
 // (op, dtype, where, calls)
 using OpRow = std::tuple<std::string, std::string, int32_t, uint64_t>;
 
@@ -162,6 +168,11 @@ PYBIND11_MODULE(_C, m) {
   m.def("reset_ops", [] { exports().reset_ops(); });
   m.def("fallback_tracking_problem", [] { return std::string(exports().fallback_tracking_problem()); });
   m.def("env", env);
+  m.def(
+      "inject_faults",
+      [](int32_t device, const std::string& faults) { call(exports().inject_faults, device, faults.c_str()); },
+      py::arg("device"), py::arg("faults"));
+  m.def("count_calls", count_calls, py::arg("device"), py::arg("fault"));
   m.def("monitor_page", [] { return std::string(exports().monitor_page()); });
   define_history(m);
 }

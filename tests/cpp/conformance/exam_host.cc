@@ -1,8 +1,9 @@
-// The host device under exam: all questions make sense. PADDLE_MPS_HOST_REFERENCE and PADDLE_MPS_HOST_DELAY_US apply,
-// so that the specification itself and late work can be examined too.
+// The host device under exam: all questions make sense. PADDLE_MPS_HOST_REFERENCE, PADDLE_MPS_HOST_DELAY_US and
+// PADDLE_MPS_FAULT apply, so that the specification, late work and the device that injects faults can be examined too.
 #include <algorithm>
 
 #include "plugin/core/env.h"
+#include "plugin/core/fault.h"
 #include "plugin/host/device_host.h"
 #include "tests/cpp/conformance/exam.h"
 
@@ -12,7 +13,7 @@ std::unique_ptr<Device> open_device(int64_t delay_us) {
   HostOptions options;
   options.reference = env::host_reference();
   options.delay_us = std::max(delay_us, env::host_delay_us());
-  return std::make_unique<HostDevice>(options);
+  return with_faults(std::make_unique<HostDevice>(options));
 }
 
 Span<const Exception> exceptions() { return {}; }

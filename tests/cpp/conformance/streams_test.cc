@@ -123,6 +123,7 @@ void Streams::ask_events() {
   Stream* const other = device().create_stream();
   const std::unique_ptr<Event> event = device().device().new_event(), back = device().device().new_event();
   EXPECT_TRUE(event->query());  // never recorded
+  event->drain();
   event->synchronize();
   auto a = upload(tensor_of(DType::int32, {100}, {0})), b = upload(tensor_of(DType::int32, {100}, {0}));
   stream().synchronize();
@@ -142,6 +143,8 @@ void Streams::ask_events() {
   }
   other->synchronize();
   EXPECT_TRUE(event->query());
+  back->drain();
+  EXPECT_TRUE(back->query());
   back->synchronize();
   stream().synchronize();
   for (int32_t i = 0; i < 50; ++i) {
@@ -269,6 +272,20 @@ TEST_F(Streams, ManyStreams) {
     EXPECT_EQ(static_cast<unsigned char*>(blocks[i]->address())[777], i);
     device().destroy_stream(streams[i]);
   }
+}
+
+TEST_F(Streams, ComeAndGoByTheThousand) {
+  Block block(device(), 1000);
+  for (int i = 0; i < 2000; ++i) {
+    Stream* const other = device().create_stream();
+    const std::unique_ptr<Event> event = device().device().new_event();
+    other->fill(block.range(), static_cast<uint8_t>(i));
+    other->record(*event);
+    stream().wait(*event);
+    device().destroy_stream(other);
+  }
+  stream().synchronize();
+  EXPECT_EQ(static_cast<unsigned char*>(block.address())[999], 1999 % 256);
 }
 
 }  // namespace

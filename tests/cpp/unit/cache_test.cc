@@ -16,12 +16,12 @@ Graph graph_number(int64_t number) {
 }
 
 TEST(Cache, CompilesAGraphOnce) {
-  NullDevice device;
+  FaultDevice device(std::make_unique<NullDevice>());
   Cache cache(device, 10, 1 << 20);
   const auto first = cache.get(graph_number(1));
   EXPECT_EQ(cache.get(graph_number(1)), first);
   EXPECT_NE(cache.get(graph_number(2)), first);
-  EXPECT_EQ(device.calls().count(NullCall::kCompile), 2u);
+  EXPECT_EQ(device.faults().count(Fault::compile), 2u);
   const CacheInfo info = cache.info();
   EXPECT_EQ(info.hits, 1u);
   EXPECT_EQ(info.misses, 2u);
@@ -31,22 +31,22 @@ TEST(Cache, CompilesAGraphOnce) {
 }
 
 TEST(Cache, TheLeastRecentlyUsedGoesFirst) {
-  NullDevice device;
+  FaultDevice device(std::make_unique<NullDevice>());
   Cache cache(device, 3, 1 << 20);
   for (int i : {1, 2, 3}) cache.get(graph_number(i));
   cache.get(graph_number(1));  // now 2 is the oldest
   cache.get(graph_number(4));
   EXPECT_EQ(cache.info().entries, 3u);
   EXPECT_EQ(cache.info().evictions, 1u);
-  const uint64_t before = device.calls().count(NullCall::kCompile);
+  const uint64_t before = device.faults().count(Fault::compile);
   for (int i : {1, 3, 4}) cache.get(graph_number(i));
-  EXPECT_EQ(device.calls().count(NullCall::kCompile), before);
+  EXPECT_EQ(device.faults().count(Fault::compile), before);
   cache.get(graph_number(2));
-  EXPECT_EQ(device.calls().count(NullCall::kCompile), before + 1);
+  EXPECT_EQ(device.faults().count(Fault::compile), before + 1);
 }
 
 TEST(Cache, BytesAreBounded) {
-  NullDevice device;
+  FaultDevice device(std::make_unique<NullDevice>());
   Cache roomy(device, 1000, 1 << 20);
   roomy.get(graph_number(0));
   const uint64_t entry_bytes = roomy.info().bytes;
@@ -58,7 +58,7 @@ TEST(Cache, BytesAreBounded) {
 }
 
 TEST(Cache, TheNewestEntryStaysEvenIfItIsTooLarge) {
-  NullDevice device;
+  FaultDevice device(std::make_unique<NullDevice>());
   Cache cache(device, 1000, 1);
   const auto executable = cache.get(graph_number(1));
   EXPECT_EQ(cache.info().entries, 1u);
@@ -66,7 +66,7 @@ TEST(Cache, TheNewestEntryStaysEvenIfItIsTooLarge) {
 }
 
 TEST(Cache, ClearForgetsEverythingButWhatIsInUse) {
-  NullDevice device;
+  FaultDevice device(std::make_unique<NullDevice>());
   Cache cache(device, 10, 1 << 20);
   const auto used = cache.get(graph_number(1));
   cache.clear();
@@ -77,9 +77,9 @@ TEST(Cache, ClearForgetsEverythingButWhatIsInUse) {
 }
 
 TEST(Cache, AFailedCompilationLeavesNothing) {
-  NullDevice device;
+  FaultDevice device(std::make_unique<NullDevice>());
   Cache cache(device, 10, 1 << 20);
-  device.calls().fail(NullCall::kCompile);
+  device.faults().fail(Fault::compile);
   EXPECT_NE(error_of(ErrorKind::kDevice, [&] { cache.get(graph_number(1)); }), "");
   EXPECT_EQ(cache.info().entries, 0u);
   EXPECT_NE(cache.get(graph_number(1)), nullptr);
@@ -123,7 +123,7 @@ TEST(Cache, GraphsOfOneHashAreToldApart) {
   ASSERT_EQ(a.hash(), b.hash()) << "Graph::hash() mixes otherwise now: bring mix() above up to date";
   ASSERT_FALSE(a == b);
 
-  NullDevice device;
+  FaultDevice device(std::make_unique<NullDevice>());
   Cache cache(device, 2, 1 << 20);
   const auto of_a = cache.get(a), of_b = cache.get(b);
   EXPECT_NE(of_a, of_b);
@@ -136,7 +136,7 @@ TEST(Cache, GraphsOfOneHashAreToldApart) {
 }
 
 TEST(Cache, ManyThreads) {
-  NullDevice device;
+  FaultDevice device(std::make_unique<NullDevice>());
   Cache cache(device, 5, 1 << 20);
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {

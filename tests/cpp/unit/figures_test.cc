@@ -24,6 +24,7 @@ class WatchingDevice final : public Device {
     look();
     return device_.new_heap(bytes);
   }
+  std::unique_ptr<Buffer> wrap(void* address, size_t bytes) override { return device_.wrap(address, bytes); }
   std::unique_ptr<Stream> new_stream() override { return device_.new_stream(); }
   std::unique_ptr<Event> new_event() override { return device_.new_event(); }
   std::string supports(const Graph& graph) const override { return device_.supports(graph); }

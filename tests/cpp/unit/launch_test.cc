@@ -17,7 +17,7 @@ class Launch : public NullTest {
     const Feed feeds[] = {from, Scalar(1.0)};
     launch(state(), stream(), graph_, {feeds, 2}, {&to, 1});
   }
-  uint64_t encoded() { return calls().count(NullCall::kEncode); }
+  uint64_t encoded() { return faults().count(Fault::encode); }
 
   Graph graph_;  // [8] float32: 32 bytes
 };
@@ -30,7 +30,7 @@ TEST_F(Launch, EncodesOncePerCall) {
   run(x, y);
   run(x, y);
   EXPECT_EQ(encoded(), 2u);
-  EXPECT_EQ(calls().count(NullCall::kCompile), 1u);
+  EXPECT_EQ(faults().count(Fault::compile), 1u);
 }
 
 TEST_F(Launch, AllowsInPlaceAndNeighbours) {
@@ -77,7 +77,7 @@ TEST_F(Launch, WithoutElementsDoesNothing) {
   void* const results[] = {nullptr};
   launch(state(), stream(), g, {feeds, 1}, {results, 1});
   EXPECT_EQ(encoded(), 0u);
-  EXPECT_EQ(calls().count(NullCall::kCompile), 0u);
+  EXPECT_EQ(faults().count(Fault::compile), 0u);
 }
 
 TEST_F(Launch, SkipsEmptyResultsAmongOthers) {
@@ -94,7 +94,7 @@ TEST_F(Launch, SkipsEmptyResultsAmongOthers) {
 
 TEST_F(Launch, NamesTheOpInLaterErrors) {
   void* const x = memory().allocate(32).address;
-  calls().fail(NullCall::kEncode);
+  faults().fail(Fault::encode);
   {
     OpScope scope("gelu");
     run(x, x);  // does not throw
@@ -105,7 +105,7 @@ TEST_F(Launch, NamesTheOpInLaterErrors) {
 
 TEST_F(Launch, AFailedCompilationThrowsAtOnce) {
   void* const x = memory().allocate(32).address;
-  calls().fail(NullCall::kCompile);
+  faults().fail(Fault::compile);
   EXPECT_NE(error_of(ErrorKind::kDevice, [&] { run(x, x); }), "");
   run(x, x);
   stream().synchronize();

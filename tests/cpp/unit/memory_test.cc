@@ -19,7 +19,7 @@ class MemoryTest : public ::testing::Test {
     return std::make_unique<Memory>(device_, limit, [this] { ++drains_; });
   }
 
-  NullDevice device_;
+  FaultDevice device_{std::make_unique<NullDevice>()};
   std::atomic<int> drains_{0};
 };
 
@@ -186,7 +186,7 @@ TEST_F(MemoryTest, EmptyArenasGoBeforeThePeakGrows) {
 
 TEST_F(MemoryTest, ARefusalOfTheSystemIsTriedOnceMore) {
   const auto memory = make();
-  device_.calls().fail(NullCall::kNewHeap);
+  device_.faults().fail(Fault::heap);
   EXPECT_NE(allocate(*memory, 200 << 20), nullptr);
   EXPECT_EQ(memory->stats().retries, 1u);
   EXPECT_EQ(drains_, 1);

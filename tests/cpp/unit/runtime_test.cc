@@ -14,17 +14,17 @@ class DeviceStateTest : public NullTest {};
 
 TEST_F(DeviceStateTest, SynchronizesEveryStreamAndThrowsTheFirstError) {
   Stream* const other = state().create_stream();
-  calls().fail(NullCall::kFill, 1);
+  faults().fail(Fault::fill, 1);
   void* const block = memory().allocate(16).address;
   other->fill(memory().resolve(block, 16), 0);
   stream().fill(memory().resolve(block, 16), 0);
   EXPECT_EQ(error_of(ErrorKind::kDevice, [&] { state().synchronize(); }).rfind("[fill] ", 0), 0u);
-  EXPECT_EQ(calls().count(NullCall::kSynchronize), 2u);
+  EXPECT_EQ(faults().count(Fault::synchronize), 2u);
   state().synchronize();
 }
 
 TEST_F(DeviceStateTest, DrainingKeepsErrors) {
-  calls().fail(NullCall::kFill);
+  faults().fail(Fault::fill);
   void* const block = memory().allocate(16).address;
   stream().fill(memory().resolve(block, 16), 0);
   state().drain();
@@ -42,7 +42,7 @@ TEST_F(DeviceStateTest, AnEventThrowsErrorsFromBeforeItsMark) {
   const std::unique_ptr<Event> before = state().device().new_event(), after = state().device().new_event();
   void* const block = memory().allocate(16).address;
   stream().record(*before);
-  calls().fail(NullCall::kFill);
+  faults().fail(Fault::fill);
   stream().fill(memory().resolve(block, 16), 0);
   stream().record(*after);
   before->synchronize();
@@ -94,6 +94,25 @@ TEST(RuntimeDeathTest, NoDevicesAreAReason) {
   EXPECT_EXIT((setenv("PADDLE_MPS_HOST_DEVICES", "0", 1), Runtime::open({kBackends, 2}), end_with([] {
                  return Runtime::device_count() == 0 &&
                         Runtime::unavailable_reason().find("PADDLE_MPS_HOST_DEVICES") != std::string::npos;
+               })),
+              ::testing::ExitedWithCode(0), "");
+}
+
+TEST(RuntimeDeathTest, PutsFaultsAroundADeviceWhenAsked) {
+  EXPECT_EXIT((setenv("PADDLE_MPS_FAULT", "compile:1", 1), Runtime::open({kBackends, 2}), end_with([] {
+                 Graph g;
+                 g.result(g.negative(g.placeholder(DType::int8, {4})));
+                 return error_of(ErrorKind::kDevice, [&] {
+                          Runtime::device(0).device().compile(g);
+                        }).find("call 1 of compile") != std::string::npos;
+               })),
+              ::testing::ExitedWithCode(0), "");
+}
+
+TEST(RuntimeDeathTest, AnUnknownFaultIsAReason) {
+  EXPECT_EXIT((setenv("PADDLE_MPS_FAULT", "meteor:1", 1), Runtime::open({kBackends, 2}), end_with([] {
+                 return Runtime::device_count() == 0 &&
+                        Runtime::unavailable_reason().find("got 'meteor'") != std::string::npos;
                })),
               ::testing::ExitedWithCode(0), "");
 }

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "plugin/core/check.h"
+#include "plugin/core/fault.h"
 #include "plugin/core/runtime.h"
 #include "plugin/null/device_null.h"
 
@@ -26,18 +27,21 @@ std::string error_of(ErrorKind kind, F&& f) {
   return "";
 }
 
-// A null device with memory, cache and one stream.
+// A null device that fails on demand, with memory, cache and one stream.
 class NullTest : public ::testing::Test {
  protected:
-  NullTest() : device_(new NullDevice), state_(0, std::unique_ptr<Device>(device_)), stream_(state_.create_stream()) {}
+  NullTest()
+      : device_(new FaultDevice(std::make_unique<NullDevice>())),
+        state_(0, std::unique_ptr<Device>(device_)),
+        stream_(state_.create_stream()) {}
 
-  NullCalls& calls() { return device_->calls(); }
+  Faults& faults() { return device_->faults(); }
   DeviceState& state() { return state_; }
   Memory& memory() { return state_.memory(); }
   Stream& stream() { return *stream_; }
 
  private:
-  NullDevice* const device_;
+  FaultDevice* const device_;
   DeviceState state_;
   Stream* const stream_;
 };
