@@ -145,7 +145,7 @@ C_Status allocate(C_Device device, void** address, size_t bytes) {
     Memory& memory = state(device).memory();
     *address = memory.allocate(bytes).address;
     // Paddle's MemoryError has a text of its own; ours is there for those who ask.
-    if (*address == nullptr) set_last_error(memory.shortage(bytes));
+    if (*address == nullptr) set_last_error(ErrorKind::kMemory, memory.shortage(bytes).c_str());
   });
 }
 
