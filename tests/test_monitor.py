@@ -157,6 +157,13 @@ def work():
     assert len(seen) > 10
 
 
+def test_with_paddles_cache_it_says_what_blocks_are() -> None:
+    with process("x = paddle.zeros([1000])", PADDLE_MPS_ALLOCATOR="paddle") as child:
+        assert as_json(str(child.pid))["allocator"] == "paddle"
+        text = monitor(str(child.pid), "--once").stdout
+        assert "allocated: what Paddle's own cache has taken, idle or not" in text
+
+
 def test_every_device_has_figures_and_names(backend: str) -> None:
     if backend != "host":
         pytest.skip("only the host backend can pretend to be several")
