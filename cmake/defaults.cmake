@@ -23,6 +23,8 @@ set(CMAKE_OBJCXX_FLAGS_RELWITHDEBINFO "-O2 -g1")
 
 # -Werror=switch: switches over our tables have no default, so a new row that is not handled everywhere is an error.
 add_compile_options(-Wall -Wextra -Wshadow -Werror=switch)
+# Paddle's errors name the file that raised them: in the project, not on the machine that built it.
+add_compile_options(-fmacro-prefix-map=${PROJECT_SOURCE_DIR}/=)
 
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 11)
   message(FATAL_ERROR "[build] g++ is too old: expected 11 or newer, got ${CMAKE_CXX_COMPILER_VERSION}. "

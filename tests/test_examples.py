@@ -63,3 +63,20 @@ def test_train_digits_says_why_there_is_no_device() -> None:
     )
     assert process.returncode == 1
     assert "PADDLE_MPS_DISABLE" in process.stderr
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.usefixtures("mps")
+def test_watch_memory_runs_out_goes_on_and_draws(tmp_path: Path) -> None:
+    output = run("watch_memory.py", "--output", str(tmp_path), "--limit", "12")
+    tries = re.findall(
+        r"^batch (\d+): \(ResourceExhausted\) \[\w+\] out of memory: .+ a limit of 12\.00 MiB, ",
+        output,
+        re.M,
+    )
+    assert tries[0] == "1437"
+    batch, accuracy_found = re.findall(r"^batch (\d+): test accuracy (\d+\.\d) %$", output, re.M)[0]
+    assert int(batch) == 1437 >> len(tries)
+    assert float(accuracy_found) > 90
+    assert re.search(rf"^found no room +{len(tries)}$", output, re.M)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["history.png", "step.json", "step.png"]

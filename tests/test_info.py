@@ -169,6 +169,10 @@ def bad_limit(tmp_path: Path) -> dict[str, str]:
     return {"PADDLE_MPS_MEMORY_LIMIT": "plenty"}
 
 
+def bad_monitor(tmp_path: Path) -> dict[str, str]:
+    return {"PADDLE_MPS_MONITOR": "yes"}
+
+
 World = Callable[[Path], "dict[str, str]"]
 WORLDS: list[tuple[World, list[str]]] = [
     (empty_folder, ["Paddle did not open the plugin", _library.LOADER_NAME, "got none"]),
@@ -205,6 +209,7 @@ def test_a_bad_world_has_a_reason(world: World, words: list[str], tmp_path: Path
     [
         (bad_backend, ["PADDLE_MPS_BACKEND", "expected one of", "got 'cuda'"]),
         (bad_limit, ["PADDLE_MPS_MEMORY_LIMIT", "got 'plenty'"]),
+        (bad_monitor, ["PADDLE_MPS_MONITOR", "expected 0 or 1", "got 'yes'"]),
     ],
 )
 def test_a_bad_variable_is_the_reason(world: World, words: list[str], tmp_path: Path) -> None:

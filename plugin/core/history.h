@@ -42,7 +42,8 @@ class History {
   // Calls visit(event) for every event that is kept, oldest first.
   template <typename F>
   void for_each(F&& visit) const {
-    const size_t oldest = events_.size() < capacity_ ? 0 : static_cast<size_t>(count_ % capacity_);
+    const bool is_ring = capacity_ != 0 && events_.size() == capacity_;
+    const size_t oldest = is_ring ? static_cast<size_t>(count_ % capacity_) : 0;
     for (size_t i = 0; i < events_.size(); ++i) visit(events_[(oldest + i) % events_.size()]);
   }
 

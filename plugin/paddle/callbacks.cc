@@ -144,7 +144,10 @@ C_Status allocate(C_Device device, void** address, size_t bytes) {
   // Only what Paddle's own cache asks for comes here: nothing but the first block, if ours is in its place.
   return device_callback("allocate", [&] {
     replace_paddle_cache(device->id);
-    *address = state(device).memory().allocate(bytes).address;
+    Memory& memory = state(device).memory();
+    *address = memory.allocate(bytes).address;
+    // Paddle's MemoryError has a text of its own; ours is there for those who ask.
+    if (*address == nullptr) set_last_error(ErrorKind::kMemory, memory.shortage(bytes).c_str());
   });
 }
 

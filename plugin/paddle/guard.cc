@@ -50,21 +50,24 @@ void rethrow_to_paddle() {
   }
 }
 
+void set_last_error(ErrorKind kind, const char* message) noexcept {
+  t_last_error_kind = kind;
+  try {
+    t_last_error = message;
+  } catch (const std::bad_alloc&) {
+    t_last_error.clear();
+  }
+}
+
 void keep_last_error() noexcept {
   try {
-    try {
-      throw;
-    } catch (const Error& error) {
-      t_last_error_kind = error.kind();
-      t_last_error = error.what();
-    } catch (const std::exception& error) {
-      t_last_error_kind = ErrorKind::kInternal;
-      t_last_error = error.what();
-    }
+    throw;
+  } catch (const Error& error) {
+    set_last_error(error.kind(), error.what());
+  } catch (const std::exception& error) {
+    set_last_error(ErrorKind::kInternal, error.what());
   } catch (...) {
-    // Not a std::exception, or no memory for its text.
-    t_last_error_kind = ErrorKind::kInternal;
-    t_last_error.clear();
+    set_last_error(ErrorKind::kInternal, "");
   }
 }
 

@@ -28,6 +28,7 @@ namespace mps::paddle {
 // was none of ours).
 const char* last_error() noexcept;
 ErrorKind last_error_kind() noexcept;
+void set_last_error(ErrorKind kind, const char* message) noexcept;
 // Keeps the exception in flight for the two; the second logs it as well.
 void keep_last_error() noexcept;
 void log_last_error() noexcept;

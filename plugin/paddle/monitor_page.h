@@ -7,7 +7,7 @@
 // without a goodbye, and whoever comes next, reader or writer, removes it.
 //
 // Nothing here may fail: without a folder that can be written there is no file, a line in the log at level "debug", and
-// figures where nobody else sees them. A child of fork() goes on counting in memory of its own.
+// figures where nobody else sees them. A child of fork() has no file, and cannot touch its parent's.
 #pragma once
 
 #include <cstdint>

@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ._tools import require_package
 from ._words import bytes_in_words
 from .memory_record import OUTSIDE
@@ -46,6 +48,7 @@ _ROW = 0.34
 _TOTALS = 1.25
 _CHARACTERS = 130  # fit into a row
 _MOST_ROWS = 60
+_MOST_POINTS = 3000
 _MOST_HOLDERS = 8
 _LEAST_SHARE = 0.005  # of the peak; what holds less is not shown by itself
 _FRAMES_SHOWN = 3
@@ -266,15 +269,13 @@ def _draw_lines(axes: Axes, snapshot: dict[str, Any], line: Timeline) -> None:
     device, blocks = snapshot["device"], line.figures["blocks_bytes"]
     peak_time, peak_bytes = line.seconds[line.peak], int(blocks[line.peak])
     for name, values in line.figures.items():
-        axes.step(
-            line.seconds,
-            values,
-            where="post",
-            color=_LINES[name],
-            label=f"{_NAMES[name]}: {bytes_in_words(int(values.max()))} at most",
-            linewidth=1.2,
-        )
-    axes.fill_between(line.seconds, blocks, step="post", color=_LINES["blocks_bytes"], alpha=0.12)
+        seconds, low, high = _columns(line.seconds, values)
+        label = f"{_NAMES[name]}: {bytes_in_words(int(values.max()))} at most"
+        axes.step(seconds, high, where="post", color=_LINES[name], label=label, linewidth=1.2)
+        if name == "blocks_bytes":
+            fill = {"step": "post", "color": _LINES[name], "linewidth": 0}
+            axes.fill_between(seconds, low, alpha=0.12, **fill)
+            axes.fill_between(seconds, low, high, alpha=0.4, **fill)
     top = max(int(values.max()) for values in line.figures.values())
     limit = snapshot["statistics"]["limit_bytes"]
     if limit < 1.5 * top:
@@ -288,7 +289,7 @@ def _draw_lines(axes: Axes, snapshot: dict[str, Any], line: Timeline) -> None:
             color="#D55E00",
             markersize=9,
             markeredgewidth=2,
-            label=f"out of memory: {len(line.failures):,} times",
+            label=f"out of memory ({len(line.failures):,})",
         )
     axes.plot(peak_time, peak_bytes, "o", color=_INK, markersize=6, zorder=5)
     last = line.seconds[-1]
@@ -331,7 +332,29 @@ def _draw_lines(axes: Axes, snapshot: dict[str, Any], line: Timeline) -> None:
         fontsize=9.5,
         labelcolor=_INK,
         borderaxespad=0,
+        columnspacing=1.6,
+    ).set_in_layout(False)  # else a wide one makes the axes narrow
+
+
+def _columns(seconds: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return times with the least and the most from each to the next: all of them, or what fits.
+
+    Of many, the events of a column are one point with their least and most, then one with the last
+    value, which holds until the next column with events.
+    """
+    if len(seconds) <= _MOST_POINTS:
+        return seconds, values, values
+    edges = np.linspace(0, seconds[-1], _MOST_POINTS // 2)
+    firsts = np.unique(np.minimum(np.searchsorted(seconds, edges), len(seconds) - 1))
+    before = values[np.maximum(firsts - 1, 0)]  # what it still was when the column begins
+    low = np.minimum(np.minimum.reduceat(values, firsts), before)
+    high = np.maximum(np.maximum.reduceat(values, firsts), before)
+    lasts = np.append(firsts[1:], len(seconds)) - 1
+    times, low, high = (
+        np.stack([at_first, at_last[lasts]], axis=1).ravel()
+        for at_first, at_last in ((seconds[firsts], seconds), (low, values), (high, values))
     )
+    return times, low, high
 
 
 def _tick_step(top: int) -> int:

@@ -81,9 +81,9 @@ def record_memory_history(
     Python it may wait for it as long as they do for each other. See `docs/memory.md` for figures.
     While nothing is recorded this costs nothing.
 
-    With PADDLE_MPS_ALLOCATOR=paddle events are those of Paddle's own cache, which are few, and they
-    have a stack only where the thread already holds Python's lock. A forked child records no
-    stacks. Threads that Python does not know have none.
+    With PADDLE_MPS_ALLOCATOR=paddle events are those of Paddle's own cache, which are few, and
+    they have a stack only where the thread already holds Python's lock. Threads that Python does
+    not know have none. A forked child records nothing.
 
     Args:
         enabled: Whether to begin or to end.

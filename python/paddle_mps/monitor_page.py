@@ -94,6 +94,8 @@ class Page:
         try:
             if not _is_locked(self._file):
                 raise NoPageError(_no_such_process(pid))
+            if os.fstat(self._file).st_size < _HEADER.size:
+                raise NoPageError(_foreign_page(pid, "something else"))
             self._memory = mmap.mmap(self._file, 0, prot=mmap.PROT_READ)
             self._read_header()
         except BaseException:
@@ -138,8 +140,6 @@ class Page:
         )
 
     def _read_header(self) -> None:
-        if len(self._memory) < _HEADER.size:
-            raise NoPageError(_foreign_page(self.pid, f"{len(self._memory)} bytes"))
         (
             magic,
             version,
@@ -155,7 +155,9 @@ class Page:
             allocator,
             plugin_version,
         ) = _HEADER.unpack_from(self._memory)
-        if (magic, version) != (_MAGIC, _VERSION) or size > len(self._memory):
+        if magic != _MAGIC or size > len(self._memory):
+            raise NoPageError(_foreign_page(self.pid, "something else"))
+        if version != _VERSION:
             raise NoPageError(_foreign_page(self.pid, f"version {version}"))
         names = self._memory[names_offset : names_offset + names_bytes].decode()
         self._names = names.split()
@@ -259,9 +261,10 @@ def _foreign_page(pid: int, got: str) -> str:
 
 
 def _command(pid: int) -> str:
-    """Return a process's command line; empty if the system does not tell."""
+    """Return a process's command as one line; empty if the system does not tell."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
+        return " ".join(arguments.decode(errors="replace").split())
     except OSError:  # no such folder on macOS
         pass
     try:
@@ -274,4 +277,4 @@ def _command(pid: int) -> str:
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return ps.stdout.strip()
+    return " ".join(ps.stdout.split())

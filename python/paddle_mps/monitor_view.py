@@ -147,12 +147,12 @@ def list_of(readings: list[Reading]) -> RenderableType:
     """Return the table of processes."""
     if not readings:
         return Text("no process with paddle_mps shows its memory")
-    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
-    table.add_column("process", justify="right")
-    table.add_column("device")
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0), expand=True)
+    table.add_column("process", justify="right", no_wrap=True, min_width=7)
+    table.add_column("device", no_wrap=True, min_width=6)
     for name in ("allocated", "reserved", "limit"):
-        table.add_column(name, justify="right")
-    table.add_column("command", no_wrap=True, overflow="ellipsis")
+        table.add_column(name, justify="right", no_wrap=True, min_width=10)
+    table.add_column("command", no_wrap=True, overflow="ellipsis", ratio=1)
     for reading in readings:
         for device in reading.devices:
             figures = device.figures

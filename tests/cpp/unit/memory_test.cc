@@ -312,6 +312,13 @@ TEST_F(MemoryTest, RandomUseAgainstAModel) {
   EXPECT_EQ(stats.allocations, stats.frees);
 }
 
+TEST_F(MemoryTest, HistoryThatNeverBeganIsEmpty) {
+  const auto memory = make();
+  memory->free(allocate(*memory, 100));
+  memory->stop_history();
+  memory->for_each_event([](const MemoryEvent&) { ADD_FAILURE(); });
+}
+
 TEST_F(MemoryTest, HistoryKeepsTheLastEvents) {
   const auto memory = make(16 << 20);
   memory->free(allocate(*memory, 5));  // not recorded

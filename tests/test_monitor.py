@@ -1,0 +1,596 @@
+"""The monitor: what a process shows, to whom, and how it is drawn."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import paddle_mps
+import pyte
+import pytest
+from child import SECONDS, clean_environment, run_python, tell
+from paddle_mps import monitor_page
+from paddle_mps.monitor_page import NoPageError, Page
+
+pytestmark = pytest.mark.usefixtures("mps")
+
+HERE = Path(paddle_mps.__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the pages of this test's processes are; nobody else's are there."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    return tmp_path / f"paddle_mps-{os.getuid()}"
+
+
+@contextlib.contextmanager
+def process(code: str, **env: str | None) -> Iterator[subprocess.Popen[str]]:
+    """A program that says "ready" and then does what it reads, line by line, answering each."""
+    program = (
+        "import json, os, signal, sys, threading, time\nimport paddle, paddle_mps\n"
+        f"paddle.set_device('mps')\n{code}\nprint('ready', flush=True)\n"
+        "for line in sys.stdin:\n    exec(line)\n    print('done', flush=True)\n"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", program],
+        env=clean_environment(**env),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+        yield child
+    finally:
+        child.kill()
+        child.communicate(timeout=60)
+
+
+def do(child: subprocess.Popen[str], line: str) -> str:
+    """Let the program do something; return what it prints before its answer."""
+    assert child.stdin is not None and child.stdout is not None
+    child.stdin.write(line + "\n")
+    child.stdin.flush()
+    printed = ""
+    while (answer := child.stdout.readline()) != "done\n":
+        assert answer, "the program has ended"
+        printed += answer
+    return printed
+
+
+def monitor(*arguments: str, **env: str | None) -> subprocess.CompletedProcess[str]:
+    return run_python("-W", "ignore", "-m", "paddle_mps.monitor", *arguments, **env)
+
+
+def as_json(*arguments: str) -> Any:
+    ended = monitor(*arguments, "--json")
+    assert ended.returncode == 0, ended.stderr
+    return json.loads(ended.stdout)
+
+
+# -- what is shown --------------------------------------------------------------------------------
+
+
+def test_json_says_what_the_process_itself_says() -> None:
+    code = "kept = [paddle.full([n], 1.0) + 1.0 for n in (10, 1000, 100_000, 3_000_000)]"
+    with process(code) as child:
+        do(child, "paddle_mps.synchronize(); cache = vars(paddle_mps.graph_cache_info())")
+        stats, cache = json.loads(
+            do(child, "print(json.dumps([paddle_mps.memory_stats(), cache]))")
+        )
+        reading = as_json(str(child.pid))
+        (device,) = reading["devices"]
+        for name, value in stats.items():
+            if "allocated_bytes" not in name or name.startswith("driver"):
+                assert device[name] == value, name
+        assert device["blocks_bytes"] == stats["allocated_bytes"] > 12_000_000
+        for name, value in cache.items():
+            assert device[f"graph_cache_{name}"] == value
+        assert device["launches"] == cache["hits"] + cache["misses"]
+        assert device["name"] == paddle_mps.get_device_name()
+        assert reading["pid"] == child.pid
+        assert reading["consistent"] is True
+        assert reading["allocator"] == "mps"
+        assert reading["plugin_version"] == paddle_mps.__version__
+        assert "-W ignore -c" in reading["command"]
+        assert 0 < reading["time"] - reading["started"] < SECONDS
+        names = set(device) - {"index", "name"}
+        assert names == (
+            {name for name in stats if name not in ("allocated_bytes", "peak_allocated_bytes")}
+            | {f"graph_cache_{name}" for name in cache}
+            | {"launches"}
+        )
+
+
+def test_figures_follow_without_help_of_the_process() -> None:
+    """Nothing asks the process for its figures: they are in the page as soon as they change."""
+    with process("paddle.ones([1])") as child, Page(child.pid) as page:
+        before = page.read().devices[0].figures
+        do(child, "x = paddle.full([1 << 20], 1.0)")
+        full = page.read().devices[0].figures
+        assert full["blocks_bytes"] - before["blocks_bytes"] == 4 << 20
+        assert full["launches"] - before["launches"] == 1
+        assert full["allocation_count"] - before["allocation_count"] == 1
+        assert full["largest_free_block_bytes"] == 4 << 20
+        do(child, "x.scale_(2.0); x.scale_(2.0)")  # no allocation
+        assert page.read().devices[0].figures["launches"] - full["launches"] == 2
+        do(child, "del x; paddle_mps.set_per_process_memory_fraction(0.5)")
+        after = page.read().devices[0].figures
+        assert after["blocks_bytes"] == before["blocks_bytes"]
+        assert after["limit_bytes"] == before["limit_bytes"] // 2
+        assert page.is_alive()
+
+
+def test_a_reading_is_of_one_moment_while_the_process_works() -> None:
+    code = """
+def work():
+    paddle.set_device("mps")
+    while True:
+        kept = [paddle.full([300 * (1 + i % 50)], 1.0) for i in range(30)]
+[threading.Thread(target=work, daemon=True).start() for _ in range(2)]
+"""
+    with process(code) as child, Page(child.pid) as page:
+        end, seen = time.monotonic() + 4, set()
+        while time.monotonic() < end:
+            reading = page.read()
+            figures = reading.devices[0].figures
+            assert reading.consistent
+            assert figures["allocation_count"] - figures["free_count"] == figures["block_count"]
+            assert figures["requested_bytes"] <= figures["blocks_bytes"]
+            seen.add(figures["blocks_bytes"])
+    assert len(seen) > 10
+
+
+def test_with_paddles_cache_it_says_what_blocks_are() -> None:
+    with process("x = paddle.zeros([1000])", PADDLE_MPS_ALLOCATOR="paddle") as child:
+        assert as_json(str(child.pid))["allocator"] == "paddle"
+        text = monitor(str(child.pid), "--once").stdout
+        assert "allocated: what Paddle's own cache has taken, idle or not" in text
+
+
+def test_every_device_has_figures_and_names(backend: str) -> None:
+    if backend != "host":
+        pytest.skip("only the host backend can pretend to be several")
+    code = "x = [paddle.zeros([1000 * (i + 1)], device=f'mps:{i}') for i in range(3)]"
+    with process(code, PADDLE_MPS_HOST_DEVICES="3") as child:
+        devices = as_json(str(child.pid))["devices"]
+        assert [device["index"] for device in devices] == [0, 1, 2]
+        assert [device["blocks_bytes"] for device in devices] == [4096, 8192, 12032]
+        text = monitor(str(child.pid), "--once").stdout
+        assert all(f"mps:{i}" in text for i in range(3))
+
+
+def test_the_list_has_every_process() -> None:
+    assert monitor().stdout == "no process with paddle_mps shows its memory\n"
+    assert as_json() == []
+    with process("x = paddle.zeros([1 << 20])") as first, process("") as second:
+        assert monitor_page.processes() == sorted([first.pid, second.pid])
+        assert sorted(r["pid"] for r in as_json()) == sorted([first.pid, second.pid])
+        lines = monitor().stdout.splitlines()
+        assert lines[0].split() == "process device allocated reserved limit command".split()
+        rows = {int(line.split()[0]): line for line in lines[1:]}
+        assert re.search(r"mps:0 +4\.00 MiB +8\.00 MiB", rows[first.pid])
+        assert re.search(r"mps:0 +0 B +0 B", rows[second.pid])
+
+
+def test_info_and_the_extension_name_the_page(folder: Path) -> None:
+    code = "import os, paddle_mps\ntold['page'] = paddle_mps._C.monitor_page(), os.getpid()"
+    path, pid = tell(code)["page"]
+    assert Path(path) == folder / str(pid)
+    facts = json.loads(run_python("-m", "paddle_mps.info", "--json").stdout)
+    assert facts["monitor_page"].startswith(str(folder))
+    assert facts["devices"][0]["allocator"] == "mps"
+    assert re.fullmatch(
+        r"[\d.]+ GiB, 1\.00 of the recommended [\d.]+ GiB", facts["devices"][0]["memory_limit"]
+    )
+
+
+# -- the life of a page ---------------------------------------------------------------------------
+
+
+def test_the_page_is_private_and_goes_with_its_process(folder: Path) -> None:
+    with process("") as child:
+        page = folder / str(child.pid)
+        assert folder.stat().st_mode & 0o777 == 0o700
+        assert page.stat().st_mode & 0o777 == 0o600
+        assert [path.name for path in folder.iterdir()] == [page.name]
+        child.communicate(timeout=60)  # ends by itself
+        assert child.returncode == 0
+        assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("who", ["reader", "writer"])
+def test_what_a_crash_left_behind_is_removed(folder: Path, who: str) -> None:
+    with process("") as child:
+        page = folder / str(child.pid)
+        do_not_answer = "os.kill(os.getpid(), signal.SIGKILL)\n"
+        assert child.stdin is not None
+        child.stdin.write(do_not_answer)
+        child.stdin.flush()
+        child.wait(60)
+    assert page.exists()
+    old = folder / ".4000001"  # one that was never finished, long ago
+    old.write_bytes(b"")
+    os.utime(old, (0, 0))
+    young = folder / ".4000002"
+    young.write_bytes(b"")
+    other = folder / "notes.txt"
+    other.write_text("not ours")
+    if who == "reader":
+        assert monitor_page.processes() == []
+        assert sorted(p.name for p in folder.iterdir()) == [old.name, young.name, other.name]
+    else:
+        with process("") as next_one:
+            names = {path.name for path in folder.iterdir()}
+            assert names == {str(next_one.pid), young.name, other.name}
+
+
+def test_a_process_whose_number_is_used_again_is_not_shown(folder: Path) -> None:
+    """This very process has no lock on it, though it lives and has the number."""
+    with process("") as child:
+        copy = (folder / str(child.pid)).read_bytes()
+    path = folder / str(os.getpid())
+    path.write_bytes(copy)
+    with pytest.raises(NoPageError):
+        Page(os.getpid())
+    assert monitor_page.processes() == []
+    assert not path.exists()
+
+
+def test_it_can_be_switched_off(folder: Path) -> None:
+    with process("paddle.ones([3])", PADDLE_MPS_MONITOR="0") as child:
+        assert not folder.exists()
+        assert do(child, "print(repr(paddle_mps._C.monitor_page()))") == "''\n"
+        ended = monitor(str(child.pid))
+        assert ended.returncode == 1
+        assert "PADDLE_MPS_MONITOR=0" in ended.stderr
+    ended = monitor("--self", "--json", PADDLE_MPS_MONITOR="0")
+    assert ended.returncode == 1
+    assert "[monitor] this process shows nothing: expected a page, got none." in ended.stderr
+
+
+def forbidden(folder: Path) -> Path:
+    folder.mkdir()
+    folder.chmod(0o777)
+    return folder.parent
+
+
+def a_file(folder: Path) -> Path:
+    folder.write_text("")
+    return folder.parent
+
+
+def a_link(folder: Path) -> Path:
+    elsewhere = folder.parent / "elsewhere"
+    elsewhere.mkdir(mode=0o700)
+    folder.symlink_to(elsewhere)
+    return folder.parent
+
+
+def nowhere(folder: Path) -> Path:
+    return folder.parent / "no" / "such" / "folder"
+
+
+@pytest.mark.parametrize("world", [forbidden, a_file, a_link, nowhere])
+def test_without_a_good_folder_there_is_no_page_and_nothing_fails(folder: Path, world: Any) -> None:
+    temporary = world(folder)
+    code = """
+import paddle, paddle_mps
+paddle.set_device("mps")
+told["sum"] = float(paddle.ones([10]).sum())
+told["page"] = paddle_mps._C.monitor_page()
+"""
+    told = tell(code, TMPDIR=str(temporary))
+    assert told == {"sum": 10.0, "page": ""}
+    loud = run_python(
+        "-c", "told = {}" + code, TMPDIR=str(temporary), PADDLE_MPS_LOG="debug"
+    ).stderr
+    lines = [line for line in loud.splitlines() if "no monitor" in line]
+    assert len(lines) == 1
+    assert lines[0].startswith("paddle_mps debug: no monitor: ")
+    quiet = run_python("-c", "told = {}" + code, TMPDIR=str(temporary)).stderr
+    assert "no monitor" not in quiet
+
+
+def test_a_full_disk_is_no_page_and_no_fault(tmp_path: Path) -> None:
+    """/dev/full cannot be a folder; a limit of the process on files is the same to it."""
+    told = tell(
+        """
+import os, resource, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+import paddle, paddle_mps
+paddle.set_device("mps")
+told["sum"] = float(paddle.ones([10]).sum())
+told["page"] = paddle_mps._C.monitor_page()
+told["left"] = [f for _, _, files in os.walk(os.environ["TMPDIR"]) for f in files]
+"""
+    )
+    assert told == {"sum": 10.0, "page": "", "left": []}
+
+
+@pytest.mark.parametrize("how", ["os.fork()", "multiprocessing"])
+def test_a_forked_child_does_not_touch_its_parents_page(folder: Path, how: str) -> None:
+    fork = {
+        "os.fork()": "child = os.fork() or free_all()",
+        "multiprocessing": "import multiprocessing; child = multiprocessing.get_context('fork')"
+        ".Process(target=free_all); child.start(); child = child.pid",
+    }
+    code = """
+kept = [paddle.full([1000], 1.0) for _ in range(10)]
+read, write = os.pipe()
+def free_all():
+    kept.clear()
+    os.write(write, json.dumps(paddle_mps._C.monitor_page()).encode())
+    time.sleep(600)
+"""
+    with process(code) as parent, Page(parent.pid) as page:
+        before = page.read().devices[0].figures
+        assert before["block_count"] == 10
+        child = int(do(parent, f"{fork[how]}; print(child)"))
+        try:
+            answer = json.loads(do(parent, "print(os.read(read, 1000).decode())"))
+            assert answer == ""
+            assert page.read().devices[0].figures == before
+            assert [path.name for path in folder.iterdir()] == [str(parent.pid)]
+            do(parent, "kept.append(paddle.full([1000], 1.0))")
+            assert page.read().devices[0].figures["block_count"] == 11
+            parent.kill()
+            parent.wait(60)
+            assert not page.is_alive()  # the child has no share in the lock
+        finally:
+            os.kill(child, signal.SIGKILL)
+
+
+def test_a_forked_child_that_ends_leaves_the_page(folder: Path) -> None:
+    with process("") as parent:
+        do(parent, "pid = os.fork() or sys.exit()")  # with all that Python does at exit
+        do(parent, "os.waitpid(pid, 0)")
+        assert (folder / str(parent.pid)).exists()
+
+
+# -- bad input ------------------------------------------------------------------------------------
+
+
+def test_a_process_that_shows_nothing_is_an_error_that_names_others() -> None:
+    with process("") as child:
+        ended = monitor(str(os.getpid()))
+        assert ended.returncode == 1
+        assert ended.stdout == ""
+        assert (
+            f"[monitor] process {os.getpid()} shows nothing: expected one of {child.pid}, got"
+            in (ended.stderr)
+        )
+    ended = monitor("4000000", "--json")
+    assert ended.returncode == 1
+    assert "expected one of none, got no page in" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda page: b"xxxx" + page[4:],
+        lambda page: page[:8] + b"\x63" + page[9:],
+        lambda page: page[: len(page) // 2],
+        lambda page: b"",
+    ],
+    ids=["magic", "version", "half", "empty"],
+)
+def test_a_page_of_another_version_is_an_error(folder: Path, change: Any) -> None:
+    with process("") as child:
+        page = (folder / str(child.pid)).read_bytes()
+    path = folder / "4000000"
+    path.write_bytes(change(page))
+    with path.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        ended = monitor("4000000")
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("[monitor] cannot read the page of process 4000000: expected ")
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_link_is_not_followed(folder: Path, tmp_path: Path) -> None:
+    folder.mkdir()
+    (tmp_path / "secret").write_text("")
+    (folder / "4000000").symlink_to(tmp_path / "secret")
+    with pytest.raises(NoPageError, match="cannot open a page"):
+        Page(4_000_000)
+    assert monitor_page.processes() == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["12", "--self"], "expected a process or --self, got both"),
+        (["12", "--interval", "0"], "expected an interval from 0.05 to 3600 seconds, got 0.0"),
+        (["many"], "invalid int value: 'many'"),
+    ],
+)
+def test_bad_arguments_are_refused(arguments: list[str], words: str) -> None:
+    ended = monitor(*arguments)
+    assert ended.returncode == 2
+    assert words in ended.stderr
+
+
+def test_without_a_terminal_it_says_what_to_pass() -> None:
+    with process("") as child:
+        ended = monitor(str(child.pid))
+        assert ended.returncode == 1
+        assert ended.stderr == (
+            "[monitor] nowhere to draw: expected a terminal, got a file or a pipe. Pass --once or "
+            "--json.\n"
+        )
+
+
+def test_without_rich_it_says_how_to_get_it(tmp_path: Path) -> None:
+    (tmp_path / "rich").mkdir()
+    (tmp_path / "rich" / "__init__.py").write_text(
+        "raise ModuleNotFoundError(\"No module named 'rich'\", name='rich')"
+    )
+    with process("") as child:
+        path = f"{tmp_path}:{HERE}"
+        ended = monitor(str(child.pid), "--once", PYTHONPATH=path)
+        assert ended.returncode == 1
+        assert ended.stderr == (
+            "[monitor] rich is missing: expected it to be installed, got no module named rich. "
+            "Install it: pip install 'paddle_mps[tools]'.\n"
+        )
+        assert monitor(str(child.pid), "--json", PYTHONPATH=path).returncode == 0
+
+
+def test_looking_at_others_needs_no_paddle(tmp_path: Path) -> None:
+    (tmp_path / "paddle").mkdir()
+    (tmp_path / "paddle" / "__init__.py").write_text("raise SystemExit('Paddle was imported')")
+    with process("") as child:
+        ended = monitor(str(child.pid), "--once", PYTHONPATH=f"{tmp_path}:{HERE}")
+        assert ended.returncode == 0, ended.stderr
+        assert f"process {child.pid}" in ended.stdout
+
+
+# -- drawing --------------------------------------------------------------------------------------
+
+
+class Terminal:
+    """A terminal of 100 by 30 characters, with the monitor in it."""
+
+    def __init__(self, *arguments: str) -> None:
+        self._screen = pyte.Screen(100, 30)
+        self._stream = pyte.ByteStream(self._screen)
+        self.pid, self._end = pty.fork()
+        if self.pid == 0:
+            env = clean_environment(TERM="xterm-256color", COLUMNS=None, LINES=None)
+            command = [sys.executable, "-W", "ignore", "-m", "paddle_mps.monitor", *arguments]
+            os.execve(sys.executable, command, env)
+        fcntl.ioctl(self._end, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
+
+    def text(self) -> str:
+        return "\n".join(line.rstrip() for line in self._screen.display)
+
+    def wait_for(self, words: str, seconds: float = 60) -> re.Match[str]:
+        """Read until the screen has what is looked for; return the match."""
+        end = time.monotonic() + seconds
+        while not (match := re.search(words, self.text())):
+            assert time.monotonic() < end, f"no {words!r} in\n{self.text()}"
+            assert self._read(), f"ended without {words!r}:\n{self.text()}"
+        return match
+
+    def press(self, key: bytes) -> None:
+        os.write(self._end, key)
+
+    def end(self) -> int:
+        """Wait for its end; return the exit status."""
+        while self._read():
+            pass
+        os.close(self._end)
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+    def _read(self) -> bool:
+        """Take what comes within a moment; False at the end."""
+        ready, _, _ = select.select([self._end], [], [], 0.2)
+        try:
+            data = os.read(self._end, 1 << 16) if ready else None
+        except OSError:  # the other end is closed
+            return False
+        if data:
+            self._stream.feed(data)
+        return data != b""
+
+
+def test_it_draws_a_process_and_what_changes() -> None:
+    code = "kept = [paddle.full([1 << 20], 1.0)]"
+    with process(code) as child:
+        terminal = Terminal(str(child.pid), "--interval", "0.1")
+        terminal.wait_for(rf"process {child.pid}  up 00:0\d:\d\d")
+        terminal.wait_for(r"mps:0  ")
+        terminal.wait_for(r"reserved +█+ +8\.00 MiB  peak 8\.00 MiB")
+        terminal.wait_for(r"allocated +█+[▏▎▍▌▋▊▉]?·+ +4\.00 MiB  peak 4\.00 MiB")
+        terminal.wait_for(r"of limit .+ of [\d.]+ GiB")
+        terminal.wait_for(r"blocks +1 +heaps +1 ")
+        terminal.wait_for(r"reserved +█{3,}")  # a history
+        do(child, "kept.append(paddle.full([7 << 18], 1.0))")
+        terminal.wait_for(r"allocated +.+ 11\.00 MiB  peak 11\.00 MiB")
+        do(child, "paddle_mps.set_per_process_memory_fraction(0)")
+        terminal.wait_for(r"of no limit")
+        do(child, "[paddle.ones([3]) for _ in range(100)]")
+        terminal.wait_for(r"allocations +\d+ \([1-9]\d*/s\)")
+        terminal.press(b"q")
+        assert terminal.end() == 0
+
+
+@pytest.mark.parametrize("key", [b"q", b"Q", b"\x03"])
+def test_it_leaves_when_it_is_told_to(key: bytes) -> None:
+    with process("") as child:
+        terminal = Terminal(str(child.pid))
+        terminal.wait_for("q leaves")
+        terminal.press(key)
+        began = time.monotonic()
+        assert terminal.end() == 0
+        assert time.monotonic() - began < 20
+        assert "Traceback" not in terminal.text()
+
+
+def test_it_ends_with_the_process() -> None:
+    with process("") as child:
+        terminal = Terminal(str(child.pid), "--interval", "0.1")
+        terminal.wait_for("q leaves")
+        child.kill()
+        assert terminal.end() == 0
+        assert f"process {child.pid} has ended" in terminal.text()
+
+
+def test_it_shows_a_training_of_its_own() -> None:
+    terminal = Terminal("--self", "--interval", "0.2")
+    terminal.wait_for(rf"process {terminal.pid} ")
+    terminal.wait_for(r"launches +[\d,]+ \([1-9][\d,]*/s\)")
+    terminal.wait_for(r"graph hits +[1-9]")
+    assert "paddle_mps warning" not in terminal.text()
+    terminal.press(b"q")
+    assert terminal.end() == 0
+
+
+def test_one_reading_of_its_own_training() -> None:
+    reading = as_json("--self")
+    figures = reading["devices"][0]
+    assert figures["launches"] > 100
+    assert figures["blocks_bytes"] > 1 << 20
+    text = monitor("--self", "--once").stdout
+    assert re.search(r"launches +\d+ ", text)
+    assert re.search(r"mps:0 ", text)
+
+
+def test_a_process_that_is_stopped_is_shown_as_it_was() -> None:
+    with process("x = paddle.ones([1000])") as child:
+        os.kill(child.pid, signal.SIGSTOP)
+        reading = as_json(str(child.pid))
+        assert reading["devices"][0]["block_count"] == 1
+        assert reading["consistent"] is True
+        os.kill(child.pid, signal.SIGCONT)
+
+
+def test_figures_in_the_middle_of_a_change_are_marked(folder: Path) -> None:
+    with process("x = paddle.ones([1000])") as child:
+        page = bytearray((folder / str(child.pid)).read_bytes())
+    (device_offset, _, figures_offset) = struct.unpack_from("@III", page, 44)
+    struct.pack_into("@Q", page, device_offset + figures_offset, 7)  # odd: it was killed there
+    path = folder / "4000000"
+    path.write_bytes(page)
+    with path.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert as_json("4000000")["consistent"] is False
+        assert "stopped in the middle of a change" in monitor("4000000", "--once").stdout
