@@ -231,7 +231,7 @@ def test_ops_in_place_write_the_array() -> None:
     array = filled(4)
     x = paddle_mps.from_numpy(array)
     assert x.add_(x) is x
-    x[1:3] = -1.0
+    x[1:3].fill_(-1.0)
     paddle_mps.synchronize()
     assert array.tolist() == [0.0, -1.0, -1.0, 6.0]
 

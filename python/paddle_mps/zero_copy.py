@@ -54,7 +54,7 @@ class _Window:
 
     def __init__(self, tensor: Tensor, dtype: np.dtype[Any]) -> None:
         # Not the tensor itself: that may be given other memory, by an op in place for example.
-        self._memory = tensor.detach()
+        self._memory = _on_cpu(tensor)
         self.__array_interface__ = {
             "version": 3,
             "data": (tensor.data_ptr(), False),
@@ -241,7 +241,16 @@ def from_numpy(
         )
     if array.size == 0:
         return _empty(array.shape, name, index)
-    return _shared(paddle.utils.dlpack.from_dlpack(array), name, index)
+    library = _library.require("from_numpy")
+    owner, drop = library.keep(array)
+    at = (array.ctypes.data, owner, drop, list(array.shape))
+    try:
+        any_tensor = paddle.empty([1], dtype="uint8", device="cpu")
+        dtype = getattr(paddle, name).value
+        return run_op("mps_from_memory", any_tensor, index, dtype, *at)[0]
+    except BaseException:
+        library.unkeep(array)
+        raise
 
 
 def to_dlpack(tensor: Tensor) -> DLPack:
@@ -278,7 +287,7 @@ def to_dlpack(tensor: Tensor) -> DLPack:
     _library.require("to_dlpack").synchronize(index)
     if tensor.size == 0:
         return DLPack(paddle.empty(tensor.shape, tensor.dtype, device="cpu"))
-    return DLPack(run_op("mps_alias", tensor.detach(), -1, tensor.dtype.value)[0])
+    return DLPack(_on_cpu(tensor))
 
 
 class DLPack:
@@ -349,7 +358,10 @@ def from_dlpack(source: Any, device: DeviceLike = None, copy: bool | None = Fals
             f"[from_dlpack] wrong device: expected memory of the CPU, got a source on {where}. "
             "Move it to the CPU first."
         )
-    on_cpu = paddle.utils.dlpack.from_dlpack(source)
+    # A tensor that came to Paddle by DLPack and goes there again never lets go (Paddle 3.3.1 locks
+    # a mutex twice), so Paddle's own tensors are taken as they are.
+    is_paddle = isinstance(source, paddle.Tensor)
+    on_cpu = source.detach() if is_paddle else paddle.utils.dlpack.from_dlpack(source)
     if not on_cpu.place.is_cpu_place():  # a capsule says so only now
         raise ValueError(
             "[from_dlpack] wrong device: expected memory of the CPU, got a source on "
@@ -402,6 +414,18 @@ def _dlpack_device(source: Any) -> str:
         return str(source.place)  # Paddle does not know mps by DLPack's numbers
     kind = int(source.__dlpack_device__()[0])
     return "the CPU" if kind == _K_DL_CPU else f"DLPack device {kind}"
+
+
+def _on_cpu(tensor: Tensor) -> Tensor:
+    """Return a tensor on the CPU over the memory of one on mps, with its shape and strides."""
+    import paddle
+
+    # An op of a plugin gets a dense copy of a tensor that is not dense, so it is given the first
+    # element of the memory instead.
+    first = paddle.as_strided(tensor.detach(), [1], [1], 0)
+    whole = run_op("mps_alias", first, -1, tensor.dtype.value)[0]
+    offset = tensor.data_ptr() - first.data_ptr()
+    return paddle.as_strided(whole, tensor.shape, tensor.strides, offset)
 
 
 def _empty(shape: Sequence[int], name: str, index: int) -> Tensor:
