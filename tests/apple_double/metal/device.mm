@@ -12,6 +12,7 @@
 #include "tests/apple_double/metal/memory.h"
 #include "tests/apple_double/metal/queue.h"
 #include "tests/apple_double/metal/residency.h"
+#include "tests/apple_double/metal/shader.h"
 
 namespace apple_double {
 namespace {
@@ -199,6 +200,13 @@ APPLE_DOUBLE_STATE(DeviceState)
 }
 - (id<MTLFence>)newFence {
   return [[DoubleFence alloc] init];
+}
+- (id<MTLLibrary>)newLibraryWithSource:(NSString*)source options:(MTLCompileOptions*)options error:(NSError**)error {
+  return new_library(source, options, error);
+}
+- (id<MTLComputePipelineState>)newComputePipelineStateWithFunction:(id<MTLFunction>)function error:(NSError**)error {
+  if (error != nullptr) *error = nil;
+  return new_pipeline(function);
 }
 - (id<MTLResidencySet>)newResidencySetWithDescriptor:(MTLResidencySetDescriptor*)descriptor error:(NSError**)error {
   if (error != nullptr) *error = nil;

@@ -21,7 +21,6 @@ struct EncoderState {
   Kept<NSString*> label;
   Kept<DoubleCommandBuffer*> buffer;
   std::vector<std::string> groups;
-  MTLDispatchType dispatch_type = MTLDispatchTypeSerial;
   bool open = true;
   ~EncoderState();
 };

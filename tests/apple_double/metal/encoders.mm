@@ -1,4 +1,5 @@
-#include "tests/apple_double/metal/encoders.h"
+// The blit encoder, and fences.
+#include "tests/apple_double/metal/encoder_call.h"
 
 #include <cstring>
 
@@ -10,61 +11,25 @@ EncoderState::~EncoderState() {
   require(!open, "an encoder was released without endEncoding: Metal's assertion fails.");
 }
 
-namespace {
-
-// A call to an encoder.
-class Call {
- public:
-  Call(id encoder, const char* what)
-      : encoder_(state<EncoderState>(encoder)), encoding_(opened(encoder_, what).buffer.get(), what) {}
-  Encoding& encoding() { return encoding_; }
-  EncoderState* operator->() { return &encoder_; }
-
- private:
-  static EncoderState& opened(EncoderState& encoder, const char* what) {
-    require(encoder.open, what, ": the encoder was ended already: Metal's assertion fails.");
-    return encoder;
-  }
-  EncoderState& encoder_;
-  Encoding encoding_;
-};
-
-void end(id encoder) {
-  Call call(encoder, "endEncoding");
+void end_encoder(id encoder) {
+  EncoderCall call(encoder, "endEncoding");
   require(call->groups.empty(), "endEncoding: pushDebugGroup: '", call->groups.empty() ? "" : call->groups.back(),
           "' was not popped.");
   call->open = false;
   call.encoding()->encoder = nil;
 }
 
-void push_group(id encoder, NSString* name) { Call(encoder, "pushDebugGroup:")->groups.push_back(text(name)); }
+void push_group(id encoder, NSString* name) { EncoderCall(encoder, "pushDebugGroup:")->groups.push_back(text(name)); }
 
 void pop_group(id encoder) {
-  Call call(encoder, "popDebugGroup");
+  EncoderCall call(encoder, "popDebugGroup");
   require(!call->groups.empty(), "popDebugGroup: none was pushed.");
   call->groups.pop_back();
 }
 
-template <class Encoder>
-Encoder* new_encoder(DoubleCommandBuffer* buffer) {
-  Encoder* const encoder = [[Encoder alloc] init];
-  state<EncoderState>(encoder).buffer = buffer;
-  return encoder;
-}
-
-[[noreturn]] void no_shaders(const char* what) {
-  violation(std::string(what) + ": the double runs no shaders.");
-}
-
-}  // namespace
-
 DoubleBlitCommandEncoder* new_blit_encoder(DoubleCommandBuffer* buffer) {
-  return new_encoder<DoubleBlitCommandEncoder>(buffer);
-}
-
-DoubleComputeCommandEncoder* new_compute_encoder(DoubleCommandBuffer* buffer, MTLDispatchType type) {
-  DoubleComputeCommandEncoder* const encoder = new_encoder<DoubleComputeCommandEncoder>(buffer);
-  state<EncoderState>(encoder).dispatch_type = type;
+  DoubleBlitCommandEncoder* const encoder = [[DoubleBlitCommandEncoder alloc] init];
+  state<EncoderState>(encoder).buffer = buffer;
   return encoder;
 }
 
@@ -76,36 +41,6 @@ struct FenceState {
 
 using namespace apple_double;
 
-#define APPLE_DOUBLE_ENCODER                                     \
-  APPLE_DOUBLE_STATE(EncoderState)                               \
-  APPLE_DOUBLE_PROPERTY(EncoderState, NSString*, label, setLabel) \
-  -(id<MTLDevice>)device {                                       \
-    return the_device();                                         \
-  }                                                              \
-  -(void)endEncoding {                                           \
-    end(self);                                                   \
-  }                                                              \
-  -(void)pushDebugGroup : (NSString*)name {                      \
-    push_group(self, name);                                      \
-  }                                                              \
-  -(void)popDebugGroup {                                         \
-    pop_group(self);                                             \
-  }                                                              \
-  -(void)insertDebugSignpost : (NSString*)name {                 \
-    (void)name;                                                  \
-    Call(self, "insertDebugSignpost:");                          \
-  }                                                              \
-  -(void)updateFence : (id<MTLFence>)fence {                     \
-    Call(self, "updateFence:").encoding()->kept.push_back(fence); \
-  }                                                              \
-  -(void)waitForFence : (id<MTLFence>)fence {                    \
-    Call(self, "waitForFence:").encoding()->kept.push_back(fence); \
-  }                                                              \
-  -(void)barrierAfterQueueStages : (MTLStages)after beforeStages : (MTLStages)before { \
-    (void)after, (void)before;                                   \
-    Call(self, "barrierAfterQueueStages:beforeStages:");         \
-  }
-
 @implementation DoubleFence
 APPLE_DOUBLE_STATE(FenceState)
 APPLE_DOUBLE_PROPERTY(FenceState, NSString*, label, setLabel)
@@ -115,6 +50,7 @@ APPLE_DOUBLE_PROPERTY(FenceState, NSString*, label, setLabel)
 @end
 
 @implementation DoubleBlitCommandEncoder
+APPLE_DOUBLE_STATE(EncoderState)
 APPLE_DOUBLE_ENCODER
 
 - (void)copyFromBuffer:(id<MTLBuffer>)from
@@ -122,7 +58,7 @@ APPLE_DOUBLE_ENCODER
                toBuffer:(id<MTLBuffer>)to
       destinationOffset:(NSUInteger)to_offset
                    size:(NSUInteger)size {
-  Call call(self, "copyFromBuffer:");
+  EncoderCall call(self, "copyFromBuffer:");
   BufferState& source = call.encoding().use(from, "copyFromBuffer: the source");
   BufferState& target = call.encoding().use(to, "copyFromBuffer: the destination");
   require(size > 0, "copyFromBuffer: of 0 bytes: Metal's assertion fails.");
@@ -132,6 +68,8 @@ APPLE_DOUBLE_ENCODER
           to_offset, " reach beyond the destination's ", target.length, " bytes.");
   require(size <= kMostBlitBytes, "copyFromBuffer: of ", size, " bytes: from 4 GB on Metal copies nothing and says "
           "nothing; copy pieces of at most ", kMostBlitBytes, " bytes.");
+  require((from_offset | to_offset | size) % 4 == 0, "copyFromBuffer: ", size, " bytes from offset ", from_offset, " to ",
+          to_offset, ": on macOS all three must be multiples of 4 (Apple's documentation).");
   char* const begin = target.address + to_offset;
   const char* const first = source.address + from_offset;
   require(begin + size <= first || first + size <= begin, "copyFromBuffer: source and destination overlap: the result is "
@@ -140,13 +78,15 @@ APPLE_DOUBLE_ENCODER
 }
 
 - (void)fillBuffer:(id<MTLBuffer>)buffer range:(NSRange)range value:(uint8_t)value {
-  Call call(self, "fillBuffer:");
+  EncoderCall call(self, "fillBuffer:");
   BufferState& target = call.encoding().use(buffer, "fillBuffer: the buffer");
   require(range.length > 0, "fillBuffer: of 0 bytes: Metal's assertion fails.");
   require(range.location <= target.length && range.length <= target.length - range.location, "fillBuffer: ",
           range.length, " bytes at offset ", range.location, " reach beyond the buffer's ", target.length, " bytes.");
   require(range.length <= kMostBlitBytes, "fillBuffer: of ", range.length, " bytes: more than ", kMostBlitBytes,
           " at once are not safe.");
+  require((range.location | range.length) % 4 == 0, "fillBuffer: ", range.length, " bytes at offset ", range.location,
+          ": on macOS both must be multiples of 4 (Apple's documentation).");
   char* const begin = target.address + range.location;
   const size_t size = range.length;
   call.encoding()->steps.push_back([=] { std::memset(begin, value, size); });
@@ -161,16 +101,5 @@ APPLE_DOUBLE_ENCODER
                    withBarrier:(BOOL)barrier {
   (void)samples, (void)index, (void)barrier;
   violation("sampleCountersInBuffer: Apple GPUs sample at stage boundaries only.");
-}
-@end
-
-@implementation DoubleComputeCommandEncoder
-APPLE_DOUBLE_ENCODER
-- (MTLDispatchType)dispatchType {
-  return state<EncoderState>(self).dispatch_type;
-}
-- (void)setComputePipelineState:(id<MTLComputePipelineState>)pipeline {
-  (void)pipeline;
-  no_shaders("setComputePipelineState:");
 }
 @end

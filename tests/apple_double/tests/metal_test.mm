@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cmath>
 #include <cstring>
 #include <thread>
 
@@ -175,6 +176,43 @@ TEST_F(Metal, MemoryOfTheProgramCanBeABuffer) {
     EXPECT_EQ(buffer.contents, memory);
     [(id)buffer release];
     EXPECT_EQ(freed, 1);
+  }
+}
+
+TEST_F(Metal, ShadersRun) {
+  @autoreleasepool {
+    NSError* error = nil;
+    id<MTLLibrary> const broken = [device_ newLibraryWithSource:@"kernel void f(" options:nil error:&error];
+    EXPECT_EQ(broken, nil);
+    EXPECT_EQ(error.code, MTLLibraryErrorCompileFailure);
+    NSString* const source = @"#include <metal_stdlib>\nusing namespace metal;\n"
+                              "constant float kOne = 1;\n"
+                              "kernel void add(device float* to [[buffer(0)]], constant float2& by [[buffer(1)]],\n"
+                              "                uint2 at [[thread_position_in_grid]], uint2 all [[threads_per_grid]]) {\n"
+                              "  to[at.y * all.x + at.x] = max(kOne, float(at.y)) + by.y;\n"
+                              "}\n";
+    id<MTLLibrary> const library = [device_ newLibraryWithSource:source options:nil error:&error];
+    ASSERT_NE(library, nil) << error.localizedDescription.UTF8String;
+    EXPECT_EQ([library newFunctionWithName:@"other"], nil);
+    id<MTLFunction> const function = [library newFunctionWithName:@"add"];
+    id<MTLComputePipelineState> const pipeline = [device_ newComputePipelineStateWithFunction:function error:&error];
+    id<MTLBuffer> const buffer = [device_ newBufferWithLength:1024 options:MTLResourceStorageModeShared];
+    id<MTLCommandQueue> const queue = [device_ newCommandQueue];
+    id<MTLCommandBuffer> const commands = [queue commandBuffer];
+    id<MTLComputeCommandEncoder> const encoder = [commands computeCommandEncoder];
+    const float by[] = {5, 10};
+    [encoder setComputePipelineState:pipeline];
+    [encoder setBuffer:buffer offset:256 atIndex:0];
+    [encoder setBytes:by length:sizeof by atIndex:1];
+    [encoder dispatchThreads:MTLSizeMake(5, 3, 1) threadsPerThreadgroup:MTLSizeMake(8, 8, 1)];
+    [encoder endEncoding];
+    [commands commit];
+    [commands waitUntilCompleted];
+    const float* const got = static_cast<const float*>(buffer.contents) + 64;
+    EXPECT_EQ(got[0], 11);
+    EXPECT_EQ(got[14], 12);
+    EXPECT_TRUE(std::isnan(got[15]));  // garbage, as new memory holds
+    for (id object : {(id)library, (id)function, (id)pipeline, (id)buffer, (id)queue}) [object release];
   }
 }
 

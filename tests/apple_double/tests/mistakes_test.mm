@@ -157,7 +157,30 @@ TEST_F(MetalMistakes, Blits) {
         [blit copyFromBuffer:a sourceOffset:0 toBuffer:b destinationOffset:0 size:size];
       },
       "copies nothing");
+  EXPECT_DEATH([blit fillBuffer:buffer_ range:NSMakeRange(2, 4) value:0], "multiples of 4");
+  EXPECT_DEATH([blit copyFromBuffer:buffer_ sourceOffset:0 toBuffer:buffer_ destinationOffset:512 size:3], "multiples of 4");
   [blit endEncoding];
+}
+
+TEST_F(MetalMistakes, Dispatches) {
+  id<MTLLibrary> library = [device_ newLibraryWithSource:@"kernel void f(device int* to [[buffer(2)]]) { *to = 1; }"
+                                                 options:nil
+                                                   error:nullptr];
+  id<MTLFunction> function = [library newFunctionWithName:@"f"];
+  id<MTLComputePipelineState> pipeline = [device_ newComputePipelineStateWithFunction:function error:nullptr];
+  id<MTLComputeCommandEncoder> encoder = [commands_ computeCommandEncoder];
+  const MTLSize one = MTLSizeMake(1, 1, 1);
+  EXPECT_DEATH([encoder dispatchThreads:one threadsPerThreadgroup:one], "no pipeline");
+  EXPECT_DEATH([encoder setBuffer:buffer_ offset:0 atIndex:31], "31 buffers");
+  EXPECT_DEATH([encoder setBuffer:buffer_ offset:1024 atIndex:0], "not in the buffer");
+  EXPECT_DEATH([encoder setBytes:&one length:5000 atIndex:0], "1 to 4096");
+  [encoder setComputePipelineState:pipeline];
+  EXPECT_DEATH([encoder dispatchThreads:one threadsPerThreadgroup:one], "buffer 2, to which nothing is bound");
+  [encoder setBuffer:buffer_ offset:0 atIndex:2];
+  EXPECT_DEATH([encoder dispatchThreads:one threadsPerThreadgroup:MTLSizeMake(1025, 1, 1)], "1025 threads");
+  EXPECT_DEATH([encoder dispatchThreads:MTLSizeMake(0, 1, 1) threadsPerThreadgroup:one], "an empty grid");
+  [encoder endEncoding];
+  for (id object : {(id)library, (id)function, (id)pipeline}) [object release];
 }
 
 TEST_F(MetalMistakes, Memory) {
