@@ -5,9 +5,7 @@
 namespace mps {
 
 Encoding::Encoding(id<MTLCommandQueue> queue, Bytes* bytes)
-    : queue_(retain(queue)),
-      bytes_(bytes),
-      commands_(retain([MPSCommandBuffer commandBufferFromCommandQueue:queue])) {
+    : queue_(retain(queue)), bytes_(bytes), commands_(retain([MPSCommandBuffer commandBufferFromCommandQueue:queue])) {
   MPS_CHECK(commands_ && root() != nil, kDevice,
             "the device takes no work: expected a command buffer, got none. Start the process again.");
 }

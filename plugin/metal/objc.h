@@ -98,8 +98,9 @@ Ref<T> retain(T object) {
   const ::mps::AutoreleasePool mps_pool {}
 
 inline std::string text_of(NSString* string) {
-  return string == nil ? std::string() : std::string([string UTF8String]);
+  const char* const text = [string UTF8String];
+  return text == nullptr ? std::string() : std::string(text);
 }
-inline NSString* text_of(const std::string& text) { return [NSString stringWithUTF8String:text.c_str()]; }
+inline NSString* ns_string(const char* text) { return [NSString stringWithUTF8String:text]; }  // in UTF-8
 
 }  // namespace mps

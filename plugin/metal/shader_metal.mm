@@ -19,15 +19,14 @@ Ref<MTLCompileOptions*> safe_math() {
 Ref<id<MTLComputePipelineState>> compile_shader(id<MTLDevice> device, const char* source, const char* function) {
   MPS_POOL;
   NSError* error = nil;
-  const auto library =
-      adopt([device newLibraryWithSource:[NSString stringWithUTF8String:source] options:safe_math().get() error:&error]);
-  MPS_CHECK(library, kInternal, "a shader does not compile: expected ", function, ", got: ",
-            text_of([error localizedDescription]), ". Report this with the macOS version.");
-  const auto compiled = adopt([library.get() newFunctionWithName:[NSString stringWithUTF8String:function]]);
+  const auto library = adopt([device newLibraryWithSource:ns_string(source) options:safe_math().get() error:&error]);
+  MPS_CHECK(library, kInternal, "a shader does not compile: expected ", function,
+            ", got: ", text_of([error localizedDescription]), ". Report this with the macOS version.");
+  const auto compiled = adopt([library.get() newFunctionWithName:ns_string(function)]);
   MPS_CHECK(compiled, kInternal, "a shader has no function ", function, ".");
   auto pipeline = adopt([device newComputePipelineStateWithFunction:compiled.get() error:&error]);
-  MPS_CHECK(pipeline, kInternal, "a shader cannot be used: expected a pipeline of ", function, ", got: ",
-            text_of([error localizedDescription]), ". Report this with the macOS version.");
+  MPS_CHECK(pipeline, kInternal, "a shader cannot be used: expected a pipeline of ", function,
+            ", got: ", text_of([error localizedDescription]), ". Report this with the macOS version.");
   return pipeline;
 }
 
