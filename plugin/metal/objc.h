@@ -28,6 +28,8 @@ class Ref {
   static Ref retain(T object) { return Ref(object); }
   T get() const { return object_; }
   explicit operator bool() const { return object_ != nil; }
+  // Never releases it: in a child of fork() everything of Metal belongs to the parent.
+  void leak() { static_cast<void>((__bridge_retained void*)object_); }
 
  private:
   explicit Ref(T object) : object_(object) {}
@@ -64,6 +66,7 @@ class Ref {
   static Ref retain(T object) { return Ref([(id)object retain]); }
   T get() const { return object_; }
   explicit operator bool() const { return object_ != nil; }
+  void leak() { object_ = nil; }
 
  private:
   explicit Ref(T object) : object_(object) {}
