@@ -1,15 +1,16 @@
 #include "plugin/metal/encoding_metal.h"
 
-#include <utility>
+#include "plugin/core/check.h"
 
 namespace mps {
 
-Encoding::Encoding(id<MTLCommandQueue> queue)
-    : queue_(retain(queue)), commands_(retain([MPSCommandBuffer commandBufferFromCommandQueue:queue])) {}
+Encoding::Encoding(id<MTLCommandQueue> queue, Bytes* bytes)
+    : queue_(retain(queue)), bytes_(bytes), commands_(retain([MPSCommandBuffer commandBufferFromCommandQueue:queue])) {
+  MPS_CHECK(commands_ && root() != nil, kDevice,
+            "the device takes no work: expected a command buffer, got none. Start the process again.");
+}
 
 Encoding::~Encoding() { end_encoder(); }
-
-id<MTLDevice> Encoding::device() const { return [queue_.get() device]; }
 
 MPSCommandBuffer* Encoding::commands() {
   end_encoder();
@@ -32,15 +33,22 @@ id<MTLComputeCommandEncoder> Encoding::compute() {
   return compute_.get();
 }
 
-void Encoding::keep(id object) { objects_.push_back(retain(object)); }
-
-void Encoding::keep(std::shared_ptr<const void> object) { kept_.push_back(std::move(object)); }
-
 void Encoding::end_encoder() {
   if (blit_) [blit_.get() endEncoding];
   if (compute_) [compute_.get() endEncoding];
   blit_ = {};
   compute_ = {};
+}
+
+void Encoding::commit() {
+  end_encoder();
+  [commands_.get() commit];
+  commands_ = {};
+}
+
+void Encoding::release_kept() {
+  objects_.clear();
+  shared_.clear();
 }
 
 }  // namespace mps

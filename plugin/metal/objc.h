@@ -28,6 +28,8 @@ class Ref {
   static Ref retain(T object) { return Ref(object); }
   T get() const { return object_; }
   explicit operator bool() const { return object_ != nil; }
+  // Never releases it: in a child of fork() everything of Metal belongs to the parent.
+  void leak() { static_cast<void>((__bridge_retained void*)object_); }
 
  private:
   explicit Ref(T object) : object_(object) {}
@@ -64,6 +66,7 @@ class Ref {
   static Ref retain(T object) { return Ref([(id)object retain]); }
   T get() const { return object_; }
   explicit operator bool() const { return object_ != nil; }
+  void leak() { object_ = nil; }
 
  private:
   explicit Ref(T object) : object_(object) {}
@@ -98,8 +101,9 @@ Ref<T> retain(T object) {
   const ::mps::AutoreleasePool mps_pool {}
 
 inline std::string text_of(NSString* string) {
-  return string == nil ? std::string() : std::string([string UTF8String]);
+  const char* const text = [string UTF8String];
+  return text == nullptr ? std::string() : std::string(text);
 }
-inline NSString* text_of(const std::string& text) { return [NSString stringWithUTF8String:text.c_str()]; }
+inline NSString* ns_string(const char* text) { return [NSString stringWithUTF8String:text]; }  // in UTF-8
 
 }  // namespace mps

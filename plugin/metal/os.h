@@ -11,6 +11,9 @@ namespace mps {
 // Whether this is macOS major.minor or newer. Where a newer class or method is named, use the macro instead.
 bool os_at_least(int major, int minor);
 
+// Seconds on the clock of MTLCommandBuffer's GPUEndTime.
+double gpu_clock();
+
 }  // namespace mps
 
 #ifdef __APPLE__

@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include <time.h>
+
 #ifdef __APPLE__
 // What @available calls. Unlike NSProcessInfo it is not told an old release where the program was built with an old
 // SDK.
@@ -33,5 +35,16 @@ bool os_at_least(int major, int minor) {
 }
 
 #endif
+
+double gpu_clock() {
+#ifdef __APPLE__
+  constexpr clockid_t kClock = CLOCK_UPTIME_RAW;  // mach_absolute_time
+#else
+  constexpr clockid_t kClock = CLOCK_MONOTONIC;
+#endif
+  timespec now = {};
+  clock_gettime(kClock, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
 
 }  // namespace mps
