@@ -1,0 +1,17 @@
+// What legalisation has to know of the Mac that it works for.
+#pragma once
+
+namespace mps::legal {
+
+struct Target {
+  int macos = 120;  // release times ten, as in nodes.def: 144 is macOS 14.4
+};
+
+// First releases with what the names say.
+inline constexpr int kCoordinates = 123;  // coordinateAlongAxis:withShape:name:
+inline constexpr int kPermutation = 130;  // transposeTensor:permutation:name:
+inline constexpr int kInt64 = 133;        // arithmetic on int64 in MPSGraph's own kernels
+inline constexpr int kBFloat16 = 140;     // MPSDataTypeBFloat16
+inline constexpr int kFeedOffsets = 150;  // feeds and results that begin inside of a buffer
+
+}  // namespace mps::legal
