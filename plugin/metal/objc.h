@@ -95,6 +95,16 @@ Ref<T> retain(T object) {
   return Ref<T>::retain(object);
 }
 
+// What new, alloc and copy give, handed to the pool of the caller.
+template <class T>
+T autorelease(T object) {
+#if __has_feature(objc_arc)
+  return object;
+#else
+  return static_cast<T>([(id)object autorelease]);
+#endif
+}
+
 // A pool for the rest of the block. Unlike @autoreleasepool it is drained when an exception leaves the block, too. A
 // function with one returns a Ref or no object at all.
 #define MPS_POOL \

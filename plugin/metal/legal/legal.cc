@@ -7,9 +7,28 @@
 #include "plugin/metal/legal/numbers.h"
 #include "plugin/metal/legal/shapes.h"
 #include "plugin/metal/legal/strided.h"
+#include "plugin/metal/legal/workarounds.h"
 
 namespace mps::legal {
 namespace {
+
+// A release that a table names and kReleases lacks would never be told from the one before it.
+constexpr bool is_listed(int macos) {
+  for (int release : kReleases) {
+    if (macos == release || macos <= kReleases[0]) return true;
+  }
+  return false;
+}
+constexpr bool tables_are_listed() {
+  for (const NodeInfo& row : kNodeInfos) {
+    if (!is_listed(row.macos)) return false;
+  }
+  for (int until : kWorkaroundEnds) {
+    if (!is_listed(until)) return false;
+  }
+  return true;
+}
+static_assert(tables_are_listed(), "add the release to kReleases of target.h");
 
 class Legalizer {
  public:
