@@ -72,6 +72,24 @@ TEST(MetalProgress, KeepsTheFirstFailureUntilItIsThrown) {
   progress.rethrow(third);
 }
 
+TEST(MetalProgress, CallsBackInTheOrderOfItsPieces) {
+  Progress progress;
+  const Ticket first = group(&progress, 1), second = group(&progress, 1);
+  std::vector<int> called;
+  progress.when_reached(second, [&] { called.push_back(2); });
+  progress.when_reached(first, [&] {
+    called.push_back(1);
+    EXPECT_TRUE(progress.reached(first));
+    progress.when_reached(first, [&] { called.push_back(11); });  // reached already
+  });
+  progress.when_reached(second, [&] { called.push_back(22); });
+  EXPECT_TRUE(called.empty());
+  progress.done(first, nullptr);
+  EXPECT_EQ(called, (std::vector<int>{1, 11}));
+  progress.done(second, nullptr);
+  EXPECT_EQ(called, (std::vector<int>{1, 11, 2, 22}));
+}
+
 TEST(MetalProgress, WaitsForAnotherThread) {
   Progress progress;
   const Ticket first = group(&progress, 1), second = group(&progress, 1);
