@@ -13,7 +13,7 @@ from pathlib import Path
 
 import paddle
 import pytest
-from child import run_python
+from child import SECONDS, run_python
 
 pytestmark = pytest.mark.usefixtures("mps")
 
@@ -34,7 +34,7 @@ def on(place, numbers):
     return paddle.to_tensor(numbers, place=place)
 
 def into(place, copy):
-    # The target is there before, with other numbers in it, written by work that may still be queued.
+    # The target is there before, with other numbers in it, written by work that may be queued.
     def way(source):
         shape, dtype = list(source.shape), str(source.dtype).rpartition(".")[2]
         to = on(place, np.full(shape, 77, dtype))
@@ -291,10 +291,13 @@ check(paddle_mps.as_numpy(z))
 LARGE_NEEDS = 11 << 30
 
 
-def run_program(code: str, *, delay_us: str = "0", devices: str = "1") -> None:
+def run_program(
+    code: str, *, delay_us: str = "0", devices: str = "1", seconds: float = SECONDS
+) -> None:
     process = run_python(
         "-c",
         PRELUDE + textwrap.dedent(code),
+        seconds=seconds,
         PADDLE_MPS_HOST_DELAY_US=delay_us,
         PADDLE_MPS_HOST_DEVICES=devices,
     )
@@ -310,6 +313,7 @@ def test_copies(name: str, delay_us: str, backend: str) -> None:
     run_program(PROGRAMS[name], delay_us=delay_us, devices="2" if two else "1")
 
 
+@pytest.mark.timeout(430)
 def test_more_than_two_gib(backend: str) -> None:
     if backend != "host":
         pytest.skip("only the host backend can pretend to be two")
@@ -319,7 +323,7 @@ def test_more_than_two_gib(backend: str) -> None:
             f"COPIES OF MORE THAN 2 GiB WERE NOT TESTED: they need {LARGE_NEEDS >> 30} GiB of free "
             f"memory, got {available / 2**30:.1f} GiB"
         )
-    run_program(LARGE, devices="2")
+    run_program(LARGE, devices="2", seconds=400)  # the system hands memory out slowly
 
 
 def _available_memory() -> int:
