@@ -6,7 +6,7 @@ VENV ?= .venv
 TEST_JOBS ?= 2
 TESTS ?= tests
 PYTEST_ARGS ?=
-BENCH ?= ops dispatch memory
+BENCH ?= ops dispatch memory copies
 DEMO_ARGS ?= --device mps
 SOAK_ARGS ?=
 
