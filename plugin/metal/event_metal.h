@@ -17,12 +17,6 @@ namespace mps {
 
 class MetalEvent final : public Event {
  public:
-  struct Mark {
-    std::shared_ptr<MetalQueue> queue;  // null: never recorded
-    Ticket ticket = 0;
-    std::shared_ptr<const MetalQueue::Moment> moment;  // null: timing was off
-  };
-
   bool query() const override;
   void drain() override;
   void synchronize() override;
@@ -30,13 +24,13 @@ class MetalEvent final : public Event {
   std::optional<double> reached_at() const override;
 
   bool is_timed() const { return timed_.load(); }
-  void set(Mark mark);
-  Mark mark() const;
+  void set(MetalQueue::Mark mark);
+  MetalQueue::Mark mark() const;
 
  private:
   std::atomic<bool> timed_{false};
   mutable std::mutex mutex_;
-  Mark mark_;
+  MetalQueue::Mark mark_;
 };
 
 }  // namespace mps

@@ -1,6 +1,8 @@
 #include "plugin/metal/progress_metal.h"
 
+#include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <utility>
 
 #include "plugin/core/interrupt.h"
@@ -20,6 +22,7 @@ void Progress::commit(Ticket last) {
 }
 
 void Progress::done(Ticket last, std::exception_ptr failure) {
+  std::vector<Later> due;
   {
     std::lock_guard<std::mutex> lock(mutex_);
     for (Group& group : groups_) {
@@ -37,8 +40,21 @@ void Progress::done(Ticket last, std::exception_ptr failure) {
       groups_.pop_front();
     }
     in_flight_.store(groups_.size(), std::memory_order_release);
+    const auto first_due =
+        std::stable_partition(later_.begin(), later_.end(), [&](const Later& later) { return !reached(later.ticket); });
+    due.assign(std::make_move_iterator(first_due), std::make_move_iterator(later_.end()));
+    later_.erase(first_due, later_.end());
   }
   done_.notify_all();
+  for (const Later& later : due) later.then();
+}
+
+void Progress::when_reached(Ticket ticket, std::function<void()> then) {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (!reached(ticket)) return later_.push_back({ticket, std::move(then)});
+  }
+  then();
 }
 
 template <typename Condition>

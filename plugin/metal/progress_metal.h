@@ -12,7 +12,9 @@
 #include <cstdint>
 #include <deque>
 #include <exception>
+#include <functional>
 #include <mutex>
+#include <vector>
 
 namespace mps {
 
@@ -39,6 +41,8 @@ class Progress {
   void wait(Ticket ticket);
   // Returns when fewer than `most` command buffers are in flight.
   void wait_for_room(size_t most);
+  // Calls `then` once the piece is done: now, or on the thread that says so.
+  void when_reached(Ticket ticket, std::function<void()> then);
   // Throws the first failure since the last call that threw, if it is of this piece or an earlier one.
   void rethrow(Ticket ticket);
 
@@ -46,6 +50,10 @@ class Progress {
   struct Group {
     Ticket first, last;
     bool done;
+  };
+  struct Later {
+    Ticket ticket;
+    std::function<void()> then;
   };
   template <typename Condition>
   void wait_until(const Condition& condition);
@@ -56,6 +64,7 @@ class Progress {
   std::mutex mutex_;  // guards what follows
   std::condition_variable done_;
   std::deque<Group> groups_;
+  std::vector<Later> later_;
   std::exception_ptr failure_;
   Ticket failed_ = 0;
 };

@@ -32,6 +32,12 @@ class MetalQueue : public std::enable_shared_from_this<MetalQueue> {
   using Callback = std::function<void()>;
   // When a mark was reached, in seconds on the clock of GPUEndTime; 0 before that.
   using Moment = std::atomic<double>;
+  // A point in a queue.
+  struct Mark {
+    std::shared_ptr<MetalQueue> queue;  // null: none
+    Ticket ticket = 0;
+    std::shared_ptr<const Moment> moment;  // null: its time is not kept
+  };
 
   static std::shared_ptr<MetalQueue> make(std::shared_ptr<MetalContext> context);
   ~MetalQueue();
@@ -73,10 +79,10 @@ class MetalQueue : public std::enable_shared_from_this<MetalQueue> {
   void wait(Ticket ticket);
   void rethrow(Ticket ticket) { progress_.rethrow(ticket); }
 
-  // Lets later work of this queue start after another one's piece, which must have been flushed.
-  void wait_for(const std::shared_ptr<MetalQueue>& other, Ticket ticket);
-  // A mark whose time is kept: ends the command buffer.
-  Ticket time_mark(std::shared_ptr<Moment> moment);
+  // The point behind everything submitted so far. Keeping its time ends the command buffer.
+  Mark mark(bool timed);
+  // Lets later work of this queue start after a mark of another one, which must have been flushed.
+  void wait_for(const Mark& mark);
   // Calls back on a thread of the system's when what was submitted so far is done.
   void add_callback(Callback callback);
 
@@ -91,7 +97,9 @@ class MetalQueue : public std::enable_shared_from_this<MetalQueue> {
     Ticket last = 0;
     uint64_t trace = 0;
     std::vector<std::shared_ptr<Moment>> moments;
-    std::mutex mutex;  // guards what follows
+    double end = 0;
+    std::vector<Mark> awaited;  // of other queues
+    std::mutex mutex;           // guards what follows
     bool failed = false;
     Ref<NSError*> error;
     bool done = false;
@@ -105,6 +113,7 @@ class MetalQueue : public std::enable_shared_from_this<MetalQueue> {
   void commit();
   void watch();
   void finish(const std::shared_ptr<Window>& window, id<MTLCommandBuffer> commands);
+  void conclude(const std::shared_ptr<Window>& window);
   static void note_error(Window* window, id<MTLCommandBuffer> commands);
   void run(std::vector<Callback> callbacks);
 

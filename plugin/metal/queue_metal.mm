@@ -164,10 +164,25 @@ void MetalQueue::finish(const std::shared_ptr<Window>& window, id<MTLCommandBuff
   // After an error the GPU has not set the event. Handlers come in order, so a value that this sets back, since the GPU
   // went on in between, is corrected by the next one.
   if ([timeline_.get() signaledValue] < window->last) [timeline_.get() setSignaledValue:window->last];
-  const CFTimeInterval end = [commands GPUEndTime];
-  for (const auto& moment : window->moments) moment->store(end != 0 ? end : gpu_clock());
-  window->encoding.release_kept();  // what it held is freed before anyone hears that it is done
+  window->end = [commands GPUEndTime];
+  if (window->end == 0) window->end = gpu_clock();  // it failed before it began
+  window->encoding.release_kept();                  // what it held is freed before anyone hears that it is done
   window->watched = {};
+  conclude(window);
+}
+
+// The GPU may have reached a mark of another queue, and gone on here, before anyone has heard of it there. Whoever
+// hears of this piece expects the mark to be reached, and no later than this, so they are told in that order.
+void MetalQueue::conclude(const std::shared_ptr<Window>& window) {
+  if (!window->awaited.empty()) {
+    const Mark mark = std::move(window->awaited.back());
+    window->awaited.pop_back();
+    return mark.queue->progress_.when_reached(mark.ticket, [self = shared_from_this(), window, moment = mark.moment] {
+      if (moment != nullptr) window->end = std::max(window->end, moment->load());
+      self->conclude(window);
+    });
+  }
+  for (const auto& moment : window->moments) moment->store(window->end);
   std::vector<Callback> callbacks;
   std::exception_ptr failure;
   {
@@ -202,14 +217,8 @@ void MetalQueue::wait(Ticket ticket) {
   progress_.wait(ticket);
 }
 
-void MetalQueue::wait_for(const std::shared_ptr<MetalQueue>& other, Ticket ticket) {
-  submit("wait", 0, [&](Encoding& encoding) {
-    [encoding.commands() encodeWaitForEvent:other->timeline_.get() value:ticket];
-    encoding.keep(other);
-  });
-}
-
-Ticket MetalQueue::time_mark(std::shared_ptr<Moment> moment) {
+MetalQueue::Mark MetalQueue::mark(bool timed) {
+  if (!timed) return {shared_from_this(), last(), nullptr};
   before_submit();
   MPS_POOL;
   std::lock_guard<std::mutex> lock(mutex_);
@@ -222,11 +231,19 @@ Ticket MetalQueue::time_mark(std::shared_ptr<Moment> moment) {
     MPS_CHECK(scratch_, kMemory, "no memory for an event: expected ", kScratchBytes, " bytes, got none.");
     encoding.fill(scratch_.get(), 0, kScratchBytes, 0);
   }
-  window_->moments.push_back(std::move(moment));
+  const auto moment = std::make_shared<Moment>(0.0);
+  window_->moments.push_back(moment);
   window_->ops.push_back("record");
   const Ticket ticket = window_->last = progress_.add();
   commit();
-  return ticket;
+  return {shared_from_this(), ticket, moment};
+}
+
+void MetalQueue::wait_for(const Mark& mark) {
+  submit("wait", 0, [&](Encoding& encoding) {
+    [encoding.commands() encodeWaitForEvent:mark.queue->timeline_.get() value:mark.ticket];
+    window_->awaited.push_back(mark);
+  });
 }
 
 void MetalQueue::add_callback(Callback callback) {

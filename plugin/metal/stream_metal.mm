@@ -96,18 +96,15 @@ void MetalStream::fill(const Range& to, uint8_t value) {
 }
 
 void MetalStream::record(Event& event) {
-  auto& mark = static_cast<MetalEvent&>(event);
-  if (!mark.is_timed()) return mark.set({queue_, queue_->last(), nullptr});
-  const auto moment = std::make_shared<MetalQueue::Moment>(0.0);
-  const Ticket ticket = queue_->time_mark(moment);
-  mark.set({queue_, ticket, moment});
+  auto& marked = static_cast<MetalEvent&>(event);
+  marked.set(queue_->mark(marked.is_timed()));
 }
 
 void MetalStream::wait(Event& event) {
-  const MetalEvent::Mark mark = static_cast<const MetalEvent&>(event).mark();
+  const MetalQueue::Mark mark = static_cast<const MetalEvent&>(event).mark();
   // A stream is behind its own marks by itself. Waits cannot form a ring: a mark lies behind earlier work only.
   if (mark.queue == nullptr || mark.queue == queue_ || mark.queue->reached(mark.ticket)) return;
-  queue_->wait_for(mark.queue, mark.ticket);
+  queue_->wait_for(mark);
 }
 
 void MetalStream::add_callback(std::function<void()> callback) { queue_->add_callback(std::move(callback)); }

@@ -32,7 +32,8 @@ void start_capture(id<MTLDevice> device) {
   MPS_POOL;
   MTLCaptureManager* const manager = [MTLCaptureManager sharedCaptureManager];
   if (![manager supportsDestination:MTLCaptureDestinationGPUTraceDocument]) {
-    MPS_LOG(kWarning, "PADDLE_MPS_CAPTURE has no effect: the system captures only if MTL_CAPTURE_ENABLED=1 is set.");
+    MPS_LOG(kWarning, "PADDLE_MPS_CAPTURE has no effect: the system captures only if METAL_CAPTURE_ENABLED=1 is set "
+                      "(some releases: MTL_CAPTURE_ENABLED=1).");
     return;
   }
   const auto descriptor = adopt([[MTLCaptureDescriptor alloc] init]);
