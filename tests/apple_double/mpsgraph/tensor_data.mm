@@ -27,6 +27,11 @@ struct SerializationDescriptorState {
   Kept<NSString*> minimumDeploymentTarget;
 };
 
+Kept<MPSNDArray*> new_array(id<MTLBuffer> buffer, MPSShape* shape, MPSDataType type, size_t row_bytes) {
+  const char* const what = "MPSGraphTensorData";
+  return Kept<MPSNDArray*>::adopt(new_ndarray(buffer, shape_of(shape, what), dtype_of(type, what), row_bytes));
+}
+
 }  // namespace
 }  // namespace apple_double
 
@@ -35,15 +40,16 @@ using namespace apple_double;
 @implementation MPSGraphTensorData
 APPLE_DOUBLE_STATE(TensorDataState)
 - (instancetype)initWithMTLBuffer:(id<MTLBuffer>)buffer shape:(MPSShape*)shape dataType:(MPSDataType)type {
-  return [self initWithMTLBuffer:buffer shape:shape dataType:type rowBytes:0];
+  self = [super init];
+  state<TensorDataState>(self).array = new_array(buffer, shape, type, 0);
+  return self;
 }
 - (instancetype)initWithMTLBuffer:(id<MTLBuffer>)buffer
                             shape:(MPSShape*)shape
                          dataType:(MPSDataType)type
                          rowBytes:(NSUInteger)row_bytes {
   self = [super init];
-  state<TensorDataState>(self).array = Kept<MPSNDArray*>::adopt(
-      new_ndarray(buffer, shape_of(shape, "MPSGraphTensorData"), dtype_of(type, "MPSGraphTensorData"), row_bytes));
+  state<TensorDataState>(self).array = new_array(buffer, shape, type, row_bytes);
   return self;
 }
 - (instancetype)initWithMPSNDArray:(MPSNDArray*)array {
