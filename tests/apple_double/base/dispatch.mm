@@ -17,19 +17,6 @@
 #include "tests/apple_double/base/object.h"
 #include "tests/apple_double/base/settle.h"
 
-@protocol OS_dispatch_object
-@end
-@protocol OS_dispatch_queue <OS_dispatch_object>
-@end
-@protocol OS_dispatch_queue_attr <OS_dispatch_object>
-@end
-@protocol OS_dispatch_semaphore <OS_dispatch_object>
-@end
-@protocol OS_dispatch_data <OS_dispatch_object>
-@end
-@protocol OS_dispatch_source <OS_dispatch_object>
-@end
-
 namespace apple_double {
 namespace {
 
