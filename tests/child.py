@@ -29,7 +29,7 @@ def clean_environment(**changes: str | None) -> dict[str, str]:
 def run_python(
     *arguments: str, seconds: float = SECONDS, **env: str | None
 ) -> subprocess.CompletedProcess[str]:
-    """Run Python with these arguments; `env` changes its environment."""
+    """Run Python with these arguments, for so long at most; `env` changes its environment."""
     return subprocess.run(
         [sys.executable, *arguments],
         env=clean_environment(**env),

@@ -7,6 +7,7 @@
 
 #include <map>
 #include <mutex>
+#include <vector>
 
 #include "plugin/core/env.h"
 #include "plugin/core/log.h"
@@ -90,7 +91,8 @@ bool replace(int device) {
 
 struct Replaced {
   std::mutex mutex;
-  std::map<int, bool> devices;  // those that were asked for
+  std::map<int, bool> devices;                                     // those that were asked for
+  std::vector<std::shared_ptr<allocation::Allocator>> of_streams;  // what streams had before; contexts may hold it
 };
 
 // Never destroyed: Paddle may still allocate when static destructors have run.
@@ -99,13 +101,39 @@ Replaced& replaced() {
   return *instance;
 }
 
-}  // namespace
+// Paddle has another chain, with another cache, for each stream that a context is given beside its first. Ours knows
+// which stream it serves (AllocationScope), so one chain serves them all. Paddle hands out a reference to the pointer
+// that it keeps, and looks there again whenever a context gets a stream.
+void replace_for_stream(int device, Stream* stream, Replaced& all) {
+  auto& facade = allocation::AllocatorFacade::Instance();
+  const phi::CustomPlace place("mps", device);
+  const auto& ours = facade.GetAllocator(place);
+  auto& kept = const_cast<std::shared_ptr<allocation::Allocator>&>(facade.GetAllocator(place, stream));
+  if (kept == ours) return;
+  all.of_streams.push_back(kept);
+  kept = ours;
+}
 
-void replace_paddle_cache(int device) {
+void replace_default(int device) {
+  // The first question to the facade makes it, and that may allocate.
+  static thread_local bool asking = false;
+  if (asking) return;
+  asking = true;
+  allocation::AllocatorFacade::Instance();
+  asking = false;
   Replaced& all = replaced();
   std::lock_guard<std::mutex> lock(all.mutex);
   if (!all.devices.emplace(device, false).second) return;
   all.devices[device] = replace(device);
+}
+
+}  // namespace
+
+void replace_paddle_cache(int device, Stream& stream) {
+  replace_default(device);
+  Replaced& all = replaced();
+  std::lock_guard<std::mutex> lock(all.mutex);
+  if (all.devices[device]) replace_for_stream(device, &stream, all);
 }
 
 bool keeps_idle_memory(int device) {

@@ -10,9 +10,10 @@
 
 namespace mps::paddle {
 
-// Puts our memory in its place, for this device; does nothing if it is there, or if PADDLE_MPS_ALLOCATOR=paddle. Called
-// by the first allocation: only then does the chain of Paddle's allocators exist.
-void replace_paddle_cache(int device);
+// Puts our memory in its place, for this device and this new stream; does nothing if it is there, or if
+// PADDLE_MPS_ALLOCATOR=paddle. Called when a stream is made: a context has one before it allocates, and only one thread
+// knows that context then. Later, another thread could be inside the cache that goes.
+void replace_paddle_cache(int device, Stream& stream);
 // Whether our memory is in its place; before the first allocation, whether it is meant to be.
 bool keeps_idle_memory(int device);
 

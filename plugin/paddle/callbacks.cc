@@ -74,7 +74,11 @@ C_Status synchronize_device(C_Device device) {
 // -------------------------------------------------------------------------------------------------
 
 C_Status create_stream(C_Device device, C_Stream* stream) {
-  return device_callback("create_stream", [&] { *stream = reinterpret_cast<C_Stream>(state(device).create_stream()); });
+  return device_callback("create_stream", [&] {
+    Stream* const made = state(device).create_stream();
+    replace_paddle_cache(device->id, *made);
+    *stream = reinterpret_cast<C_Stream>(made);
+  });
 }
 
 C_Status destroy_stream(C_Device device, C_Stream stream) {
@@ -141,9 +145,8 @@ C_Status allocate(C_Device device, void** address, size_t bytes) {
   *address = nullptr;
   // Out of memory is success with a null pointer: Paddle then frees its idle chunks and tries
   // again, and at last raises MemoryError. A failure status would end in an OSError at once.
-  // Only what Paddle's own cache asks for comes here: nothing but the first block, if ours is in its place.
+  // Only what Paddle's own cache asks for comes here: nothing, if ours is in its place.
   return device_callback("allocate", [&] {
-    replace_paddle_cache(device->id);
     Memory& memory = state(device).memory();
     *address = memory.allocate(bytes).address;
     // Paddle's MemoryError has a text of its own; ours is there for those who ask.
