@@ -46,7 +46,7 @@ std::vector<uint32_t> places(NSArray<MPSGraphTensor*>* some, NSArray<MPSGraphTen
 }
 
 Compiled compile(id<MTLDevice> device, const Graph& legal) {
-  const Lowered lowered = lower(legal);
+  const Lowered lowered = lower_metal(legal);
   NSMutableDictionary<MPSGraphTensor*, MPSGraphShapedType*>* const types =
       [NSMutableDictionary dictionaryWithCapacity:[lowered.feeds count]];
   for (MPSGraphTensor* feed in lowered.feeds) {

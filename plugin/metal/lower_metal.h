@@ -26,6 +26,6 @@ struct Lowered {
   NSMutableArray<MPSGraphTensor*>* results = nil;  // in the order of the legal graph
 };
 
-Lowered lower(const Graph& legal);
+Lowered lower_metal(const Graph& legal);
 
 }  // namespace mps

@@ -221,6 +221,6 @@ MPSShape* mps_shape(Dims shape) { return shape.empty() ? @[ @1 ] : numbers(shape
 
 const char* lowering_version() { return MPS_LOWERING_VERSION; }
 
-Lowered lower(const Graph& legal) { return Lowering(legal).lowered(); }
+Lowered lower_metal(const Graph& legal) { return Lowering(legal).lowered(); }
 
 }  // namespace mps

@@ -145,6 +145,7 @@ bool PackageFolder::find(const std::string& key,
       return false;
     }
     if (!parse(text, &kept_key, &notes, &list) || list.empty() || list_of(place / kPackage) != list) {
+      if (!fs::exists(place / kContents)) return false;  // another process has just removed it
       MPS_LOG(kWarning, "a compiled graph in ", path_, " is damaged and was removed.");
       drop(place.string());
       return false;

@@ -38,6 +38,7 @@ void set_memory_bytes(uint64_t bytes);
 
 // Command buffers start, and handlers are called, after a random delay of at most this. PADDLE_MPS_DOUBLE_DELAY_US.
 void set_delay_us(int64_t delay_us);
+int64_t delay_us();
 // How long a wait may last until it counts as one for ever. PADDLE_MPS_DOUBLE_PATIENCE_MS; a minute without it.
 void set_patience_ms(int64_t patience_ms);
 

@@ -55,8 +55,10 @@ Value minimum_of_integers(Builder& b, Span<const Value> operands) {
 
 constexpr Composition kCompositions[] = {
 #define MPS_COMPOSITION(kind, numbers, function, words) {NodeKind::kind, Numbers::numbers, function},
+#define MPS_REWRITE(...)
 #include "plugin/metal/legal/compositions.def"
 #undef MPS_COMPOSITION
+#undef MPS_REWRITE
 };
 
 }  // namespace

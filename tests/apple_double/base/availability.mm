@@ -129,6 +129,23 @@ bool is_ours(Class type) {
   return name.rfind("MTL", 0) == 0 || name.rfind("MPS", 0) == 0;
 }
 
+bool is_newer_class(const char* name) {
+  for (const Newer& row : kNewer) {
+    if (!row.is_protocol && *row.selector == '\0' && std::strcmp(row.type, name) == 0) return row.here();
+  }
+  return false;
+}
+
+// MPSGraphObject was put beneath older classes: those do not need it to be there.
+bool has_older_subclass(Class type, const std::vector<Class>& types) {
+  for (Class other : types) {
+    for (Class above = class_getSuperclass(other); above != Nil; above = class_getSuperclass(above)) {
+      if (above == type && !is_newer_class(class_getName(other))) return true;
+    }
+  }
+  return false;
+}
+
 void hide_newer() {
   std::vector<Class> types(static_cast<size_t>(objc_getClassList(nullptr, 0)));
   objc_getClassList(types.data(), static_cast<int>(types.size()));
@@ -142,15 +159,9 @@ void hide_newer() {
       forbid(row.sign == '+' ? object_getClass((id)type) : type, &row, row.selector);
       continue;
     }
+    if (has_older_subclass(type, types)) continue;
     for (const char* selector : {"alloc", "new", "allocWithZone:"}) forbid(object_getClass((id)type), &row, selector);
   }
-}
-
-bool is_newer_class(const char* name) {
-  for (const Newer& row : kNewer) {
-    if (!row.is_protocol && *row.selector == '\0' && std::strcmp(row.type, name) == 0) return row.here();
-  }
-  return false;
 }
 
 template <typename Function>

@@ -86,6 +86,7 @@ uint64_t memory_bytes() {
 }
 
 void set_delay_us(int64_t delay_us) { delay_setting().store(delay_us); }
+int64_t delay_us() { return delay_setting().load(); }
 
 void delay() {
   const int64_t limit = delay_setting().load();

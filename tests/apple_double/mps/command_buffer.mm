@@ -113,3 +113,8 @@ APPLE_DOUBLE_PASS(void, useResidencySet, id<MTLResidencySet>)
   [current(self) encodeWaitForEvent:event value:value];
 }
 @end
+
+BOOL MPSSupportsMTLDevice(id<MTLDevice> device) {
+  // "Apple Paravirtual device" runs MPS, too.
+  return [(id)device isKindOfClass:[DoubleDevice class]];
+}
