@@ -91,7 +91,7 @@ bool replace(int device) {
 
 struct Replaced {
   std::mutex mutex;
-  std::map<int, bool> devices;  // those that were asked for
+  std::map<int, bool> devices;                                     // those that were asked for
   std::vector<std::shared_ptr<allocation::Allocator>> of_streams;  // what streams had before; contexts may hold it
 };
 
