@@ -6,8 +6,9 @@ VENV ?= .venv
 TEST_JOBS ?= 2
 TESTS ?= tests
 PYTEST_ARGS ?=
-BENCH ?= ops dispatch memory
+BENCH ?= ops dispatch memory copies
 DEMO_ARGS ?= --device mps
+SOAK_ARGS ?=
 
 PY := $(VENV)/bin/python
 # A second environment (make VENV=.venv-3.12) gets a build folder of its own.
@@ -20,7 +21,7 @@ export PYTHON PYTHON_HEADERS MPS_SKIP_MACOS
 # A run must not depend on what the user's shell happens to be set to.
 unexport PYTHONPATH PYTHONHOME CUSTOM_DEVICE_ROOT
 
-.PHONY: help setup setup-lint setup-macos build macos-wheel demo test test-cpp lint format bench sanitize clean
+.PHONY: help setup setup-lint setup-macos build macos-wheel demo test test-cpp lint format bench soak sanitize clean
 
 help:
 	@echo "make macos-wheel  build the wheels for arm64 macOS on Linux, into dist"
@@ -31,6 +32,7 @@ help:
 	@echo "make lint      formatters, linters, include arrows"
 	@echo "make format    let the formatters repair what they can"
 	@echo "make bench     benchmarks, side by side with Paddle on the CPU (BENCH=ops)"
+	@echo "make soak      everything at once for ten minutes, and nothing may grow (SOAK_ARGS='--seconds 60')"
 	@echo "make sanitize  C++ tests under ASan and UBSan, then under TSan"
 	@echo "make clean     remove $(VENV), build and caches"
 	@echo "Options: PYTHON=python3.12 (3.9 to 3.13)  VENV=.venv-2  CXX=g++-12  TESTS=tests/test_ops.py PYTEST_ARGS='-k matmul'"
@@ -88,6 +90,9 @@ format: setup-lint
 
 bench: build
 	@for name in $(BENCH); do $(PY) benchmarks/$$name.py || exit 1; done
+
+soak: build
+	$(PY) tests/soak $(SOAK_ARGS)
 
 # Without oneDNN under TSan: OpenMP's own synchronisation is invisible to it, so every parallel loop would be reported.
 sanitize: setup

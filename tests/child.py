@@ -26,14 +26,16 @@ def clean_environment(**changes: str | None) -> dict[str, str]:
     return env
 
 
-def run_python(*arguments: str, **env: str | None) -> subprocess.CompletedProcess[str]:
-    """Run Python with these arguments; `env` changes its environment."""
+def run_python(
+    *arguments: str, seconds: float = SECONDS, **env: str | None
+) -> subprocess.CompletedProcess[str]:
+    """Run Python with these arguments, for so long at most; `env` changes its environment."""
     return subprocess.run(
         [sys.executable, *arguments],
         env=clean_environment(**env),
         capture_output=True,
         text=True,
-        timeout=SECONDS,
+        timeout=seconds,
         check=False,
     )
 

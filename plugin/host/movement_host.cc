@@ -5,7 +5,9 @@
 #include <cstring>
 
 #include "plugin/core/check.h"
+#include "plugin/host/cache_size_host.h"
 #include "plugin/host/threads.h"
+#include "plugin/host/vector_kernels.h"
 
 namespace mps {
 namespace {
@@ -13,6 +15,7 @@ namespace {
 // Work for one thread between two looks at what is left: some microseconds.
 constexpr int64_t kPieceElements = 32768;
 constexpr int64_t kPieceBytes = 256 << 10;
+constexpr int64_t kStreamedPieceBytes = 4 << 20;
 // A square tile whose lines fill one cache line each. It is copied aside line by line and turned there: reading down
 // the columns of the source itself is slow where its lines are a power of two apart, since they then share a few places
 // in the cache.
@@ -199,10 +202,22 @@ void CopyProgram::run(void* to, const void* from) const {
 }
 
 void copy_bytes(void* to, const void* from, size_t bytes) {
-  parallel_for(static_cast<int64_t>(bytes), kPieceBytes, [&](int64_t begin, int64_t end) {
-    std::memcpy(static_cast<char*>(to) + begin, static_cast<const char*>(from) + begin,
-                static_cast<size_t>(end - begin));
-  });
+  // Beyond the caches, a store that goes through them first fetches what it overwrites: half as much traffic again.
+  // The C library's memcpy goes past them when it is given so much at once, but it only sees pieces here.
+  const bool streams = 2 * bytes > cache_bytes();
+  const VectorKernels& kernels = vector_kernels();
+  parallel_for(static_cast<int64_t>(bytes), streams ? kStreamedPieceBytes : kPieceBytes,
+               [&](int64_t begin, int64_t end) {
+                 char* const target = static_cast<char*>(to) + begin;
+                 const char* const source = static_cast<const char*>(from) + begin;
+                 const size_t count = static_cast<size_t>(end - begin);
+                 if (streams) {
+                   kernels.stream(target, source, count);
+                   kernels.end_stream();
+                 } else {
+                   std::memcpy(target, source, count);
+                 }
+               });
 }
 
 void fill_bytes(void* to, uint8_t value, size_t bytes) {

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <cstring>
-#include <fstream>
 #include <new>
 #include <string>
 
 #include "plugin/core/check.h"
+#include "plugin/host/cache_size_host.h"
 #include "plugin/host/collect_host.h"
 #include "plugin/host/pointwise_plan_host.h"
 #include "plugin/host/threads.h"
@@ -42,16 +42,6 @@ class Scratch {
 };
 
 thread_local Scratch t_scratch;
-
-// Bytes of the last-level cache.
-size_t cache_bytes() {
-  static const size_t bytes = [] {
-    size_t kilobytes = 0;
-    std::ifstream("/sys/devices/system/cpu/cpu0/cache/index3/size") >> kilobytes;  // "32768K"
-    return kilobytes == 0 ? size_t{32} << 20 : kilobytes << 10;
-  }();
-  return bytes;
-}
 
 // How an output reaches memory.
 enum class Delivery : uint8_t {

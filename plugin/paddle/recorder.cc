@@ -68,6 +68,14 @@ void Recorder::launch() {
   // which comes after.
 }
 
+bool Recorder::copy(void* to, const void* from, size_t bytes) {
+  const FeedBytes target{static_cast<const char*>(to), bytes}, source{static_cast<const char*>(from), bytes};
+  if (overlap_in_part(target, source)) return false;
+  Memory& memory = device_.memory();
+  stream_.copy(memory.resolve(to, bytes, &stream_), memory.resolve(from, bytes, &stream_));
+  return true;
+}
+
 std::vector<Recorder::Detour> Recorder::detour_overlapping_results() {
   std::vector<Detour> detours;
   for (size_t i = 0; i < results_.size(); ++i) {

@@ -40,6 +40,10 @@ class Recorder {
   // in-place op that changes shape or dtype) goes through a temporary.
   void launch();
 
+  // Instead of a graph: copies bytes, as many as there are, in the order of the stream. False, and nothing done, if the
+  // ranges overlap in part.
+  bool copy(void* to, const void* from, size_t bytes);
+
  private:
   struct FeedBytes {
     const char* begin;

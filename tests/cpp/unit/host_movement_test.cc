@@ -5,6 +5,7 @@
 #include <random>
 #include <vector>
 
+#include "plugin/host/cache_size_host.h"
 #include "plugin/host/movement_host.h"
 
 namespace mps {
@@ -116,6 +117,16 @@ TEST(CopyBytes, LargeAndSmall) {
     fill_bytes(to.data(), 9, bytes);
     EXPECT_EQ(to, std::vector<unsigned char>(bytes, 9));
   }
+}
+
+TEST(CopyBytes, PastTheCachesAtAnyByte) {
+  const size_t bytes = cache_bytes() / 2 + 3;
+  std::vector<unsigned char> from(bytes + 8, 1), to(bytes + 8, 0);
+  for (size_t i = 0; i < from.size(); i += 61) from[i] = static_cast<unsigned char>(i / 61);
+  copy_bytes(to.data() + 5, from.data() + 2, bytes);
+  EXPECT_EQ(std::memcmp(to.data() + 5, from.data() + 2, bytes), 0);
+  EXPECT_EQ(to[4], 0);
+  EXPECT_EQ(to[bytes + 5], 0);
 }
 
 }  // namespace
