@@ -11,10 +11,11 @@ namespace {
 constexpr size_t kSmallUnit = 256;
 constexpr size_t kPage = size_t{16} << 10;  // Apple silicon's
 constexpr size_t kLeastSmallArena = size_t{1} << 20, kMostSmallArena = size_t{32} << 20;
-constexpr size_t kLeastLargeArena = size_t{8} << 20;
+constexpr size_t kLeastLargeArena = size_t{4} << 20;
+constexpr size_t kAlone = size_t{1} << 20;  // from here on, tensors may have an arena of their own
 // Arenas grow with what there is, so that large programs have few of them: small ones by an eighth of the small ones,
-// large ones by a 64th of everything.
-constexpr uint64_t kSmallShare = 8, kLargeShare = 64;
+// large ones by a 64th of everything, or a 256th where one tensor fills it.
+constexpr uint64_t kSmallShare = 8, kLargeShare = 64, kAloneShare = 256;
 
 size_t round_up(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
 
@@ -216,7 +217,9 @@ bool Memory::grow(uint32_t slot, size_t bytes) {
   } else {
     const size_t page = std::max(kPage, alignment);
     least = round_up(bytes, page);
-    wanted = std::max({least, kLeastLargeArena, round_up(stats_.reserved / kLargeShare, page)});
+    const bool alone = bytes >= kAlone;
+    const uint64_t share = stats_.reserved / (alone ? kAloneShare : kLargeShare);
+    wanted = std::max({least, alone ? 0 : kLeastLargeArena, round_up(share, page)});
   }
   const auto room = [&](size_t size) { return stats_.reserved + size <= stats_.limit; };
   if (stats_.reserved + wanted > high_water_) release_empty(stats_.reserved + wanted - high_water_);
