@@ -183,16 +183,15 @@ void MetalQueue::conclude(const std::shared_ptr<Window>& window) {
     });
   }
   for (const auto& moment : window->moments) moment->store(window->end);
-  std::vector<Callback> callbacks;
   std::exception_ptr failure;
   {
     std::lock_guard<std::mutex> lock(window->mutex);
-    window->done = true;
-    callbacks.swap(window->callbacks);
     if (window->failed) failure = failure_of(window->ops, window->error.get());
   }
   progress_.done(window->last, std::move(failure));
-  if (!callbacks.empty()) run(std::move(callbacks));
+  std::lock_guard<std::mutex> lock(window->mutex);
+  window->done = true;  // callbacks that come from now on follow these
+  if (!window->callbacks.empty()) run(std::exchange(window->callbacks, {}));
 }
 
 // Not on the thread of the completion handlers: a callback may wait for its own stream.
