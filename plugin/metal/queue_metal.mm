@@ -138,8 +138,9 @@ void MetalQueue::commit() {
   Encoding& encoding = window->encoding;
   [encoding.commands() encodeSignalEvent:timeline_.get() value:window->last];
   window->trace = trace_commit(window->ops.size());
-  progress_.commit(window->last);
   const std::shared_ptr<MetalQueue> self = shared_from_this();
+  window->awaited.insert(window->awaited.begin(), {self, progress_.committed(), nullptr});  // those before it
+  progress_.commit(window->last);
   [encoding.root() addCompletedHandler:^(id<MTLCommandBuffer> commands) {
     self->finish(window, commands);
   }];
@@ -182,7 +183,8 @@ void MetalQueue::conclude(const std::shared_ptr<Window>& window) {
       self->conclude(window);
     });
   }
-  for (const auto& moment : window->moments) moment->store(window->end);
+  end_ = std::max(end_, window->end);
+  for (const auto& moment : window->moments) moment->store(end_);
   std::exception_ptr failure;
   {
     std::lock_guard<std::mutex> lock(window->mutex);
