@@ -25,7 +25,8 @@ def test_examples_run() -> None:
     # In a child, since some of them reset counters that the whole test run needs.
     process = run_python(str(ROOT / "tools" / "doc_examples.py"))
     assert process.returncode == 0, process.stdout + process.stderr
-    assert process.stdout == f"{len(doc_examples.public_names())} passed, 0 failed\n"
+    count = len(doc_examples.public_names()) + len(doc_examples.PAGES)
+    assert process.stdout == f"{count} passed, 0 failed\n"
 
 
 def test_an_example_that_is_wrong_or_missing_is_noticed() -> None:
@@ -38,6 +39,17 @@ def test_an_example_that_is_wrong_or_missing_is_noticed() -> None:
 
     assert len(doc_examples.run("wrong", wrong)) == 1
     assert "no example" in doc_examples.run("_", lambda: None)[0]
+
+
+def test_a_wrong_example_on_a_page_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doc_examples, "DOCS", tmp_path)
+    (tmp_path / "page.md").write_text("```pycon\n>>> 1 + 1\n2\n```\n\n>>> 2 + 2\n5\n")
+    (failure,) = doc_examples.run_page("page.md")
+    assert "2 + 2" in failure
+    (tmp_path / "empty.md").write_text("nothing\n")
+    assert "no example" in doc_examples.run_page("empty.md")[0]
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

@@ -1,4 +1,4 @@
-"""Runs every example in the package's public docstrings, on the device.
+"""Runs every example in the package's public docstrings and in some pages, on the device.
 
 A public function without an example fails too. The exit status is 1 if anything failed.
 """
@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import doctest
 import inspect
+import re
 import sys
+from pathlib import Path
 from typing import Any
 
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+PAGES = ("streams_and_memory.md",)  # with examples to be run, in order, in one namespace
 OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 
@@ -33,6 +37,18 @@ def run(name: str, thing: Any) -> list[str]:
     tests = [test for test in finder.find(thing, name, globs={}) if test.examples]
     if not tests:
         return [f"{name}: no example in its docstring\n"] if needs_example(thing) else []
+    return _failures(tests)
+
+
+def run_page(name: str) -> list[str]:
+    """Run the examples of a page; return what failed, as text."""
+    text = (DOCS / name).read_text(encoding="utf-8")
+    text = re.sub(r"^```.*$", "", text, flags=re.MULTILINE)  # would be taken for output
+    test = doctest.DocTestParser().get_doctest(text, {}, name, str(DOCS / name), 0)
+    return _failures([test]) if test.examples else [f"{name}: no example\n"]
+
+
+def _failures(tests: list[doctest.DocTest]) -> list[str]:
     failures: list[str] = []
     for test in tests:
         runner = doctest.DocTestRunner(optionflags=OPTIONS, verbose=False)
@@ -49,12 +65,11 @@ def main() -> int:
         print(f"The examples need a device. {paddle_mps.unavailable_reason()}", file=sys.stderr)
         return 1
     paddle.set_device("mps")
-    failed = 0
-    for name, thing in public_names().items():
-        failures = run(name, thing)
-        failed += bool(failures)
-        sys.stdout.write("".join(failures))
-    print(f"{len(public_names()) - failed} passed, {failed} failed")
+    results = [run(name, thing) for name, thing in public_names().items()]
+    results += [run_page(name) for name in PAGES]
+    failed = sum(bool(failures) for failures in results)
+    sys.stdout.write("".join(text for failures in results for text in failures))
+    print(f"{len(results) - failed} passed, {failed} failed")
     return 1 if failed else 0
 
 

@@ -165,33 +165,42 @@ class Lowering {
       MPSGraphTensor* const dense = [graph_ reshapeTensor:operand(node, 0) withShape:shape name:nil];
       return [graph_ reverseTensor:dense axes:numbers(axes) name:nil];
     }
+    // A gather, at an index that grows by one axis after the other and stays flat.
     MPSGraphTensor* index = int32(offset);
+    int64_t count = 1;
     for (size_t i = 0; i < strides.size(); ++i) {
-      MPSGraphTensor* const step = [graph_ multiplicationWithPrimaryTensor:coordinates(node, i, shape)
-                                                           secondaryTensor:int32(strides[i])
-                                                                      name:nil];
-      index = [graph_ additionWithPrimaryTensor:index secondaryTensor:step name:nil];
+      const int64_t size = from_.shape(node)[i];
+      MPSGraphTensor* const steps = [graph_ multiplicationWithPrimaryTensor:count_to(size)
+                                                            secondaryTensor:int32(strides[i])
+                                                                       name:nil];
+      index = [graph_ reshapeTensor:index withShape:mps_shape({count, 1}) name:nil];
+      index = [graph_ additionWithPrimaryTensor:index secondaryTensor:steps name:nil];
+      count *= size;
     }
-    return [graph_ gatherWithUpdatesTensor:operand(node, 0) indicesTensor:index axis:0 batchDimensions:0 name:nil];
+    index = [graph_ reshapeTensor:index withShape:mps_shape({count}) name:nil];
+    MPSGraphTensor* const found = [graph_ gatherWithUpdatesTensor:operand(node, 0)
+                                                    indicesTensor:index
+                                                             axis:0
+                                                  batchDimensions:0
+                                                             name:nil];
+    return [graph_ reshapeTensor:found withShape:shape name:nil];
   }
 
   MPSGraphTensor* int32(int64_t value) {
     return [graph_ constantWithScalar:static_cast<double>(value) shape:mps_shape({}) dataType:MPSDataTypeInt32];
   }
 
-  // 0, 1, 2 ... along one axis, in a shape that broadcasts to the node's.
-  MPSGraphTensor* coordinates(const Node& node, size_t axis, MPSShape* shape) {
+  // 0, 1, 2 ... in a shape of [1, size].
+  MPSGraphTensor* count_to(int64_t size) {
+    MPSShape* const shape = mps_shape({1, size});
     if (MPS_AVAILABLE(12, 3)) {
-      MPSGraphTensor* const made = [graph_ coordinateAlongAxis:static_cast<NSInteger>(axis) withShape:shape name:nil];
+      MPSGraphTensor* const made = [graph_ coordinateAlongAxis:1 withShape:shape name:nil];
       return [graph_ castTensor:made toType:MPSDataTypeInt32 name:nil];
     }
-    Shape line;
-    line.resize(node.rank, 1);
-    line[axis] = from_.shape(node)[axis];
-    std::vector<int32_t> values(static_cast<size_t>(line[axis]));
+    std::vector<int32_t> values(static_cast<size_t>(size));
     for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<int32_t>(i);
     NSData* const data = [NSData dataWithBytes:values.data() length:values.size() * sizeof values[0]];
-    return [graph_ constantWithData:data shape:mps_shape(line) dataType:MPSDataTypeInt32];
+    return [graph_ constantWithData:data shape:shape dataType:MPSDataTypeInt32];
   }
 
   const Graph& from_;

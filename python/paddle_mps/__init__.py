@@ -35,6 +35,7 @@ from .device import (
     synchronize,
     unavailable_reason,
 )
+from .events import Event
 from .memory import (
     driver_allocated_memory,
     empty_cache,
@@ -68,7 +69,7 @@ from .report import (
     last_error,
     reset_fallback_report,
 )
-from .streams import Event, Stream, current_stream, default_stream, stream
+from .streams import Stream, current_stream, default_stream, stream
 from .zero_copy import as_numpy, empty_numpy, from_dlpack, from_numpy, to_dlpack
 
 __all__ = [

@@ -1,37 +1,33 @@
-"""Streams and events: queues of work, points in them, and the time between two points.
+"""Streams: queues of work, and which of them the ops of a thread go to.
 
-They are made of Paddle's own (`paddle.base.core.CustomDeviceStream` and `CustomDeviceEvent`), so
-Paddle's functions take them and these take Paddle's. What they add: errors with words, waiting
-without the GIL, the time between events, callbacks, and a current stream per thread.
+They are made of Paddle's own (`paddle.base.core.CustomDeviceStream`, and `CustomDeviceEvent` in
+events.py), so Paddle's functions take them and these take Paddle's. What they add: errors with
+words, waiting without the GIL, the time between events, callbacks, and a current stream per thread.
 """
 
 from __future__ import annotations
 
 import atexit
 import functools
-from typing import TYPE_CHECKING, Any, Callable, Union
+from typing import TYPE_CHECKING, Any, Callable
 
 from . import _library
+from . import _stream_base as _base
 from ._index import device_index
 from .device import set_device
+from .events import Event
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    import paddle
     from paddle import CustomPlace
 
     from ._index import DeviceLike
-
-    StreamLike = Union["Stream", "paddle.device.Stream", "paddle.base.core.CustomDeviceStream"]
-    EventLike = Union["Event", "paddle.device.Event", "paddle.base.core.CustomDeviceEvent"]
+    from ._stream_base import EventLike, StreamLike
 
 # What Paddle takes for a priority, and what torch does: 1 and -1 are high, 0 and 2 are normal.
 _PRIORITIES = {-1: 1, 0: 2, 1: 1, 2: 2}
 _PATIENCE_S = 5.0  # for callbacks that are left when the process ends
-
-# The stream that each device began with; kept, because nobody else might.
-_defaults: dict[int, Any] = {}
 
 
 class Stream:
@@ -92,7 +88,7 @@ class Stream:
         self.priority = priority
         if stream_base is not None:
             _library.require("Stream")
-            self.stream_base = _stream_base("Stream", stream_base)
+            self.stream_base = _base.stream_base("Stream", stream_base)
             self._index = int(self.stream_base.place.get_device_id())
             if device is not None and device_index("Stream", device) != self._index:
                 raise ValueError(
@@ -101,15 +97,15 @@ class Stream:
                 )
         else:
             self._index = device_index("Stream", device)
-            _default(self._index)
-            self.stream_base = _core().CustomDeviceStream(
+            _base.default(self._index)
+            self.stream_base = _base.core().CustomDeviceStream(
                 _library.DEVICE_TYPE, self._index, _PRIORITIES[priority], False
             )
 
     @property
     def device(self) -> CustomPlace:
         """The place of the device."""
-        return _place(self._index)
+        return _base.place(self._index)
 
     def record_event(self, event: Event | None = None) -> Event:
         """Mark this point of the stream.
@@ -149,7 +145,7 @@ class Stream:
             >>> side = paddle_mps.Stream()
             >>> side.wait_event(paddle_mps.current_stream().record_event())
         """
-        self.stream_base.wait_event(_event_base("wait_event", event))
+        self.stream_base.wait_event(_base.event_base("wait_event", event))
 
     def wait_stream(self, stream: StreamLike) -> None:
         """Let what comes later in this stream wait for what is in another one now.
@@ -166,8 +162,10 @@ class Stream:
             >>> import paddle_mps
             >>> paddle_mps.Stream().wait_stream(paddle_mps.current_stream())
         """
-        base = _stream_base("wait_stream", stream)
-        event = _core().CustomDeviceEvent(_library.DEVICE_TYPE, int(base.place.get_device_id()))
+        base = _base.stream_base("wait_stream", stream)
+        event = _base.core().CustomDeviceEvent(
+            _library.DEVICE_TYPE, int(base.place.get_device_id())
+        )
         event.record(base)
         self.stream_base.wait_event(event)
 
@@ -247,201 +245,12 @@ class Stream:
         )
 
 
-class Event:
-    """A point in a stream, to wait for and to measure from.
-
-    An event that was never recorded counts as reached. Recording it again moves it.
-
-    Args:
-        device: An index, "mps", "mps:N" or a place. Default: the current device.
-        enable_timing: Whether `elapsed_time` is going to be asked. Recording costs a little more
-            then: the moment has to be looked at on the device.
-        blocking: Accepted without effect: waiting never keeps a core busy for long.
-        event_base: An event of Paddle's to wrap, instead of making one: `paddle.device.Event`, or
-            what that has as its `event_base`. With `enable_timing`, it is timed from its next
-            record on.
-
-    Attributes:
-        device: The place, `paddle.CustomPlace("mps", N)`.
-        enable_timing: As given.
-        event_base: Paddle's event. Every function of Paddle's that takes an event takes this
-            object, because of it.
-
-    Raises:
-        RuntimeError: There is no mps device.
-        ValueError: This one does not exist.
-        TypeError: `event_base` is no event.
-
-    Making one neither synchronises nor allocates device memory. Mirrors `torch.mps.Event` and
-    `torch.cuda.Event`. `paddle.device.Event("mps")` fails in Paddle 3.3.1, and Paddle's events
-    have no `elapsed_time` on mps.
-
-    Example:
-        >>> import paddle, paddle_mps
-        >>> start = paddle_mps.Event(enable_timing=True)
-        >>> end = paddle_mps.Event(enable_timing=True)
-        >>> start.record()
-        >>> x = paddle.ones([64, 64]) @ paddle.ones([64, 64])
-        >>> end.record()
-        >>> end.synchronize()
-        >>> start.elapsed_time(end) >= 0
-        True
-    """
-
-    def __init__(
-        self,
-        device: DeviceLike = None,
-        enable_timing: bool = False,
-        blocking: bool = False,
-        *,
-        event_base: EventLike | None = None,
-    ) -> None:
-        """See the class."""
-        self.enable_timing = bool(enable_timing)
-        if event_base is not None:
-            _library.require("Event")
-            self.event_base = _event_base("Event", event_base)
-            self._index = int(self.event_base.place.get_device_id())
-            if device is not None and device_index("Event", device) != self._index:
-                raise ValueError(
-                    f"[Event] two devices: expected that of the event, mps:{self._index}, got "
-                    f"{device!r} beside it. Leave `device` out."
-                )
-        else:
-            self._index = device_index("Event", device)
-            self.event_base = _core().CustomDeviceEvent(_library.DEVICE_TYPE, self._index)
-        if self.enable_timing:
-            _library.require("Event").enable_timing(self.event_base.raw_event)
-
-    @property
-    def device(self) -> CustomPlace:
-        """The place of the device."""
-        return _place(self._index)
-
-    def record(self, stream: StreamLike | None = None) -> None:
-        """Mark the point that a stream has come to; the event moves there.
-
-        Args:
-            stream: A stream of the event's device, this package's or Paddle's. Default: the
-                device's current one.
-
-        Raises:
-            ValueError: The stream belongs to another device.
-            TypeError: It is no stream.
-
-        Neither synchronises nor allocates. Mirrors `torch.cuda.Event.record`.
-
-        Example:
-            >>> import paddle_mps
-            >>> event = paddle_mps.Event()
-            >>> event.record(paddle_mps.Stream())
-        """
-        if stream is None:
-            base = _current(self._index)
-        else:
-            base = _stream_base("record", stream)
-            if int(base.place.get_device_id()) != self._index:
-                raise ValueError(
-                    f"[record] two devices: expected a stream of the event's, mps:{self._index}, "
-                    f"got one of {base.place}. Make an event for that device."
-                )
-        self.event_base.record(base)
-
-    def wait(self, stream: StreamLike | None = None) -> None:
-        """Let what comes later in a stream wait for this event; the caller does not.
-
-        Args:
-            stream: A stream of any mps device. Default: the current one of the event's device.
-
-        Raises:
-            TypeError: It is no stream.
-
-        Neither synchronises nor allocates. Mirrors `torch.cuda.Event.wait`.
-
-        Example:
-            >>> import paddle_mps
-            >>> paddle_mps.Event().wait()
-        """
-        base = _current(self._index) if stream is None else _stream_base("wait", stream)
-        base.wait_event(self.event_base)
-
-    def query(self) -> bool:
-        """Say whether the event is reached.
-
-        Returns:
-            True if it is, or if it was never recorded. Neither synchronises nor allocates. Mirrors
-            `torch.cuda.Event.query`.
-
-        Example:
-            >>> import paddle_mps
-            >>> paddle_mps.Event().query()
-            True
-        """
-        return bool(self.event_base.query())
-
-    def synchronize(self) -> None:
-        """Wait until the event is reached, with the GIL released.
-
-        Raises:
-            OSError: Work before the event failed since the last wait; the message names the op and
-                has the device's own words.
-
-        Allocates nothing. Mirrors `torch.cuda.Event.synchronize`.
-
-        Example:
-            >>> import paddle_mps
-            >>> paddle_mps.Event().synchronize()
-        """
-        _library.require("synchronize").synchronize_event(self.event_base.raw_event)
-
-    def elapsed_time(self, end_event: EventLike) -> float:
-        """Return the milliseconds from this event to another one.
-
-        On the host these are moments at which the streams' threads got to the events; on Metal they
-        are the GPU's own time stamps. Nothing of Python's is in them.
-
-        Args:
-            end_event: An event of the same device. Both must be reached, and were recorded with
-                timing on.
-
-        Returns:
-            The time in milliseconds; negative if the other event was reached first. Neither
-            synchronises nor allocates. Mirrors `torch.cuda.Event.elapsed_time`.
-
-        Raises:
-            ValueError: One of them has no time, or is not reached yet, or they are of two devices.
-            TypeError: The other one is no event.
-
-        Example:
-            >>> import paddle_mps
-            >>> first, second = (paddle_mps.Event(enable_timing=True) for _ in range(2))
-            >>> first.record()
-            >>> second.record()
-            >>> second.synchronize()
-            >>> first.elapsed_time(second) < 1000.0
-            True
-        """
-        base = _event_base("elapsed_time", end_event)
-        if int(base.place.get_device_id()) != self._index:
-            raise ValueError(
-                f"[elapsed_time] two devices: expected two events of mps:{self._index}, got one of "
-                f"{base.place}. Their clocks cannot be compared."
-            )
-        extension = _library.require("elapsed_time")
-        ms: float = extension.elapsed_ms(self.event_base.raw_event, base.raw_event)
-        return ms
-
-    def __repr__(self) -> str:
-        """Return the device, and whether the event is timed."""
-        return f"<paddle_mps.Event device=mps:{self._index} enable_timing={self.enable_timing}>"
-
-
 class StreamContext:
     """What `paddle_mps.stream` returns; it may be entered several times."""
 
     def __init__(self, stream: StreamLike | None) -> None:
         """See `paddle_mps.stream`."""
-        self._base = None if stream is None else _stream_base("stream", stream)
+        self._base = None if stream is None else _base.stream_base("stream", stream)
         self._before: list[tuple[Any, str | None]] = []
 
     def __enter__(self) -> None:
@@ -451,10 +260,10 @@ class StreamContext:
         import paddle
 
         index = int(self._base.place.get_device_id())
-        _default(index)
+        _base.default(index)
         _library.require("stream").enter_thread_context(index)
-        stream_before = _current(index)
-        _set_current(index, self._base)
+        stream_before = _base.current(index)
+        _base.set_current(index, self._base)
         device = paddle.device.get_device()
         elsewhere = device.startswith(f"{_library.DEVICE_TYPE}:") and device != f"mps:{index}"
         if elsewhere:
@@ -474,7 +283,7 @@ class StreamContext:
         stream_before, device_before = self._before.pop()
         if device_before is not None:
             set_device(device_before)
-        _set_current(index, stream_before)
+        _base.set_current(index, stream_before)
         _library.require("stream").leave_thread_context(index)
 
 
@@ -534,8 +343,8 @@ def current_stream(device: DeviceLike = None) -> Stream:
         True
     """
     index = device_index("current_stream", device)
-    _default(index)
-    return Stream(stream_base=_current(index))
+    _base.default(index)
+    return Stream(stream_base=_base.current(index))
 
 
 def default_stream(device: DeviceLike = None) -> Stream:
@@ -559,63 +368,7 @@ def default_stream(device: DeviceLike = None) -> Stream:
         >>> import paddle_mps
         >>> paddle_mps.default_stream().synchronize()
     """
-    return Stream(stream_base=_default(device_index("default_stream", device)))
-
-
-# -- Paddle's side --------------------------------------------------------------------------------
-
-
-def _core() -> Any:
-    import paddle
-
-    return paddle.base.core
-
-
-def _place(index: int) -> CustomPlace:
-    import paddle
-
-    return paddle.CustomPlace(_library.DEVICE_TYPE, index)
-
-
-def _current(index: int) -> Any:
-    return _core()._get_current_custom_device_stream(_library.DEVICE_TYPE, index)
-
-
-def _set_current(index: int, base: Any) -> None:
-    _core()._set_current_custom_device_stream(_library.DEVICE_TYPE, index, base)
-
-
-def _default(index: int) -> Any:
-    if index not in _defaults:
-        _defaults[index] = _current(index)
-    return _defaults[index]
-
-
-def _stream_base(op: str, stream: Any) -> Any:
-    """Return Paddle's stream behind one of this package's or Paddle's."""
-    base = getattr(stream, "stream_base", stream)
-    return _checked(op, "a stream", _core().CustomDeviceStream, base, stream)
-
-
-def _event_base(op: str, event: Any) -> Any:
-    """Return Paddle's event behind one of this package's or Paddle's."""
-    base = getattr(event, "event_base", event)
-    return _checked(op, "an event", _core().CustomDeviceEvent, base, event)
-
-
-def _checked(op: str, what: str, kind: type, base: Any, given: Any) -> Any:
-    ours = f"paddle_mps.{what.split()[1].capitalize()}"
-    if not isinstance(base, kind):
-        raise TypeError(
-            f"[{op}] not {what}: expected a {ours} or one of Paddle's for mps, got "
-            f"{type(given).__name__}. Make one: {ours}()."
-        )
-    if base.place.get_device_type() != _library.DEVICE_TYPE:
-        raise ValueError(
-            f"[{op}] wrong device: expected {what} of mps, got one of {base.place}. "
-            f"Make one: {ours}()."
-        )
-    return base
+    return Stream(stream_base=_base.default(device_index("default_stream", device)))
 
 
 @functools.cache

@@ -78,7 +78,8 @@ Value Builder::cast(Value x, DType to) {
   }
   Scalar value = 0;
   if (is_constant(x, &value) && (!is_float(from) || is_float(to))) return constant(value, to, shape(x));
-  return graph_.cast(x, to);
+  if (shape(x).size() <= kMostAxes) return graph_.cast(x, to);
+  return reshape(graph_.cast(reshape(x, {graph_.elements(x)}), to), shape(x));
 }
 
 Value Builder::reshape(Value x, Dims target) {

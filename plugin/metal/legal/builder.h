@@ -10,6 +10,9 @@
 
 namespace mps::legal {
 
+// MPSGraph's kernels are written for at most four axes; some of them abort with more.
+inline constexpr size_t kMostAxes = 4;
+
 // What the target cannot do, in one sentence.
 struct Refusal : std::runtime_error {
   using std::runtime_error::runtime_error;

@@ -84,10 +84,14 @@ class Legalizer {
 
   Value rewrite_pointwise(const Node& node) {
     std::vector<Shape> shapes;
-    for (size_t i = 0; i < node.operand_count; ++i) shapes.push_back(Shape(b_.shape(operand(node, i))));
+    for (size_t i = 0; i < node.operand_count; ++i) shapes.push_back(b_.shape(operand(node, i)));
     const Folded folded = fold_broadcast(shapes, from_.shape(node));
+    const bool writes_out = folded.to.size() > kMostAxes;  // then what repeats is written out: one axis
     SmallVector<Value, 3> operands;
-    for (size_t i = 0; i < node.operand_count; ++i) operands.push_back(b_.reshape(operand(node, i), folded.from[i]));
+    for (size_t i = 0; i < node.operand_count; ++i) {
+      const Value x = writes_out ? broadcast(b_, operand(node, i), from_.shape(node)) : operand(node, i);
+      operands.push_back(b_.reshape(x, writes_out ? Shape{element_count(from_.shape(node))} : folded.from[i]));
+    }
     return b_.reshape(pointwise(b_, node.kind, operands), from_.shape(node));
   }
 

@@ -82,15 +82,17 @@ Value multiply(Builder& b, Value x, Value y) {
 constexpr int64_t kDigitBase = 256, kDigitTerms = 256;
 
 std::vector<Value> digits(Builder& b, Value x, int count) {
+  const Shape shape = b.shape(x);
+  x = b.reshape(x, {element_count(shape)});
   std::vector<Value> found;
-  const Value base = b.constant(kDigitBase, b.dtype(x));
+  const Value base = b.like(x, kDigitBase);
   for (int i = 0; i + 1 < count; ++i) {
     const Value rest = b.record(NodeKind::division, {x, base});  // truncates: the digit has the sign of x
     found.push_back(b.record(NodeKind::subtraction, {x, b.record(NodeKind::multiplication, {rest, base})}));
     x = rest;
   }
   found.push_back(x);
-  for (Value& digit : found) digit = b.cast(digit, DType::float32);
+  for (Value& digit : found) digit = b.reshape(b.cast(digit, DType::float32), shape);
   return found;
 }
 
@@ -125,26 +127,24 @@ Value multiply_integers(Builder& b, Value x, Value y, DType dtype) {
   const std::vector<Value> ys = digits(b, in_inner_pieces(b, b.cast(y, wide), false), count);
   Value total{};
   bool first = true;
+  Shape result;
   for (int place = 0; place < count; ++place) {
     for (int i = 0; i <= place; ++i) {
       const size_t at = static_cast<size_t>(i), other = static_cast<size_t>(place - i);
       Value part = b.cast(multiply(b, xs[at], ys[other]), wide);  // [..., pieces, m, n]
-      const Shape shape = b.shape(part);
-      const size_t axis = shape.size() - 3;
-      part = reduction_sum(b, part, {static_cast<int64_t>(axis)});
-      const Value factor = b.constant(int64_t{1} << (8 * place), wide);
-      part = b.record(NodeKind::multiplication, {part, factor});
+      result = b.shape(part);
+      part = reduction_sum(b, part, {static_cast<int64_t>(result.size()) - 3});
+      part = b.reshape(part, {b.graph().elements(part)});
+      part = b.record(NodeKind::multiplication, {part, b.like(part, int64_t{1} << (8 * place))});
       total = first ? part : b.record(NodeKind::addition, {total, part});
       first = false;
     }
   }
-  Shape result = b.shape(total);
-  const size_t axis = result.size() - 3;
-  Shape without;
+  Shape without_pieces;
   for (size_t i = 0; i < result.size(); ++i) {
-    if (i != axis) without.push_back(result[i]);
+    if (i + 3 != result.size()) without_pieces.push_back(result[i]);
   }
-  return b.cast(b.reshape(total, without), dtype);
+  return b.cast(b.reshape(total, without_pieces), dtype);
 }
 
 }  // namespace

@@ -102,8 +102,16 @@ Folded fold_broadcast(const std::vector<Shape>& from, Dims to) {
 Value broadcast(Builder& b, Value x, Dims to) {
   const Shape target(to);
   const Folded folded = fold_broadcast({b.shape(x)}, target);
-  return moved(
-      b, x, [&](Value value) { return b.reshape(b.broadcast(b.reshape(value, folded.from[0]), folded.to), target); });
+  return moved(b, x, [&](Value value) {
+    value = b.reshape(value, folded.from[0]);
+    if (folded.to.size() <= kMostAxes) return b.reshape(b.broadcast(value, folded.to), target);
+    for (size_t i = 0; i < folded.to.size(); ++i) {
+      const Shape now = b.shape(value), wide = with(now, i, folded.to[i]);
+      if (!same_shape(now, wide))
+        value = b.reshape(b.broadcast(b.reshape(value, around(now, i)), around(wide, i)), wide);
+    }
+    return b.reshape(value, target);
+  });
 }
 
 Value transpose(Builder& b, Value x, Dims permutation) {
@@ -212,30 +220,28 @@ Value reduction_sum(Builder& b, Value x, Dims axes) {
   return b.reshape(b.cast(x, dtype), result);
 }
 
+// The elements of `x`, of at most four axes, backwards along `axis`; as the strided view that is_reverse() knows.
+static Value reverse_axis(Builder& b, Value x, size_t axis) {
+  const Shape shape = b.shape(x);
+  Ints strides = contiguous_strides(shape);
+  const int64_t offset = (shape[axis] - 1) * strides[axis];
+  strides[axis] = -strides[axis];
+  return b.graph().strided_view(b.reshape(x, {element_count(shape)}), shape, strides, offset);
+}
+
 Value reverse(Builder& b, Value x, Span<const bool> axes) {
   const Shape shape = b.shape(x);
-  // Neighbours that are both reversed are reversed as one, those that are not stay as one.
-  Shape groups;
-  SmallVector<bool, kMaxRank> marks;
-  for (size_t i = 0; i < shape.size(); ++i) {
-    if (shape[i] == 1) continue;
-    if (!groups.empty() && marks.back() == axes[i]) {
-      groups.back() *= shape[i];
-    } else {
-      groups.push_back(shape[i]);
-      marks.push_back(axes[i]);
-    }
-  }
-  Ints strides = contiguous_strides(groups);
-  int64_t offset = 0;
-  for (size_t i = 0; i < groups.size(); ++i) {
-    if (!marks[i]) continue;
-    offset += (groups[i] - 1) * strides[i];
-    strides[i] = -strides[i];
-  }
-  if (offset == 0) return x;
   return moved(b, x, [&](Value value) {
-    return b.reshape(b.graph().strided_view(b.reshape(value, {element_count(shape)}), groups, strides, offset), shape);
+    for (size_t i = 0; i < shape.size(); ++i) {
+      if (!axes[i] || shape[i] == 1) continue;
+      // Neighbours that are reversed, too, go along.
+      size_t end = i + 1;
+      while (end < shape.size() && (axes[end] || shape[end] == 1)) ++end;
+      value = reverse_axis(
+          b, b.reshape(value, {product(shape, 0, i), product(shape, i, end), product(shape, end, shape.size())}), 1);
+      i = end - 1;
+    }
+    return b.reshape(value, shape);
   });
 }
 

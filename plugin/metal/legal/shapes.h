@@ -1,8 +1,7 @@
 // Nodes that move elements, and the folding of axes.
 //
-// MPSGraph's kernels are written for at most four axes; some of them abort with more. Axes that a node treats alike are
-// therefore merged before it and taken apart after it, which costs nothing: both are reshapes of dense tensors. What is
-// left with more than four is done in steps.
+// MPSGraph takes kMostAxes axes. Those that a node treats alike are therefore merged before it and taken apart after
+// it, which costs nothing: both are reshapes of dense tensors. What is left with more is done in steps.
 #pragma once
 
 #include <vector>
@@ -10,8 +9,6 @@
 #include "plugin/metal/legal/builder.h"
 
 namespace mps::legal {
-
-inline constexpr size_t kMostAxes = 4;
 
 // Shapes that broadcast to `to`, with axes merged where all of them allow it. No axis of `to` is 1, unless it is the
 // only one. All have the same rank.
