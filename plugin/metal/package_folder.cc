@@ -70,6 +70,15 @@ std::string list_of(const fs::path& package) {
   return list;
 }
 
+uint64_t bytes_of(const fs::path& folder) {
+  std::error_code gone;
+  uint64_t bytes = 0;
+  for (const auto& file : fs::recursive_directory_iterator(folder, gone)) {
+    if (file.is_regular_file(gone)) bytes += file.file_size(gone);
+  }
+  return gone ? 0 : bytes;
+}
+
 std::string contents_of(const std::string& key, const std::string& notes, const std::string& list) {
   std::string text;
   for (const std::string* part : {&key, &notes, &list}) text += std::to_string(part->size()) + "\n" + *part;
@@ -187,7 +196,7 @@ bool PackageFolder::keep(const std::string& key, const std::string& notes,
       }
     }
     if (!kept) fs::remove_all(aside);
-    if (kept) shrink();
+    if (kept) shrink_after(bytes_of(place));
   } catch (const fs::filesystem_error& error) {
     MPS_LOG(kDebug, "a compiled graph was not kept: ", error.what());
     std::error_code ignored;
@@ -196,7 +205,9 @@ bool PackageFolder::keep(const std::string& key, const std::string& notes,
   return kept;
 }
 
-void PackageFolder::shrink() {
+// Looks at the whole folder only when it may be full; other processes keep graphs there, too, hence the quarter.
+void PackageFolder::shrink_after(uint64_t kept_bytes) {
+  if ((room_ -= static_cast<int64_t>(kept_bytes)) >= 0) return;
   struct Entry {
     fs::file_time_type used;
     uint64_t bytes;
@@ -209,20 +220,16 @@ void PackageFolder::shrink() {
     if (folder.path().filename().string().rfind(kAside, 0) == 0) continue;
     const auto used = fs::last_write_time(folder.path() / kContents, gone);
     if (gone) continue;
-    uint64_t bytes = 0;
-    for (const auto& file : fs::recursive_directory_iterator(folder.path(), gone)) {
-      if (file.is_regular_file(gone)) bytes += file.file_size(gone);
-    }
-    if (gone) continue;
-    entries.push_back({used, bytes, folder.path()});
-    sum += bytes;
+    entries.push_back({used, bytes_of(folder.path()), folder.path()});
+    sum += entries.back().bytes;
   }
   std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return a.used < b.used; });
   for (const Entry& oldest : entries) {
-    if (sum <= most_bytes_) return;
+    if (sum <= most_bytes_) break;
     drop(oldest.path.string());
     sum -= oldest.bytes;
   }
+  room_ = static_cast<int64_t>((most_bytes_ - std::min(sum, most_bytes_)) / 4);
 }
 
 bool PackageFolder::clear() {

@@ -14,9 +14,9 @@
 // off, until it is cleared: one crash is bad luck, one in every run would be our fault.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
-#include <optional>
 #include <string>
 
 namespace mps {
@@ -43,10 +43,11 @@ class PackageFolder {
   std::string entry(const std::string& key) const;
   bool is_off();
   void drop(const std::string& entry);
-  void shrink();
+  void shrink_after(uint64_t kept_bytes);
 
   const std::string path_;
   const uint64_t most_bytes_;
+  std::atomic<int64_t> room_{-1};  // bytes that may be kept before it is looked how many there are
 };
 
 }  // namespace mps

@@ -11,7 +11,4 @@ Compiled load_package(id<MTLDevice> device, const Graph& legal, MPSGraphCompilat
 // Keeps it if there is a folder. That it cannot be kept is not an error.
 void keep_package(id<MTLDevice> device, const Graph& legal, const Compiled& compiled);
 
-// Removes all that is kept, of this program and others. True if nothing is left.
-bool clear_packages();
-
 }  // namespace mps

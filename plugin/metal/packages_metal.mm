@@ -7,6 +7,7 @@
 
 #include "plugin/core/env.h"
 #include "plugin/core/print.h"
+#include "plugin/metal/kept_graphs.h"
 #include "plugin/metal/lower_metal.h"
 #include "plugin/metal/os.h"
 #include "plugin/metal/package_folder.h"
@@ -135,6 +136,8 @@ void keep_package(id<MTLDevice> device, const Graph& legal, const Compiled& comp
   }
 }
 
-bool clear_packages() { return folder() == nullptr || folder()->clear(); }
+std::string kept_graphs_folder() { return folder() == nullptr ? std::string() : folder()->path(); }
+
+bool clear_kept_graphs() { return folder() == nullptr || folder()->clear(); }
 
 }  // namespace mps

@@ -52,7 +52,7 @@ id refuse(id self, SEL selector, ...) {
   const std::string since = row == nullptr ? "a newer macOS" : "macOS " + row->since();
   violation((whole ? "the class " + public_name(self)
                    : std::string(class_isMetaClass(object_getClass(self)) ? "+" : "-") + "[" + public_name(self) + " " +
-                       sel_getName(selector) + "]") +
+                         sel_getName(selector) + "]") +
             " is there from " + since + " on, but this is macOS " + os_version().text() +
             ": the use is not guarded (MPS_AVAILABLE), and ends with an unrecognised selector.");
 }
@@ -70,9 +70,10 @@ BOOL instances_respond(id self, SEL, SEL asked) {
 
 void unknown(id self, SEL, SEL asked) {
   const bool is_class = class_isMetaClass(object_getClass(self));
-  violation(std::string(is_class ? "+" : "-") + "[" + public_name(self) + " " + sel_getName(asked) +
-            "]: no such method. Either the receiver is of another class than the program believes, or the double does not "
-            "implement the method yet.");
+  violation(
+      std::string(is_class ? "+" : "-") + "[" + public_name(self) + " " + sel_getName(asked) +
+      "]: no such method. Either the receiver is of another class than the program believes, or the double does not "
+      "implement the method yet.");
 }
 
 // The head of a class in gcc's run time. clang sets a bit in `info` that means something else there: that the class is

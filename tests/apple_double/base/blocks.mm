@@ -1,10 +1,10 @@
 // The run time of blocks, by the ABI that clang compiles for ("Block Implementation Specification" of LLVM).
 //
-// There are two on Debian, and neither will do: libBlocksRuntime does not retain the objects that a block captures, as a
-// Mac does, and GNUstep's takes no block of this compiler for one on the stack. Symbols here are hidden, so that this
+// There are two on Debian, and neither will do: libBlocksRuntime does not retain the objects that a block captures, as
+// a Mac does, and GNUstep's takes no block of this compiler for one on the stack. Symbols here are hidden, so that this
 // library alone uses them.
-#import <Foundation/Foundation.h>
 #include <Block.h>
+#import <Foundation/Foundation.h>
 
 #include <atomic>
 #include <cstdlib>
@@ -24,7 +24,7 @@ enum : int {
 enum : int {
   kObject = 3,
   kBlock = 7,
-  kVariable = 8,              // a __block variable
+  kVariable = 8,               // a __block variable
   kCalledByVariable = 1 << 7,  // its contents, which are not retained
 };
 

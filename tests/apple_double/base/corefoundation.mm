@@ -1,5 +1,5 @@
-// What Core Foundation and IOKit are asked for: the number of GPU cores, which stands in the registry entry of the GPU's
-// driver. Their objects are Foundation objects under other names, as on a Mac.
+// What Core Foundation and IOKit are asked for: the number of GPU cores, which stands in the registry entry of the
+// GPU's driver. Their objects are Foundation objects under other names, as on a Mac.
 #import <Foundation/Foundation.h>
 #include <IOKit/IOKitLib.h>
 
@@ -60,7 +60,8 @@ CFIndex CFDataGetLength(CFDataRef data) { return static_cast<CFIndex>([object(da
 CFMutableDictionaryRef IOServiceMatching(const char* name) {
   @autoreleasepool {
     NSString* const service = [NSString stringWithUTF8String:name];
-    return (CFMutableDictionaryRef)[[NSMutableDictionary alloc] initWithObjectsAndKeys:service, @"IOProviderClass", nil];
+    return (
+        CFMutableDictionaryRef)[[NSMutableDictionary alloc] initWithObjectsAndKeys:service, @"IOProviderClass", nil];
   }
 }
 

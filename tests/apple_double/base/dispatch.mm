@@ -137,7 +137,8 @@ std::set<id>& sources() {  // not retained: a source that is released is gone
 }
 
 SerialQueue& queue_of(id queue) {
-  require([queue isKindOfClass:[DoubleOSDispatchQueue class]], "expected a dispatch queue, got ", public_name(queue), ".");
+  require([queue isKindOfClass:[DoubleOSDispatchQueue class]], "expected a dispatch queue, got ", public_name(queue),
+          ".");
   return *state<QueueState>(queue).queue;
 }
 
@@ -226,7 +227,8 @@ dispatch_data_t dispatch_data_create(const void* bytes, size_t size, dispatch_qu
   return (dispatch_data_t)data;
 }
 
-dispatch_source_t dispatch_source_create(dispatch_source_type_t type, uintptr_t, uintptr_t mask, dispatch_queue_t queue) {
+dispatch_source_t dispatch_source_create(dispatch_source_type_t type, uintptr_t, uintptr_t mask,
+                                         dispatch_queue_t queue) {
   require(type == DISPATCH_SOURCE_TYPE_MEMORYPRESSURE, "the double knows memory-pressure sources only.");
   id source = [[DoubleOSDispatchSource alloc] init];
   state<SourceState>(source).mask = mask;

@@ -1,19 +1,19 @@
 // How the double's classes keep their state, and how long their objects live.
 //
-// The classes of the generated headers have no instance variables, and this runtime allows none to be added. So state is
-// a C++ struct behind the object's own memory:
+// The classes of the generated headers have no instance variables, and this runtime allows none to be added. So state
+// is a C++ struct behind the object's own memory:
 //
 //   struct HeapState { size_t size = 0; };
 //   @implementation DoubleHeap
 //   APPLE_DOUBLE_STATE(HeapState)
 //   - (NSUInteger)size { return state<HeapState>(self).size; }
 //
-// Objects are counted by class. One that is deallocated becomes a zombie for a while: a message to it is a violation that
-// names its class, where on a Mac it would be a crash, or nothing.
+// Objects are counted by class. One that is deallocated becomes a zombie for a while: a message to it is a violation
+// that names its class, where on a Mac it would be a crash, or nothing.
 #pragma once
 
-#import <Foundation/Foundation.h>
 #include <Block.h>
+#import <Foundation/Foundation.h>
 #include <objc/runtime.h>
 
 #include <new>
@@ -45,8 +45,8 @@ IMP implementation(Function* function) {
   return reinterpret_cast<IMP>(reinterpret_cast<void*>(function));
 }
 
-// Makes the pretended macOS effective: newer selectors and classes stop working (availability.mm), autoreleasing without
-// a pool is noticed (pools.mm). Called by whatever a program must call first.
+// Makes the pretended macOS effective: newer selectors and classes stop working (availability.mm), autoreleasing
+// without a pool is noticed (pools.mm). Called by whatever a program must call first.
 void install();
 
 // An object that this one keeps alive.
@@ -98,22 +98,22 @@ class KeptBlock {
 
 }  // namespace apple_double
 
-#define APPLE_DOUBLE_STATE(State)                                                      \
-  +(instancetype)allocWithZone : (NSZone*)zone {                                       \
-    id made = NSAllocateObject(self, sizeof(State), zone);                             \
-    new (object_getIndexedIvars(made)) State();                                        \
-    ::apple_double::born(self);                                                        \
-    return made;                                                                       \
-  }                                                                                    \
-  -(void)dealloc {                                                                     \
-    ::apple_double::state<State>(self).~State();                                       \
-    ::apple_double::retire(self);                                                      \
+#define APPLE_DOUBLE_STATE(State)                          \
+  +(instancetype)allocWithZone : (NSZone*)zone {           \
+    id made = NSAllocateObject(self, sizeof(State), zone); \
+    new (object_getIndexedIvars(made)) State();            \
+    ::apple_double::born(self);                            \
+    return made;                                           \
+  }                                                        \
+  -(void)dealloc {                                         \
+    ::apple_double::state<State>(self).~State();           \
+    ::apple_double::retire(self);                          \
   }
 
 // A property that is a field of the state with the same name. Objects are kept; strings, which are copied, as well:
 // those of the program under test are constants.
-#define APPLE_DOUBLE_READONLY(State, type, name) \
-  -(type)name {                                  \
+#define APPLE_DOUBLE_READONLY(State, type, name)    \
+  -(type)name {                                     \
     return ::apple_double::state<State>(self).name; \
   }
 #define APPLE_DOUBLE_PROPERTY(State, type, name, setter) \

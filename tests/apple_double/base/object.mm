@@ -7,7 +7,8 @@
 #include "tests/apple_double/double.h"
 
 // Has no method but those that the runtime itself sends.
-__attribute__((objc_root_class)) @interface AppleDoubleZombie {
+__attribute__((objc_root_class))
+@interface AppleDoubleZombie {
   Class isa;
 }
 @end

@@ -1,5 +1,5 @@
-// Objective-C++ that is compiled for the GNU runtime names that runtime's personality in its exception tables, which ends
-// the program at a C++ exception. This one, visible in this library alone, hands over to C++: throwing through
+// Objective-C++ that is compiled for the GNU runtime names that runtime's personality in its exception tables, which
+// ends the program at a C++ exception. This one, visible in this library alone, hands over to C++: throwing through
 // Objective-C frames and catching in them then works as it does on a Mac.
 #include <unwind.h>
 

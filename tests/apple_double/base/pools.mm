@@ -1,5 +1,5 @@
-// Autoreleasing where no pool is in place. On a Mac that leaks, silently: threads of Python, of C++ and of dispatch have
-// no pool of their own. Here it is a violation.
+// Autoreleasing where no pool is in place. On a Mac that leaks, silently: threads of Python, of C++ and of dispatch
+// have no pool of their own. Here it is a violation.
 #include "tests/apple_double/base/pools.h"
 
 #include "tests/apple_double/base/object.h"
@@ -7,9 +7,9 @@
 namespace apple_double {
 namespace {
 
-constexpr const char* kRemedy =
-    " was autoreleased on a thread without a pool: it would never be released. Put @autoreleasepool around the code that "
-    "gets it.";
+constexpr const char* kRemedy = " was autoreleased on a thread without a pool: it would never be released. Put "
+                                "@autoreleasepool around the code that "
+                                "gets it.";
 
 using Autorelease = id (*)(id, SEL);
 Autorelease original_autorelease = nullptr;

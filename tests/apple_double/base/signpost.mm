@@ -51,8 +51,8 @@ os_signpost_id_t os_signpost_id_generate(os_log_t) {
   return next++;
 }
 
-void _os_signpost_emit_with_name_impl(void*, os_log_t log, os_signpost_type_t, os_signpost_id_t signpost, const char* name,
-                                      const char*, uint8_t*, uint32_t) {
+void _os_signpost_emit_with_name_impl(void*, os_log_t log, os_signpost_type_t, os_signpost_id_t signpost,
+                                      const char* name, const char*, uint8_t*, uint32_t) {
   apple_double::require(log != nil, "a signpost of no log.");
   if (signpost == OS_SIGNPOST_ID_NULL || signpost == OS_SIGNPOST_ID_INVALID) return;
   const std::lock_guard<std::mutex> lock(apple_double::mutex);

@@ -45,12 +45,15 @@ void set_status(CommandBufferState& buffer, MTLCommandBufferStatus status) {
 }
 
 void wait(CommandBufferState& buffer, MTLCommandBufferStatus status, const char* what) {
-  require(buffer.committed, what, " of a command buffer that was not committed: it waits for ever. (After "
+  require(buffer.committed, what,
+          " of a command buffer that was not committed: it waits for ever. (After "
           "commitAndContinue an MPSCommandBuffer stands for a new one.)");
   std::unique_lock<std::mutex> lock(buffer.mutex);
-  require(buffer.changed.wait_for(lock, std::chrono::milliseconds(patience_ms()), [&] { return buffer.status >= status; }),
-          what, ": the command buffer does not end. Does it, or one before it in its queue, wait for an event that "
-          "nothing signals?");
+  require(
+      buffer.changed.wait_for(lock, std::chrono::milliseconds(patience_ms()), [&] { return buffer.status >= status; }),
+      what,
+      ": the command buffer does not end. Does it, or one before it in its queue, wait for an event that "
+      "nothing signals?");
 }
 
 }  // namespace
@@ -84,7 +87,8 @@ BufferState& Encoding::use(id<MTLBuffer> buffer, const char* what) {
 }
 
 void Encoding::no_open_encoder(const char* what) {
-  require(buffer_.encoder == nil, what, ": an encoder of this command buffer is still open: end it first. Metal's "
+  require(buffer_.encoder == nil, what,
+          ": an encoder of this command buffer is still open: end it first. Metal's "
           "assertion fails.");
 }
 
@@ -227,8 +231,8 @@ APPLE_DOUBLE_PROPERTY(CommandBufferState, NSString*, label, setLabel)
   {
     Encoding encoding(self, "commit");
     encoding.no_open_encoder("commit");
-    require(encoding->groups.empty(), "commit: pushDebugGroup: '", encoding->groups.empty() ? "" : encoding->groups.back(),
-            "' was not popped.");
+    require(encoding->groups.empty(), "commit: pushDebugGroup: '",
+            encoding->groups.empty() ? "" : encoding->groups.back(), "' was not popped.");
     encoding->committed = true;
     set_status(buffer, MTLCommandBufferStatusCommitted);
   }

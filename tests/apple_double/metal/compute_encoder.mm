@@ -29,8 +29,8 @@ void dispatch(id encoder, MTLSize grid, MTLSize group, const char* what) {
   ComputeEncoderState& here = state<ComputeEncoderState>(encoder);
   require(here.pipeline.get() != nil, what, ": no pipeline was set.");
   const NSUInteger threads = group.width * group.height * group.depth;
-  require(threads > 0 && threads <= kThreadsPerThreadgroup, what, ": ", threads, " threads per threadgroup: expected 1 to ",
-          kThreadsPerThreadgroup, " (maxTotalThreadsPerThreadgroup).");
+  require(threads > 0 && threads <= kThreadsPerThreadgroup, what, ": ", threads,
+          " threads per threadgroup: expected 1 to ", kThreadsPerThreadgroup, " (maxTotalThreadsPerThreadgroup).");
   require(grid.width > 0 && grid.height > 0 && grid.depth > 0, what, ": an empty grid: Metal's assertion fails.");
   require(grid.width <= UINT32_MAX && grid.height <= UINT32_MAX && grid.depth <= UINT32_MAX, what,
           ": positions in the grid do not fit 32 bits.");
@@ -95,7 +95,7 @@ APPLE_DOUBLE_ENCODER
 - (void)setBufferOffset:(NSUInteger)offset atIndex:(NSUInteger)index {
   [self setBuffer:argument(self, index, "setBufferOffset:").buffer.get() offset:offset atIndex:index];
 }
-- (void)setBuffers:(const id<MTLBuffer> *)buffers offsets:(const NSUInteger*)offsets withRange:(NSRange)range {
+- (void)setBuffers:(const id<MTLBuffer>*)buffers offsets:(const NSUInteger*)offsets withRange:(NSRange)range {
   for (NSUInteger i = 0; i < range.length; ++i) {
     [self setBuffer:buffers[i] offset:offsets[i] atIndex:range.location + i];
   }
@@ -117,7 +117,7 @@ APPLE_DOUBLE_ENCODER
   (void)scope;
   EncoderCall(self, "memoryBarrierWithScope:");
 }
-- (void)memoryBarrierWithResources:(const id<MTLResource> *)resources count:(NSUInteger)count {
+- (void)memoryBarrierWithResources:(const id<MTLResource>*)resources count:(NSUInteger)count {
   (void)resources, (void)count;
   EncoderCall(self, "memoryBarrierWithResources:");
 }

@@ -45,10 +45,10 @@ id copy_of(id object) {
 
 using namespace apple_double;
 
-#define APPLE_DOUBLE_COPYABLE(State)      \
-  APPLE_DOUBLE_STATE(State)               \
-  -(id)copyWithZone : (NSZone*)zone {     \
-    (void)zone;                           \
+#define APPLE_DOUBLE_COPYABLE(State)             \
+  APPLE_DOUBLE_STATE(State)                      \
+  -(id)copyWithZone : (NSZone*)zone {            \
+    (void)zone;                                  \
     return ::apple_double::copy_of<State>(self); \
   }
 

@@ -99,9 +99,9 @@ APPLE_DOUBLE_STATE(DeviceState)
 }
 - (MTLArchitecture*)architecture {
   MTLArchitecture* const architecture = [[[MTLArchitecture alloc] init] autorelease];
-  state<ArchitectureState>(architecture).name = is_virtual()                  ? @"applegpu_paravirtual"
+  state<ArchitectureState>(architecture).name = is_virtual()                ? @"applegpu_paravirtual"
                                                 : machine() == Machine::kM4 ? @"applegpu_g16g"
-                                                                              : @"applegpu_g14c";
+                                                                            : @"applegpu_g14c";
   return architecture;
 }
 - (uint64_t)registryID {

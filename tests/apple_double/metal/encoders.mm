@@ -54,25 +54,28 @@ APPLE_DOUBLE_STATE(EncoderState)
 APPLE_DOUBLE_ENCODER
 
 - (void)copyFromBuffer:(id<MTLBuffer>)from
-           sourceOffset:(NSUInteger)from_offset
-               toBuffer:(id<MTLBuffer>)to
-      destinationOffset:(NSUInteger)to_offset
-                   size:(NSUInteger)size {
+          sourceOffset:(NSUInteger)from_offset
+              toBuffer:(id<MTLBuffer>)to
+     destinationOffset:(NSUInteger)to_offset
+                  size:(NSUInteger)size {
   EncoderCall call(self, "copyFromBuffer:");
   BufferState& source = call.encoding().use(from, "copyFromBuffer: the source");
   BufferState& target = call.encoding().use(to, "copyFromBuffer: the destination");
   require(size > 0, "copyFromBuffer: of 0 bytes: Metal's assertion fails.");
   require(from_offset <= source.length && size <= source.length - from_offset, "copyFromBuffer: ", size,
           " bytes from offset ", from_offset, " reach beyond the source's ", source.length, " bytes.");
-  require(to_offset <= target.length && size <= target.length - to_offset, "copyFromBuffer: ", size, " bytes at offset ",
-          to_offset, " reach beyond the destination's ", target.length, " bytes.");
-  require(size <= kMostBlitBytes, "copyFromBuffer: of ", size, " bytes: from 4 GB on Metal copies nothing and says "
-          "nothing; copy pieces of at most ", kMostBlitBytes, " bytes.");
-  require((from_offset | to_offset | size) % 4 == 0, "copyFromBuffer: ", size, " bytes from offset ", from_offset, " to ",
-          to_offset, ": on macOS all three must be multiples of 4 (Apple's documentation).");
+  require(to_offset <= target.length && size <= target.length - to_offset, "copyFromBuffer: ", size,
+          " bytes at offset ", to_offset, " reach beyond the destination's ", target.length, " bytes.");
+  require(size <= kMostBlitBytes, "copyFromBuffer: of ", size,
+          " bytes: from 4 GB on Metal copies nothing and says "
+          "nothing; copy pieces of at most ",
+          kMostBlitBytes, " bytes.");
+  require((from_offset | to_offset | size) % 4 == 0, "copyFromBuffer: ", size, " bytes from offset ", from_offset,
+          " to ", to_offset, ": on macOS all three must be multiples of 4 (Apple's documentation).");
   char* const begin = target.address + to_offset;
   const char* const first = source.address + from_offset;
-  require(begin + size <= first || first + size <= begin, "copyFromBuffer: source and destination overlap: the result is "
+  require(begin + size <= first || first + size <= begin,
+          "copyFromBuffer: source and destination overlap: the result is "
           "undefined.");
   call.encoding()->steps.push_back([=] { std::memcpy(begin, first, size); });
 }
@@ -81,8 +84,9 @@ APPLE_DOUBLE_ENCODER
   EncoderCall call(self, "fillBuffer:");
   BufferState& target = call.encoding().use(buffer, "fillBuffer: the buffer");
   require(range.length > 0, "fillBuffer: of 0 bytes: Metal's assertion fails.");
-  require(range.location <= target.length && range.length <= target.length - range.location, "fillBuffer: ",
-          range.length, " bytes at offset ", range.location, " reach beyond the buffer's ", target.length, " bytes.");
+  require(range.location <= target.length && range.length <= target.length - range.location,
+          "fillBuffer: ", range.length, " bytes at offset ", range.location, " reach beyond the buffer's ",
+          target.length, " bytes.");
   require(range.length <= kMostBlitBytes, "fillBuffer: of ", range.length, " bytes: more than ", kMostBlitBytes,
           " at once are not safe.");
   require((range.location | range.length) % 4 == 0, "fillBuffer: ", range.length, " bytes at offset ", range.location,

@@ -34,14 +34,16 @@ bool EventValue::wait(uint64_t until, int64_t timeout_ms, const std::string& who
   const auto reached = [&] { return value >= until; };
   const auto patience = std::chrono::milliseconds(for_ever ? patience_ms() : timeout_ms);
   if (changed.wait_for(lock, patience, reached)) return true;
-  require(!for_ever, who, " waits for an event to reach ", until, ", but nothing signals it: it stands at ", value,
-          ". On a Mac this waits for ever. (An event whose command buffer fails is not signalled by Metal: do it on the "
-          "host.)");
+  require(
+      !for_ever, who, " waits for an event to reach ", until, ", but nothing signals it: it stands at ", value,
+      ". On a Mac this waits for ever. (An event whose command buffer fails is not signalled by Metal: do it on the "
+      "host.)");
   return false;
 }
 
 std::shared_ptr<EventValue> event_value(id<MTLEvent> event) {
-  const bool ours = [(id)event isKindOfClass:[DoubleEvent class]] || [(id)event isKindOfClass:[DoubleSharedEvent class]];
+  const bool ours =
+      [(id)event isKindOfClass:[DoubleEvent class]] || [(id)event isKindOfClass:[DoubleSharedEvent class]];
   require(ours, "expected an MTLEvent, got ", public_name(event), ".");
   return state<EventState>(event).value;
 }

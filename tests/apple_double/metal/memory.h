@@ -24,7 +24,7 @@ struct HeapState {
   MTLResourceOptions options = 0;
   MTLHazardTrackingMode tracking = MTLHazardTrackingModeUntracked;
   MTLPurgeableState purgeable = MTLPurgeableStateNonVolatile;
-  std::atomic<size_t> used{0};       // bytes of buffers; those of a placement heap may overlap
+  std::atomic<size_t> used{0};        // bytes of buffers; those of a placement heap may overlap
   std::atomic<int64_t> in_flight{0};  // uses of its buffers by command buffers that are not done
 };
 

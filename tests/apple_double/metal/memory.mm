@@ -140,14 +140,15 @@ APPLE_DOUBLE_READONLY(HeapState, MTLHeapType, type)
   if (heap.type != MTLHeapTypePlacement) return nil;
   require(length > 0, "newBufferWithLength:options:offset: of 0 bytes: Metal has no empty buffers.");
   check_options(options);
-  require(storage_of(options) == storage_of(heap.options) && cache_of(options) == cache_of(heap.options),
-          "newBufferWithLength:options:offset: storage and cache mode differ from the heap's: Metal's assertion fails.");
+  require(
+      storage_of(options) == storage_of(heap.options) && cache_of(options) == cache_of(heap.options),
+      "newBufferWithLength:options:offset: storage and cache mode differ from the heap's: Metal's assertion fails.");
   require(tracking_of(options) != MTLHazardTrackingModeTracked || heap.tracking == MTLHazardTrackingModeTracked,
           "newBufferWithLength:options:offset: a buffer of an untracked heap cannot be tracked.");
   const size_t align = heap_align(length), size = round_up(length, align);
   require(offset % align == 0, "newBufferWithLength:options:offset: a buffer of ", length,
-          " bytes must lie at a multiple of ", align, " (heapBufferSizeAndAlignWithLength:options: says so), got offset ",
-          offset, ": undefined behaviour.");
+          " bytes must lie at a multiple of ", align,
+          " (heapBufferSizeAndAlignWithLength:options: says so), got offset ", offset, ": undefined behaviour.");
   require(offset <= heap.size && size <= heap.size - offset, "newBufferWithLength:options:offset: ", size,
           " bytes at offset ", offset, " reach beyond the heap's ", heap.size, " bytes: undefined behaviour.");
   DoubleBuffer* const buffer = [[DoubleBuffer alloc] init];
@@ -158,7 +159,8 @@ APPLE_DOUBLE_READONLY(HeapState, MTLHeapType, type)
   made.length = length;
   made.heap_offset = offset;
   made.options = options;
-  made.tracking = tracking_of(options) == MTLHazardTrackingModeUntracked ? MTLHazardTrackingModeUntracked : heap.tracking;
+  made.tracking =
+      tracking_of(options) == MTLHazardTrackingModeUntracked ? MTLHazardTrackingModeUntracked : heap.tracking;
   heap.used += size;
   return buffer;
 }
@@ -182,7 +184,8 @@ APPLE_DOUBLE_READONLY(BufferState, NSUInteger, length)
 
 - (void*)contents {
   const BufferState& buffer = state<BufferState>(self);
-  require(storage_of(buffer.options) == MTLStorageModeShared, "contents of a buffer that is not Shared: not for the host.");
+  require(storage_of(buffer.options) == MTLStorageModeShared,
+          "contents of a buffer that is not Shared: not for the host.");
   check_contents(buffer);
   return buffer.address;
 }

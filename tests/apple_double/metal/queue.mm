@@ -71,7 +71,8 @@ void call_later(DoubleCommandBuffer* buffer, std::vector<KeptBlock<MTLCommandBuf
 
 void QueueCore::enter() {
   std::unique_lock<std::mutex> lock(mutex_);
-  require(alive_ < most_ || committed_ > 0, "commandBuffer: ", most_, " command buffers of this queue are alive and none "
+  require(alive_ < most_ || committed_ > 0, "commandBuffer: ", most_,
+          " command buffers of this queue are alive and none "
           "of them is committed: this waits for ever.");
   require(room_.wait_for(lock, std::chrono::milliseconds(patience_ms()), [this] { return alive_ < most_; }),
           "commandBuffer: ", most_, " command buffers of this queue are not done, and none ends: this waits for ever.");

@@ -34,8 +34,8 @@ struct PipelineState {
   Kernel kernel;
 };
 
-constexpr unsigned kMostBuffers = 31;        // of an encoder
-constexpr size_t kMostBytesSet = 4096;       // setBytes:length:atIndex:
+constexpr unsigned kMostBuffers = 31;   // of an encoder
+constexpr size_t kMostBytesSet = 4096;  // setBytes:length:atIndex:
 constexpr size_t kThreadsPerThreadgroup = 1024;
 
 // Null, with an error of MTLLibraryErrorDomain, if the text does not compile.

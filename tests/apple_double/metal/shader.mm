@@ -45,7 +45,8 @@ struct Parameter {
 std::vector<Parameter> parameters(const std::string& text) {
   static const std::regex one(R"(\s*([^,\[\]]*?[\s*&])(\w+)\s*\[\[\s*([^\]]*?)\s*\]\]\s*(,|$))");
   std::vector<Parameter> found;
-  for (std::sregex_iterator i(text.begin(), text.end(), one), end; i != end; ++i) found.push_back({(*i)[1], (*i)[2], (*i)[3]});
+  for (std::sregex_iterator i(text.begin(), text.end(), one), end; i != end; ++i)
+    found.push_back({(*i)[1], (*i)[2], (*i)[3]});
   return found;
 }
 
@@ -54,7 +55,8 @@ std::string caller(const std::string& name, const std::vector<Parameter>& all, s
   std::ostringstream text;
   text << "extern \"C\" __attribute__((visibility(\"default\"))) void run_" << name
        << "(void* const* buffers, const uint* grid) {\n"
-       << "  for (uint z = 0; z < grid[2]; ++z) for (uint y = 0; y < grid[1]; ++y) for (uint x = 0; x < grid[0]; ++x)\n    "
+       << "  for (uint z = 0; z < grid[2]; ++z) for (uint y = 0; y < grid[1]; ++y) for (uint x = 0; x < grid[0]; "
+          "++x)\n    "
        << name << "(";
   const char* separator = "";
   for (const Parameter& parameter : all) {
@@ -97,8 +99,8 @@ std::string read(const std::string& path) {
 // Compiled libraries are kept by what was compiled, so that only the first process pays.
 std::string folder() {
   const char* const temporary = std::getenv("TMPDIR");
-  const std::string path = std::string(temporary == nullptr ? "/tmp" : temporary) + "/apple_double_shaders." +
-                           std::to_string(getuid());
+  const std::string path =
+      std::string(temporary == nullptr ? "/tmp" : temporary) + "/apple_double_shaders." + std::to_string(getuid());
   mkdir(path.c_str(), 0700);
   return path;
 }
@@ -112,7 +114,8 @@ std::string compile(const std::string& text, bool fast_math, std::string* librar
   const std::string mine = base + "." + std::to_string(getpid());
   std::ofstream(mine + ".cc") << text;
   const std::string command = std::string(APPLE_DOUBLE_CLANG) + " -x c++ -std=c++17 -O2 -fPIC -shared -w -I" +
-                              APPLE_DOUBLE_SHIM + " " + flags + " -o " + mine + ".so " + mine + ".cc 2>" + mine + ".txt";
+                              APPLE_DOUBLE_SHIM + " " + flags + " -o " + mine + ".so " + mine + ".cc 2>" + mine +
+                              ".txt";
   const bool fine = std::system(command.c_str()) == 0;
   const std::string words = fine ? "" : read(mine + ".txt") + " (from: " + command + ")";
   if (fine) std::rename((mine + ".so").c_str(), library->c_str());
@@ -124,8 +127,7 @@ std::string compile(const std::string& text, bool fast_math, std::string* librar
 
 DoubleLibrary* new_library(NSString* source, MTLCompileOptions* options, NSError** error) {
   if (error != nullptr) *error = nil;
-  const CompileOptionsState settings =
-      options == nil ? CompileOptionsState() : state<CompileOptionsState>(options);
+  const CompileOptionsState settings = options == nil ? CompileOptionsState() : state<CompileOptionsState>(options);
   const bool fast = os_at_least(15, 0) ? settings.mathMode != MTLMathModeSafe : settings.fastMathEnabled;
   std::string text = apple_double::text(source);
   static const std::regex kernel_head(R"(\bkernel\s+void\s+(\w+)\s*\(([^)]*(?:\([^)]*\)[^)]*)*)\)\s*\{)");
@@ -158,7 +160,8 @@ DoubleLibrary* new_library(NSString* source, MTLCompileOptions* options, NSError
 }
 
 DoubleComputePipelineState* new_pipeline(id<MTLFunction> function) {
-  require([(id)function isKindOfClass:[DoubleFunction class]], "expected an MTLFunction, got ", public_name(function), ".");
+  require([(id)function isKindOfClass:[DoubleFunction class]], "expected an MTLFunction, got ", public_name(function),
+          ".");
   DoubleComputePipelineState* const made = [[DoubleComputePipelineState alloc] init];
   state<PipelineState>(made).kernel = state<FunctionState>(function).kernel;
   return made;

@@ -12,7 +12,9 @@ struct MpsCommandBufferState {
   Kept<id> heapProvider;
 };
 
-id<MTLCommandBuffer> current(id buffer) { return (id<MTLCommandBuffer>)state<MpsCommandBufferState>(buffer).current.get(); }
+id<MTLCommandBuffer> current(id buffer) {
+  return (id<MTLCommandBuffer>)state<MpsCommandBufferState>(buffer).current.get();
+}
 
 }  // namespace
 
@@ -20,7 +22,8 @@ DoubleCommandBuffer* underlying(id<MTLCommandBuffer> buffer) {
   require(buffer != nil, "the command buffer is nil: the assertion of MPS fails.");
   id found = buffer;
   while ([found isKindOfClass:[MPSCommandBuffer class]]) found = current(found);
-  require([found isKindOfClass:[DoubleCommandBuffer class]], "expected an MTLCommandBuffer, got ", public_name(found), ".");
+  require([found isKindOfClass:[DoubleCommandBuffer class]], "expected an MTLCommandBuffer, got ", public_name(found),
+          ".");
   return found;
 }
 

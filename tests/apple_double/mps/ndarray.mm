@@ -51,7 +51,8 @@ size_t dimension(const mps::Shape& shape, NSUInteger from_fastest) {
 }  // namespace
 
 MPSNDArray* new_ndarray(id<MTLBuffer> buffer, const mps::Shape& shape, mps::DType dtype, size_t row_bytes) {
-  mps::Ints strides = row_bytes == 0 ? mps::contiguous_strides(shape) : row_strides(shape, mps::size_of(dtype), row_bytes);
+  mps::Ints strides =
+      row_bytes == 0 ? mps::contiguous_strides(shape) : row_strides(shape, mps::size_of(dtype), row_bytes);
   return new_array(buffer, 0, dtype, shape, std::move(strides), "MPSGraphTensorData");
 }
 

@@ -33,8 +33,8 @@ void check_level(MPSGraphCompilationDescriptor* descriptor, const char* what) {
 }
 
 uint32_t node_of(MPSGraph* graph, MPSGraphTensor* tensor, const char* what) {
-  require([tensor isKindOfClass:[MPSGraphTensor class]], what, ": expected an MPSGraphTensor, got ", public_name(tensor),
-          ".");
+  require([tensor isKindOfClass:[MPSGraphTensor class]], what, ": expected an MPSGraphTensor, got ",
+          public_name(tensor), ".");
   require(state<TensorState>(tensor).graph == graph, what, ": a tensor of another graph.");
   return state<TensorState>(tensor).node;
 }
@@ -62,7 +62,8 @@ struct Bytes {
 
 Bytes bytes_of(Encoding& encoding, const NDArrayState& array, const char* what) {
   BufferState& buffer = encoding.use(array.buffer, what);
-  return {buffer.address + array.offset, static_cast<size_t>(mps::element_count(array.shape)) * mps::size_of(array.dtype)};
+  return {buffer.address + array.offset,
+          static_cast<size_t>(mps::element_count(array.shape)) * mps::size_of(array.dtype)};
 }
 
 void encode(MPSGraphExecutable* executable, MPSCommandBuffer* commands, NSArray* inputs, NSArray* results) {
@@ -134,8 +135,8 @@ using namespace apple_double;
     const Node& placeholder = program.nodes[node];
     require(dtype_of(type.dataType, what) == placeholder.dtype &&
                 mps::same_shape(shape_of(type.shape, what), placeholder.shape),
-            what, ": the type of a feed differs from its placeholder's ", describe(placeholder.dtype, placeholder.shape),
-            ".");
+            what, ": the type of a feed differs from its placeholder's ",
+            describe(placeholder.dtype, placeholder.shape), ".");
     feed_nodes.push_back(node);
   }
   // A dictionary has no order: which one the executable has, its feedTensors say.
@@ -164,8 +165,8 @@ APPLE_DOUBLE_READONLY(ExecutableState, NSArray*, targetTensors)
                                           resultsArray:(NSArray<MPSGraphTensorData*>*)results
                                    executionDescriptor:(MPSGraphExecutableExecutionDescriptor*)descriptor {
   (void)descriptor;
-  require([commands isKindOfClass:[MPSCommandBuffer class]], "encodeToCommandBuffer: expected an MPSCommandBuffer, got ",
-          public_name(commands), ".");
+  require([commands isKindOfClass:[MPSCommandBuffer class]],
+          "encodeToCommandBuffer: expected an MPSCommandBuffer, got ", public_name(commands), ".");
   if (random_number() % kCommitsOneIn == 0) [commands commitAndContinue];
   encode(self, commands, inputs, results);
   if (random_number() % kCommitsOneIn == 0) [commands commitAndContinue];
@@ -204,7 +205,34 @@ APPLE_DOUBLE_READONLY(ExecutableState, NSArray*, targetTensors)
   return found;
 }
 
-- (void)serializeToMPSGraphPackageAtURL:(NSURL*)folder descriptor:(MPSGraphExecutableSerializationDescriptor*)descriptor {
+- (NSArray<MPSGraphShapedType*>*)getOutputTypesWithDevice:(MPSGraphDevice*)device
+                                               inputTypes:(NSArray<MPSGraphType*>*)types
+                                    compilationDescriptor:(MPSGraphCompilationDescriptor*)descriptor {
+  (void)device;
+  const char* const what = "getOutputTypesWithDevice:";
+  check_level(descriptor, what);
+  const Compiled& compiled = *state<ExecutableState>(self).compiled;
+  require([types count] == compiled.feeds().size(), what, " ", [types count], " types for ", compiled.feeds().size(),
+          " feeds.");
+  for (size_t i = 0; i < compiled.feeds().size(); ++i) {
+    MPSGraphShapedType* const type = (MPSGraphShapedType*)[types objectAtIndex:i];
+    require(dtype_of(type.dataType, what) == compiled.feed(i).dtype &&
+                mps::same_shape(shape_of(type.shape, what), compiled.feed(i).shape),
+            what, " type ", i, " is not that of its feed, ", describe(compiled.feed(i).dtype, compiled.feed(i).shape),
+            ": what is inferred then, if anything, is not known.");
+  }
+  NSMutableArray* const found = [NSMutableArray array];
+  for (size_t i = 0; i < compiled.targets().size(); ++i) {
+    const Node& target = compiled.target(i);
+    MPSGraphShapedType* const type = [[MPSGraphShapedType alloc] initWithShape:numbers_of(target.shape)
+                                                                      dataType:type_of(target.dtype)];
+    [found addObject:[type autorelease]];
+  }
+  return found;
+}
+
+- (void)serializeToMPSGraphPackageAtURL:(NSURL*)folder
+                             descriptor:(MPSGraphExecutableSerializationDescriptor*)descriptor {
   require([folder path] != nil, "serializeToMPSGraphPackageAtURL: no path.");
   require(![[NSFileManager defaultManager] fileExistsAtPath:[folder path]], "serializeToMPSGraphPackageAtURL: '",
           text([folder path]), "' exists: another process may be reading it. Write beside it and move.");
@@ -246,7 +274,8 @@ APPLE_DOUBLE_READONLY(ExecutableState, NSArray*, targetTensors)
   }
   Program program;
   require(fine && program.read(bytes.str()), what, ": '", text([folder path]),
-          "' is no package, or a damaged one: what MPSGraph makes of such is not known, an abort most likely. Check before.");
+          "' is no package, or a damaged one: what MPSGraph makes of such is not known, an abort most likely. Check "
+          "before.");
   require(os_at_least(major, minor), what, ": a package for macOS ", major, ".", minor, ", but this is macOS ",
           os_version().text(), ".");
   state<ExecutableState>(self).compiled = std::make_shared<Compiled>(std::move(program), lists[0], lists[1]);

@@ -47,7 +47,7 @@ enum class Takes {
   kNumbers,  // those, int32, and int64 from macOS 13.3 on
   kIntegers,
   kBool,
-  kAny,      // moved, not computed with
+  kAny,  // moved, not computed with
 };
 
 // One call of a method that records.

@@ -28,11 +28,11 @@ bool is_taken(DType dtype, Takes takes) {
 }  // namespace
 
 DType dtype_of(MPSDataType type, const char* what) {
-#define MPS_DTYPE(enumerator, name, bytes, kind, host_type, metal_name, mps_enum, ...) \
-  if (type == mps_enum) {                                                              \
-    require(DType::enumerator != DType::bfloat16 || os_at_least(14, 0), what,           \
+#define MPS_DTYPE(enumerator, name, bytes, kind, host_type, metal_name, mps_enum, ...)                          \
+  if (type == mps_enum) {                                                                                       \
+    require(DType::enumerator != DType::bfloat16 || os_at_least(14, 0), what,                                   \
             ": MPSDataTypeBFloat16 is there from macOS 14.0 on, but this is macOS ", os_version().text(), "."); \
-    return DType::enumerator;                                                          \
+    return DType::enumerator;                                                                                   \
   }
 #include "plugin/core/dtype.def"
 #undef MPS_DTYPE
@@ -139,8 +139,8 @@ MPSGraphTensor* Recording::add(Node made) {
                     (made.kernel == "host" && static_cast<mps::NodeKind>(made.numbers[0]) == mps::NodeKind::reshape);
   for (size_t i = 0; i <= made.operands.size() && !free; ++i) {
     const Shape& shape = i < made.operands.size() ? node(made.operands[i]).shape : made.shape;
-    require(shape.size() <= kMostAxes, method_, ": ", shape.size(), " axes: MPSGraph's kernels are made for ", kMostAxes,
-            ", and some abort with more. Reshape.");
+    require(shape.size() <= kMostAxes, method_, ": ", shape.size(), " axes: MPSGraph's kernels are made for ",
+            kMostAxes, ", and some abort with more. Reshape.");
   }
   made.method = method_;
   GraphState& graph = state<GraphState>(graph_);

@@ -30,7 +30,8 @@ Span<const NamedKernel> pointwise_kernels();
 Span<const NamedKernel> movement_kernels();
 Span<const NamedKernel> reduction_kernels();
 
-// For kernel "host": the first of node.numbers is the NodeKind, the others are its attributes as host_node() wrote them.
+// For kernel "host": the first of node.numbers is the NodeKind, the others are its attributes as host_node() wrote
+// them.
 std::shared_ptr<const mps::HostExecutable> compile_host(const Program& program, const Node& node);
 
 }  // namespace apple_double

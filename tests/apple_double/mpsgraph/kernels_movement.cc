@@ -102,7 +102,8 @@ void gather_nd(const Node& node, Span<const Array> operands, const Array& result
     for (int64_t k = 0; k < positions; ++k) {
       int64_t at = b * per_batch;
       for (size_t d = 0; d < depth; ++d) {
-        const int64_t index = index_at(operands[1], (b * positions + k) * static_cast<int64_t>(depth) + static_cast<int64_t>(d));
+        const int64_t index =
+            index_at(operands[1], (b * positions + k) * static_cast<int64_t>(depth) + static_cast<int64_t>(d));
         at += checked(node, index, from[batch + d]) * strides[batch + d];
       }
       copy(result, (b * positions + k) * behind, operands[0], at, behind);
@@ -157,15 +158,9 @@ void scatter_along_axis(const Node& node, Span<const Array> operands, const Arra
 }
 
 constexpr NamedKernel kKernels[] = {
-    {"reverse", reverse},
-    {"gatherAlongAxis", gather_along_axis},
-    {"gather", gather},
-    {"gatherND", gather_nd},
-    {"coordinateAlongAxis", coordinate},
-    {"pad", pad},
-    {"tile", tile},
-    {"reinterpretCast", reinterpret},
-    {"scatterAlongAxis", scatter_along_axis},
+    {"reverse", reverse},    {"gatherAlongAxis", gather_along_axis}, {"gather", gather},
+    {"gatherND", gather_nd}, {"coordinateAlongAxis", coordinate},    {"pad", pad},
+    {"tile", tile},          {"reinterpretCast", reinterpret},       {"scatterAlongAxis", scatter_along_axis},
 };
 
 }  // namespace

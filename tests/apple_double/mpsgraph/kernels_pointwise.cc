@@ -116,7 +116,8 @@ bool is_nan_(float x) { return std::isnan(x); }
 bool is_infinite_(float x) { return std::isinf(x); }
 bool is_finite_(float x) { return std::isfinite(x); }
 
-// -- integers -----------------------------------------------------------------------------------------------------------
+// -- integers
+// -----------------------------------------------------------------------------------------------------------
 
 template <typename Function>
 void binary_integer(Span<const Array> operands, const Array& result, Function function) {
@@ -169,7 +170,8 @@ void bitwise_xor(const Node&, Span<const Array> operands, const Array& result) {
   binary_integer(operands, result, [](auto x, auto y) { return static_cast<decltype(x)>(x ^ y); });
 }
 
-// -- bool ---------------------------------------------------------------------------------------------------------------
+// -- bool
+// ---------------------------------------------------------------------------------------------------------------
 
 template <typename Function>
 void binary_bool(Span<const Array> operands, const Array& result, Function function) {
@@ -188,7 +190,8 @@ void logical_xor(const Node&, Span<const Array> operands, const Array& result) {
   binary_bool(operands, result, [](bool x, bool y) { return x != y; });
 }
 
-// -- casts --------------------------------------------------------------------------------------------------------------
+// -- casts
+// --------------------------------------------------------------------------------------------------------------
 
 // The GPU saturates floats (pytorch/pytorch#169058) and wraps integers. What NaN becomes is not documented. bool is a
 // byte, of which nobody makes 0 or 1.

@@ -34,7 +34,8 @@ void fold(const Node& node, const Array& operand, const Array& result, double st
         rest /= operand.shape[axis];
       }
       if constexpr (std::is_integral_v<T>) {
-        to[at] = static_cast<T>(function(static_cast<uint64_t>(to[at]), static_cast<uint64_t>(from[i]), to[at], from[i]));
+        to[at] =
+            static_cast<T>(function(static_cast<uint64_t>(to[at]), static_cast<uint64_t>(from[i]), to[at], from[i]));
       } else {
         const float x = static_cast<float>(to[at]), y = static_cast<float>(from[i]);
         to[at] = static_cast<T>(function(x, y, x, y));
@@ -68,7 +69,8 @@ void short_matmul(const Node&, Span<const Array> operands, const Array& result) 
   const Shape &a = operands[0].shape, &c = result.shape;
   const int64_t rows = c[c.size() - 2], columns = c.back(), inner = a.back();
   const int64_t batches = result.elements() / (rows * columns);
-  const int64_t a_batches = operands[0].elements() / (rows * inner), b_batches = operands[1].elements() / (inner * columns);
+  const int64_t a_batches = operands[0].elements() / (rows * inner),
+                b_batches = operands[1].elements() / (inner * columns);
   mps::visit(result.dtype, [&](auto zero) {
     using T = decltype(zero);
     if constexpr (!std::is_integral_v<T>) {

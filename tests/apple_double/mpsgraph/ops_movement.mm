@@ -8,8 +8,9 @@ using mps::NodeKind;
 namespace {
 
 std::vector<char> element(double value, DType dtype) {
-  const uint64_t bits = mps::is_integer(dtype) && std::abs(value) < 9e18 ? mps::Scalar(static_cast<int64_t>(value)).bits(dtype)
-                                                                         : mps::Scalar(value).bits(dtype);
+  const uint64_t bits = mps::is_integer(dtype) && std::abs(value) < 9e18
+                            ? mps::Scalar(static_cast<int64_t>(value)).bits(dtype)
+                            : mps::Scalar(value).bits(dtype);
   const char* const first = reinterpret_cast<const char*>(&bits);
   return {first, first + mps::size_of(dtype)};
 }
@@ -178,7 +179,9 @@ uint32_t gathered(Recording& recording, MPSGraphTensor* tensor) {
   return recording.host(NodeKind::slice, {recording.operand(x, Takes::kAny)}, std::move(starts));
 }
 
-- (MPSGraphTensor*)concatTensors:(NSArray<MPSGraphTensor*>*)tensors dimension:(NSInteger)dimension name:(NSString*)name {
+- (MPSGraphTensor*)concatTensors:(NSArray<MPSGraphTensor*>*)tensors
+                       dimension:(NSInteger)dimension
+                            name:(NSString*)name {
   (void)name;
   Recording recording(self, _cmd);
   std::vector<uint32_t> operands;
@@ -222,8 +225,14 @@ uint32_t gathered(Recording& recording, MPSGraphTensor* tensor) {
     require(i == along || shape[i] == result[i], recording.method(), ": ", mps::to_string(shape), " and ",
             mps::to_string(result), " differ beside axis ", along, ".");
   }
-  return recording.own({"gatherAlongAxis", "", recording.node(operands[0]).dtype, result,
-                        {operands[0], operands[1]}, {static_cast<int64_t>(along)}, {}, false});
+  return recording.own({"gatherAlongAxis",
+                        "",
+                        recording.node(operands[0]).dtype,
+                        result,
+                        {operands[0], operands[1]},
+                        {static_cast<int64_t>(along)},
+                        {},
+                        false});
 }
 
 - (MPSGraphTensor*)gatherWithUpdatesTensor:(MPSGraphTensor*)from
@@ -241,8 +250,14 @@ uint32_t gathered(Recording& recording, MPSGraphTensor* tensor) {
   for (size_t i = 0; i < along; ++i) result.push_back(shape[i]);
   for (size_t i = batch; i < positions.size(); ++i) result.push_back(positions[i]);
   for (size_t i = along + 1; i < shape.size(); ++i) result.push_back(shape[i]);
-  return recording.own({"gather", "", recording.node(operands[0]).dtype, result, {operands[0], operands[1]},
-                        {static_cast<int64_t>(along), static_cast<int64_t>(batch)}, {}, false});
+  return recording.own({"gather",
+                        "",
+                        recording.node(operands[0]).dtype,
+                        result,
+                        {operands[0], operands[1]},
+                        {static_cast<int64_t>(along), static_cast<int64_t>(batch)},
+                        {},
+                        false});
 }
 
 - (MPSGraphTensor*)gatherNDWithUpdatesTensor:(MPSGraphTensor*)from
@@ -253,13 +268,20 @@ uint32_t gathered(Recording& recording, MPSGraphTensor* tensor) {
   Recording recording(self, _cmd);
   const uint32_t operands[] = {gathered(recording, from), indices(recording, at)};
   const Shape &shape = recording.node(operands[0]).shape, &positions = recording.node(operands[1]).shape;
-  require(!positions.empty() && batch + static_cast<size_t>(positions.back()) <= shape.size() && batch < positions.size(),
-          recording.method(), ": indices ", mps::to_string(positions), " do not fit updates ", mps::to_string(shape), ".");
+  require(
+      !positions.empty() && batch + static_cast<size_t>(positions.back()) <= shape.size() && batch < positions.size(),
+      recording.method(), ": indices ", mps::to_string(positions), " do not fit updates ", mps::to_string(shape), ".");
   Shape result;
   for (size_t i = 0; i + 1 < positions.size(); ++i) result.push_back(positions[i]);
   for (size_t i = batch + static_cast<size_t>(positions.back()); i < shape.size(); ++i) result.push_back(shape[i]);
-  return recording.own({"gatherND", "", recording.node(operands[0]).dtype, result, {operands[0], operands[1]},
-                        {static_cast<int64_t>(batch)}, {}, false});
+  return recording.own({"gatherND",
+                        "",
+                        recording.node(operands[0]).dtype,
+                        result,
+                        {operands[0], operands[1]},
+                        {static_cast<int64_t>(batch)},
+                        {},
+                        false});
 }
 
 - (MPSGraphTensor*)scatterAlongAxis:(NSInteger)axis
@@ -271,12 +293,19 @@ uint32_t gathered(Recording& recording, MPSGraphTensor* tensor) {
   (void)name;
   Recording recording(self, _cmd);
   require(mode == MPSGraphScatterModeSet, recording.method(), ": the double knows MPSGraphScatterModeSet only.");
-  const std::vector<uint32_t> operands = {gathered(recording, data), gathered(recording, updates), indices(recording, at)};
+  const std::vector<uint32_t> operands = {gathered(recording, data), gathered(recording, updates),
+                                          indices(recording, at)};
   const Shape& shape = recording.node(operands[0]).shape;
   require(mps::same_shape(recording.node(operands[1]).shape, recording.node(operands[2]).shape), recording.method(),
           ": updates and indices have different shapes.");
-  return recording.own({"scatterAlongAxis", "", recording.node(operands[0]).dtype, shape, operands,
-                        {static_cast<int64_t>(axis_of(axis, shape.size(), recording.method()))}, {}, false});
+  return recording.own({"scatterAlongAxis",
+                        "",
+                        recording.node(operands[0]).dtype,
+                        shape,
+                        operands,
+                        {static_cast<int64_t>(axis_of(axis, shape.size(), recording.method()))},
+                        {},
+                        false});
 }
 
 - (MPSGraphTensor*)coordinateAlongAxis:(NSInteger)axis withShape:(MPSShape*)shape name:(NSString*)name {
@@ -293,7 +322,8 @@ uint32_t gathered(Recording& recording, MPSGraphTensor* tensor) {
   const uint32_t operand = recording.operand(x, Takes::kAny);
   Shape shape = recording.node(operand).shape;
   const Shape times = shape_of(multiplier, "tileTensor:");
-  require(times.size() == shape.size(), recording.method(), ": ", times.size(), " numbers for ", shape.size(), " axes.");
+  require(times.size() == shape.size(), recording.method(), ": ", times.size(), " numbers for ", shape.size(),
+          " axes.");
   for (size_t i = 0; i < shape.size(); ++i) shape[i] *= times[i];
   return recording.own({"tile", "", recording.node(operand).dtype, shape, {operand}, {}, {}, false});
 }
@@ -317,8 +347,8 @@ uint32_t gathered(Recording& recording, MPSGraphTensor* tensor) {
     shape[i] += before[i] + behind[i];
   }
   const DType dtype = recording.node(operand).dtype;
-  return recording.own({"pad", "", dtype, shape, {operand}, before,
-                        element(mode == MPSGraphPaddingModeZero ? 0 : value, dtype), false});
+  return recording.own(
+      {"pad", "", dtype, shape, {operand}, before, element(mode == MPSGraphPaddingModeZero ? 0 : value, dtype), false});
 }
 
 - (MPSGraphTensor*)reinterpretCastTensor:(MPSGraphTensor*)x toType:(MPSDataType)type name:(NSString*)name {

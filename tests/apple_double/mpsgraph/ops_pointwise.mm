@@ -60,20 +60,21 @@ MPSGraphTensor* binary_split(MPSGraph* graph, SEL method, const char* floats, co
 
 }  // namespace
 
-#define APPLE_DOUBLE_UNARY(method, call)                                      \
+#define APPLE_DOUBLE_UNARY(method, call)                                             \
   -(MPSGraphTensor*)method##WithTensor : (MPSGraphTensor*)x name : (NSString*)name { \
-    (void)name;                                                               \
-    return call;                                                              \
+    (void)name;                                                                      \
+    return call;                                                                     \
   }
-#define UNARY_HOST(method, kind, takes) APPLE_DOUBLE_UNARY(method, unary_host(self, _cmd, NodeKind::kind, x, Takes::takes))
+#define UNARY_HOST(method, kind, takes) \
+  APPLE_DOUBLE_UNARY(method, unary_host(self, _cmd, NodeKind::kind, x, Takes::takes))
 #define UNARY_OWN(method, kernel) APPLE_DOUBLE_UNARY(method, unary_own(self, _cmd, kernel, x, false))
 #define UNARY_TEST(method, kernel) APPLE_DOUBLE_UNARY(method, unary_own(self, _cmd, kernel, x, true))
 
-#define APPLE_DOUBLE_BINARY(method, call)                                       \
-  -(MPSGraphTensor*)method##WithPrimaryTensor : (MPSGraphTensor*)x              \
-       secondaryTensor : (MPSGraphTensor*)y name : (NSString*)name {            \
-    (void)name;                                                                 \
-    return call;                                                                \
+#define APPLE_DOUBLE_BINARY(method, call)                                                                    \
+  -(MPSGraphTensor*)method##WithPrimaryTensor : (MPSGraphTensor*)x secondaryTensor : (MPSGraphTensor*)y name \
+      : (NSString*)name {                                                                                    \
+    (void)name;                                                                                              \
+    return call;                                                                                             \
   }
 #define BINARY_HOST(method, kind, takes) \
   APPLE_DOUBLE_BINARY(method, binary_host(self, _cmd, NodeKind::kind, x, y, Takes::takes))

@@ -24,7 +24,8 @@ MPSGraphTensor* reduce(MPSGraph* graph, SEL method, const char* kernel, MPSGraph
   }
   const DType dtype = recording.node(operand).dtype;
   const bool exact = dtype == DType::float32 || mps::is_integer(dtype);
-  if (std::string(kernel) == "reductionSum" && exact) return recording.host(NodeKind::reduction_sum, {operand}, reduced);
+  if (std::string(kernel) == "reductionSum" && exact)
+    return recording.host(NodeKind::reduction_sum, {operand}, reduced);
   Shape shape = from;
   for (int64_t axis : reduced) shape[static_cast<size_t>(axis)] = 1;
   return recording.own({kernel, "", dtype, shape, {operand}, reduced, {}, false});
@@ -32,14 +33,14 @@ MPSGraphTensor* reduce(MPSGraph* graph, SEL method, const char* kernel, MPSGraph
 
 }  // namespace
 
-#define APPLE_DOUBLE_REDUCTION(method, kernel, takes)                                                     \
+#define APPLE_DOUBLE_REDUCTION(method, kernel, takes)                                                                 \
   -(MPSGraphTensor*)method##WithTensor : (MPSGraphTensor*)x axes : (NSArray<NSNumber*>*)axes name : (NSString*)name { \
-    (void)name;                                                                                           \
-    return reduce(self, _cmd, kernel, x, axes, Takes::takes);                                             \
-  }                                                                                                       \
-  -(MPSGraphTensor*)method##WithTensor : (MPSGraphTensor*)x axis : (NSInteger)axis name : (NSString*)name { \
-    (void)name;                                                                                           \
-    return reduce(self, _cmd, kernel, x, @[ [NSNumber numberWithLong:axis] ], Takes::takes);              \
+    (void)name;                                                                                                       \
+    return reduce(self, _cmd, kernel, x, axes, Takes::takes);                                                         \
+  }                                                                                                                   \
+  -(MPSGraphTensor*)method##WithTensor : (MPSGraphTensor*)x axis : (NSInteger)axis name : (NSString*)name {           \
+    (void)name;                                                                                                       \
+    return reduce(self, _cmd, kernel, x, @[ [NSNumber numberWithLong:axis] ], Takes::takes);                          \
   }
 
 @implementation MPSGraph (Reduction)
@@ -68,9 +69,7 @@ APPLE_DOUBLE_REDUCTION(reductionMinimumPropagateNaN, "reductionMinimumPropagateN
           inner, " read past the operands on M1 and M2 (pytorch/pytorch#195163).");
   require(os_at_least(14, 4) || std::max({rows, inner, columns}) <= 32768, recording.method(),
           ": axes of more than 32768 come out wrong before macOS 14.4 (pytorch/pytorch#116769).");
-  const auto batches = [](const Shape& shape) {
-    return mps::element_count(Dims(shape.data(), shape.size() - 2));
-  };
+  const auto batches = [](const Shape& shape) { return mps::element_count(Dims(shape.data(), shape.size() - 2)); };
   require(batches(a) == batches(b) || mps::element_count(node.shape) <= (1 << 20), recording.method(), ": ",
           mps::to_string(a), " and ", mps::to_string(b),
           ": batches that broadcast give garbage in large results (pytorch/pytorch#111634).");

@@ -13,8 +13,8 @@
 
 namespace apple_double {
 
-using mps::DType;
 using mps::Dims;
+using mps::DType;
 using mps::Ints;
 using mps::Shape;
 using mps::Span;

@@ -33,7 +33,8 @@ Compiled::Compiled(Program program, std::vector<uint32_t> feeds, std::vector<uin
     }
     for (uint32_t operand : node.operands) last_use_[operand] = i;
     if (node.kernel == "placeholder") {
-      require(std::find(feeds_.begin(), feeds_.end(), i) != feeds_.end(), "compileWithDevice: a placeholder that the "
+      require(std::find(feeds_.begin(), feeds_.end(), i) != feeds_.end(),
+              "compileWithDevice: a placeholder that the "
               "targets need is not among the feeds: the assertion fails.");
     } else if (node.kernel == "host") {
       host_[i] = compile_host(program_, node);
@@ -53,7 +54,8 @@ std::string Compiled::in_place(size_t target, size_t feed) const {
     const Node& node = program_.nodes[i];
     for (uint32_t operand : node.operands) {
       if (way[operand] == kNo) continue;
-      const bool same = node.pointwise && mps::element_count(program_.nodes[operand].shape) == mps::element_count(node.shape);
+      const bool same =
+          node.pointwise && mps::element_count(program_.nodes[operand].shape) == mps::element_count(node.shape);
       way[i] = std::max(way[i], same && way[operand] == kElements ? kElements : kOther);
     }
   }

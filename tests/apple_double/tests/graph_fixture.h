@@ -44,7 +44,9 @@ class GraphFixture : public ::testing::Test {
   MPSGraphTensorData* data(id<MTLBuffer> from, MPSShape* shape, MPSDataType type = MPSDataTypeFloat32) {
     return [[[MPSGraphTensorData alloc] initWithMTLBuffer:from shape:shape dataType:type] autorelease];
   }
-  MPSGraphTensorData* data(id<MTLBuffer> from, MPSGraphTensor* tensor) { return data(from, tensor.shape, tensor.dataType); }
+  MPSGraphTensorData* data(id<MTLBuffer> from, MPSGraphTensor* tensor) {
+    return data(from, tensor.shape, tensor.dataType);
+  }
 
   MPSGraphCompilationDescriptor* level0() {
     MPSGraphCompilationDescriptor* const descriptor = [[MPSGraphCompilationDescriptor new] autorelease];

@@ -127,9 +127,11 @@ TEST_F(Metal, ListenersHearOfEvents) {
     id<MTLSharedEvent> const event = [device_ newSharedEvent];
     std::atomic<uint64_t> heard{0};
     std::atomic<uint64_t>* const ear = &heard;
-    [event notifyListener:listener atValue:3 block:^(id<MTLSharedEvent>, uint64_t value) {
-      *ear = value;
-    }];
+    [event notifyListener:listener
+                  atValue:3
+                    block:^(id<MTLSharedEvent>, uint64_t value) {
+                      *ear = value;
+                    }];
     event.signaledValue = 2;
     settle();
     EXPECT_EQ(heard.load(), 0u);
@@ -185,12 +187,13 @@ TEST_F(Metal, ShadersRun) {
     id<MTLLibrary> const broken = [device_ newLibraryWithSource:@"kernel void f(" options:nil error:&error];
     EXPECT_EQ(broken, nil);
     EXPECT_EQ(error.code, MTLLibraryErrorCompileFailure);
-    NSString* const source = @"#include <metal_stdlib>\nusing namespace metal;\n"
-                              "constant float kOne = 1;\n"
-                              "kernel void add(device float* to [[buffer(0)]], constant float2& by [[buffer(1)]],\n"
-                              "                uint2 at [[thread_position_in_grid]], uint2 all [[threads_per_grid]]) {\n"
-                              "  to[at.y * all.x + at.x] = max(kOne, float(at.y)) + by.y;\n"
-                              "}\n";
+    NSString* const source =
+        @"#include <metal_stdlib>\nusing namespace metal;\n"
+         "constant float kOne = 1;\n"
+         "kernel void add(device float* to [[buffer(0)]], constant float2& by [[buffer(1)]],\n"
+         "                uint2 at [[thread_position_in_grid]], uint2 all [[threads_per_grid]]) {\n"
+         "  to[at.y * all.x + at.x] = max(kOne, float(at.y)) + by.y;\n"
+         "}\n";
     id<MTLLibrary> const library = [device_ newLibraryWithSource:source options:nil error:&error];
     ASSERT_NE(library, nil) << error.localizedDescription.UTF8String;
     EXPECT_EQ([library newFunctionWithName:@"other"], nil);
@@ -218,8 +221,8 @@ TEST_F(Metal, ShadersRun) {
 
 TEST_F(Metal, MemoryPressureReachesItsSources) {
   dispatch_queue_t queue = dispatch_queue_create("pressure", DISPATCH_QUEUE_SERIAL);
-  dispatch_source_t source = dispatch_source_create(DISPATCH_SOURCE_TYPE_MEMORYPRESSURE, 0,
-                                                    DISPATCH_MEMORYPRESSURE_WARN | DISPATCH_MEMORYPRESSURE_CRITICAL, queue);
+  dispatch_source_t source = dispatch_source_create(
+      DISPATCH_SOURCE_TYPE_MEMORYPRESSURE, 0, DISPATCH_MEMORYPRESSURE_WARN | DISPATCH_MEMORYPRESSURE_CRITICAL, queue);
   std::atomic<uintptr_t> heard{0};
   std::atomic<uintptr_t>* const ear = &heard;
   dispatch_source_set_event_handler(source, ^{

@@ -158,7 +158,8 @@ TEST_F(MetalMistakes, Blits) {
       },
       "copies nothing");
   EXPECT_DEATH([blit fillBuffer:buffer_ range:NSMakeRange(2, 4) value:0], "multiples of 4");
-  EXPECT_DEATH([blit copyFromBuffer:buffer_ sourceOffset:0 toBuffer:buffer_ destinationOffset:512 size:3], "multiples of 4");
+  EXPECT_DEATH([blit copyFromBuffer:buffer_ sourceOffset:0 toBuffer:buffer_ destinationOffset:512 size:3],
+               "multiples of 4");
   [blit endEncoding];
 }
 
@@ -192,10 +193,7 @@ TEST_F(MetalMistakes, Memory) {
   EXPECT_DEATH([heap newBufferWithLength:65536 options:0 offset:(1 << 20) - 16384], "beyond the heap's");
   EXPECT_DEATH([heap newBufferWithLength:256 options:MTLResourceStorageModePrivate offset:0], "differ from the heap's");
   EXPECT_DEATH(
-      {
-        [heap newBufferWithLength:256 options:MTLResourceHazardTrackingModeTracked offset:0];
-      },
-      "cannot be tracked");
+      { [heap newBufferWithLength:256 options:MTLResourceHazardTrackingModeTracked offset:0]; }, "cannot be tracked");
   EXPECT_DEATH([[device_ newBufferWithLength:16 options:MTLResourceStorageModePrivate] contents], "not for the host");
   EXPECT_DEATH(
       {
@@ -247,7 +245,8 @@ TEST_F(MetalMistakes, UseAfterRelease) {
 }
 
 TEST_F(MetalMistakes, NoPool) {
-  EXPECT_DEATH(std::thread([&] { [queue_ commandBuffer]; }).join(), "class MTLCommandBuffer was autoreleased on a thread");
+  EXPECT_DEATH(std::thread([&] { [queue_ commandBuffer]; }).join(),
+               "class MTLCommandBuffer was autoreleased on a thread");
   EXPECT_DEATH(std::thread([&] { [NSString stringWithFormat:@"%d and more words than a pointer holds", 1]; }).join(),
                "was autoreleased on a thread without a pool");
   EXPECT_DEATH(

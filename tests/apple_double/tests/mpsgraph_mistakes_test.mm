@@ -63,7 +63,11 @@ TEST_F(GraphMistakes, Compilation) {
   MPSGraphTensor* const x = placeholder(@[ @2 ]);
   MPSGraphTensor* const y = [graph_ squareWithTensor:x name:nil];
   if (is(1203)) {
-    EXPECT_DEATH([graph_ compileWithDevice:nil feeds:@{} targetTensors:@[ y ] targetOperations:nil compilationDescriptor:nil],
+    EXPECT_DEATH([graph_ compileWithDevice:nil
+                                     feeds:@{}
+                             targetTensors:@[ y ]
+                          targetOperations:nil
+                     compilationDescriptor:nil],
                  "MPSGraphOptimizationLevel0");
   }
   EXPECT_DEATH(compile(@[], @[ y ]), "not among the feeds");
@@ -80,33 +84,38 @@ TEST_F(GraphMistakes, Feeds) {
   id<MTLBuffer> const from = buffer(std::vector<float>(8)), to = buffer(std::vector<float>(6));
   EXPECT_DEATH(data(buffer(std::vector<float>(5)), x), "buffer is not large enough. Must be 24 bytes");
   EXPECT_DEATH(encode(executable, @[], @[ data(to, y) ]), "0 inputs for 1 feeds");
-  EXPECT_DEATH(encode(executable, @[ data(from, @[ @3, @2 ]) ], @[ data(to, y) ]), "expected float32\\[2, 3\\], got float32");
+  EXPECT_DEATH(encode(executable, @[ data(from, @[ @3, @2 ]) ], @[ data(to, y) ]),
+               "expected float32\\[2, 3\\], got float32");
   EXPECT_DEATH(encode(executable, @[ data(from, x.shape, MPSDataTypeInt32) ], @[ data(to, y) ]), "got int32");
   if (is(1203)) {
-    MPSGraphTensorData* const rows =
-        [[MPSGraphTensorData alloc] initWithMTLBuffer:from shape:x.shape dataType:MPSDataTypeFloat32 rowBytes:16];
+    MPSGraphTensorData* const rows = [[MPSGraphTensorData alloc] initWithMTLBuffer:from
+                                                                             shape:x.shape
+                                                                          dataType:MPSDataTypeFloat32
+                                                                          rowBytes:16];
     EXPECT_DEATH(encode(executable, @[ rows ], @[ data(to, y) ]), "a strided feed");
     [rows release];
   }
   if (is(1500)) {
     // Without preferPackedRows, rows are padded.
-    MPSNDArrayDescriptor* const descriptor =
-        [MPSNDArrayDescriptor descriptorWithDataType:MPSDataTypeFloat32 shape:@[ @2, @3 ]];
+    MPSNDArrayDescriptor* const descriptor = [MPSNDArrayDescriptor descriptorWithDataType:MPSDataTypeFloat32
+                                                                                    shape:@[ @2, @3 ]];
     MPSNDArray* const array = [[MPSNDArray alloc] initWithBuffer:from offset:0 descriptor:descriptor];
     MPSGraphTensorData* const padded = [[MPSGraphTensorData alloc] initWithMPSNDArray:array];
     EXPECT_DEATH(encode(executable, @[ padded ], @[ data(to, y) ]), "a strided feed");
     EXPECT_DEATH([[MPSNDArray alloc] initWithBuffer:from offset:2 descriptor:descriptor], "not a multiple");
     for (id object : {(id)array, (id)padded}) [object release];
   } else {
-    MPSNDArrayDescriptor* const descriptor =
-        [MPSNDArrayDescriptor descriptorWithDataType:MPSDataTypeFloat32 shape:@[ @2, @3 ]];
+    MPSNDArrayDescriptor* const descriptor = [MPSNDArrayDescriptor descriptorWithDataType:MPSDataTypeFloat32
+                                                                                    shape:@[ @2, @3 ]];
     EXPECT_DEATH([[MPSNDArray alloc] initWithBuffer:from offset:4 descriptor:descriptor], "from macOS 15.0 on");
   }
   MPSGraphTensor* const scalar = placeholder(@[]);
   MPSGraphTensor* const target = [graph_ squareWithTensor:scalar name:nil];
-  EXPECT_DEATH(encode(compile(@[ scalar ], @[ target ]), @[ data(from, scalar) ], @[ data(to, target) ]), "fed as \\[1\\]");
+  EXPECT_DEATH(encode(compile(@[ scalar ], @[ target ]), @[ data(from, scalar) ], @[ data(to, target) ]),
+               "fed as \\[1\\]");
   MPSGraphTensor* const five = placeholder(@[ @1, @1, @1, @1, @2 ]);
-  MPSGraphTensor* const flat = [graph_ squareWithTensor:[graph_ reshapeTensor:five withShape:@[ @2 ] name:nil] name:nil];
+  MPSGraphTensor* const flat = [graph_ squareWithTensor:[graph_ reshapeTensor:five withShape:@[ @2 ] name:nil]
+                                                   name:nil];
   EXPECT_DEATH(encode(compile(@[ five ], @[ flat ]), @[ data(from, five) ], @[ data(to, flat) ]), "5 axes");
 }
 
@@ -116,10 +125,12 @@ TEST_F(GraphMistakes, Results) {
   MPSGraphTensor* const turned = [graph_ transposeTensor:x dimension:0 withDimension:1 name:nil];
   id<MTLBuffer> const both = buffer(std::vector<float>(8)), other = buffer(std::vector<float>(4));
   EXPECT_DEATH(encode(compile(@[ x ], @[ turned ]), @[ data(both, x) ], @[ data(both, turned) ]), "element by element");
-  EXPECT_DEATH(encode(compile(@[ x ], @[ square, turned ]), @[ data(both, x) ], @[ data(both, square), data(other, turned) ]),
-               "another target");
-  EXPECT_DEATH(encode(compile(@[ x ], @[ square, turned ]), @[ data(both, x) ], @[ data(other, square), data(other, turned) ]),
-               "overlaps result 0");
+  EXPECT_DEATH(
+      encode(compile(@[ x ], @[ square, turned ]), @[ data(both, x) ], @[ data(both, square), data(other, turned) ]),
+      "another target");
+  EXPECT_DEATH(
+      encode(compile(@[ x ], @[ square, turned ]), @[ data(both, x) ], @[ data(other, square), data(other, turned) ]),
+      "overlaps result 0");
 }
 
 TEST_F(GraphMistakes, Encoding) {
@@ -145,7 +156,8 @@ TEST_F(GraphMistakes, Encoding) {
   EXPECT_DEATH(
       {
         MPSGraph* const gone = [MPSGraph new];
-        MPSGraphTensor* const tensor = [[gone placeholderWithShape:@[ @1 ] dataType:MPSDataTypeFloat32 name:nil] retain];
+        MPSGraphTensor* const tensor = [[gone placeholderWithShape:@[ @1 ] dataType:MPSDataTypeFloat32
+                                                              name:nil] retain];
         [gone release];
         [gone squareWithTensor:tensor name:nil];
       },
@@ -174,7 +186,8 @@ TEST_F(GraphMistakes, Packages) {
 TEST_F(GraphMistakes, NewerSelectors) {
   MPSGraphTensor* const x = placeholder(@[ @2, @3 ]);
   if (!is(1300)) {
-    EXPECT_DEATH(([graph_ transposeTensor:x permutation:@[ @1, @0 ] name:nil]), "transposeTensor:permutation:name:. is there");
+    EXPECT_DEATH(([graph_ transposeTensor:x permutation:@[ @1, @0 ] name:nil]),
+                 "transposeTensor:permutation:name:. is there");
     EXPECT_DEATH([graph_ truncateWithTensor:x name:nil], "from macOS 13.0 on");
   }
   if (!is(1203)) EXPECT_DEATH([graph_ coordinateAlongAxis:0 withShape:@[ @2 ] name:nil], "from macOS 12.3 on");

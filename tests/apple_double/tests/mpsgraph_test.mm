@@ -67,7 +67,8 @@ TEST_F(Graphs, CommitOnTheirOwnNowAndThen) {
 TEST_F(Graphs, SaturateFloatsThatAreCast) {
   MPSGraphTensor* const x = placeholder(@[ @4 ]);
   MPSGraphTensor* const bytes = [graph_ castTensor:x toType:MPSDataTypeUInt8 name:nil];
-  EXPECT_EQ((run<uint8_t>(x, std::vector<float>{300, -5, 2.9f, 255.5f}, bytes, 4)), (std::vector<uint8_t>{255, 0, 2, 255}));
+  EXPECT_EQ((run<uint8_t>(x, std::vector<float>{300, -5, 2.9f, 255.5f}, bytes, 4)),
+            (std::vector<uint8_t>{255, 0, 2, 255}));
   MPSGraphTensor* const whole = [graph_ castTensor:x toType:MPSDataTypeInt32 name:nil];
   const auto got = run<int32_t>(x, std::vector<float>{1e10f, -2.9f, kNaN, -kInfinity}, whole, 4);
   EXPECT_EQ(got[0], INT32_MAX);
@@ -159,7 +160,8 @@ TEST_F(Graphs, TakeOffsetsFromMacOS15On) {
   MPSGraphTensor* const x = placeholder(@[ @2, @3 ]);
   MPSGraphTensor* const y = [graph_ squareWithTensor:x name:nil];
   id<MTLBuffer> const from = buffer(std::vector<float>{0, 1, 2, 3, 4, 5, 6}), to = buffer(std::vector<float>(6));
-  MPSNDArrayDescriptor* const descriptor = [MPSNDArrayDescriptor descriptorWithDataType:MPSDataTypeFloat32 shape:x.shape];
+  MPSNDArrayDescriptor* const descriptor = [MPSNDArrayDescriptor descriptorWithDataType:MPSDataTypeFloat32
+                                                                                  shape:x.shape];
   descriptor.preferPackedRows = YES;
   EXPECT_EQ([descriptor lengthOfDimension:0], 3u);  // counted from the fastest
   MPSNDArray* const array = [[[MPSNDArray alloc] initWithBuffer:from offset:4 descriptor:descriptor] autorelease];
@@ -172,11 +174,12 @@ TEST_F(Graphs, AreKeptInPackages) {
   if (os_version().number() < 1400) GTEST_SKIP() << "packages are newer";
   MPSGraphTensor* const x = placeholder(@[ @2 ]);
   MPSGraphTensor* const y = [graph_ squareWithTensor:[graph_ exponentWithTensor:x name:nil] name:nil];
-  NSString* const path = [NSString stringWithFormat:@"%s/apple_double.%d.mpsgraphpackage", testing::TempDir().c_str(), getpid()];
+  NSString* const path =
+      [NSString stringWithFormat:@"%s/apple_double.%d.mpsgraphpackage", testing::TempDir().c_str(), getpid()];
   NSURL* const url = [NSURL fileURLWithPath:path];
   [compile(@[ x ], @[ y ]) serializeToMPSGraphPackageAtURL:url descriptor:nil];
-  MPSGraphExecutable* const kept =
-      [[[MPSGraphExecutable alloc] initWithMPSGraphPackageAtURL:url compilationDescriptor:level0()] autorelease];
+  MPSGraphExecutable* const kept = [[[MPSGraphExecutable alloc] initWithMPSGraphPackageAtURL:url
+                                                                       compilationDescriptor:level0()] autorelease];
   EXPECT_EQ(kept.feedTensors, nil);
   id<MTLBuffer> const to = buffer(std::vector<float>(2));
   encode(kept, @[ data(buffer(std::vector<float>{0, 1}), x) ], @[ data(to, y) ]);

@@ -33,7 +33,9 @@ class Packages : public ::testing::Test {
   }
   ~Packages() override { fs::remove_all(root_); }
 
-  PackageFolder folder(uint64_t most_bytes = 1 << 20) const { return {(root_ / "graphs").string(), most_bytes}; }
+  PackageFolder folder(uint64_t most_bytes = 1 << 20) const {
+    return PackageFolder((root_ / "graphs").string(), most_bytes);
+  }
 
   // A package of two files, as MPSGraph's are folders too.
   static bool keep(PackageFolder& folder, const std::string& key, const std::string& text = "model") {
