@@ -131,18 +131,38 @@ def test_a_wrong_name_is_told_with_its_place(tmp_path: Path, used: str, words: l
         assert word in process.stderr
 
 
+# What lowering sends unary, binary and compare nodes with: typed function pointers.
+TENSOR, NAME = "MPSGraphTensor*", "NSString* _Nullable"
+ARGUMENTS = {
+    "kUnary": [TENSOR, NAME],
+    "kBinary": [TENSOR, TENSOR, NAME],
+    "kCompare": [TENSOR, TENSOR, NAME],
+}
+
+
 def test_the_node_table_names_real_methods() -> None:
     """plugin/core/nodes.def says which MPSGraph method a node becomes, and since which macOS."""
     text = (cross.ROOT / "plugin" / "core" / "nodes.def").read_text(encoding="utf-8")
-    rows = re.findall(r'^MPS_NODE\((\w+),[^"]*"([^"]*)",\s*(\d+)\)', text, re.M)
+    rows = re.findall(r'^MPS_NODE\((\w+), (\w+),[^"]*"([^"]*)",\s*(\d+)\)', text, re.M)
     assert len(rows) > 30
     wrong = []
-    for kind, selector, macos in rows:
+    for kind, family, selector, macos in rows:
         if selector == "":
             continue
         row = tables.members().get(("MPSGraph", "-", selector))
         if row is None:
             wrong.append(f"{kind}: MPSGraph has no {selector}")
-        elif tables.version(row["macos"]) != divmod(int(macos), 10):
+            continue
+        if tables.version(row["macos"]) != divmod(int(macos), 10):
             wrong.append(f"{kind}: {selector} is of macOS {row['macos']}, the row says {macos}")
+        expected = ARGUMENTS.get(family, row["args"])
+        if [row["returns"], *row["args"]] != [TENSOR, *expected]:
+            wrong.append(f"{kind}: {selector} does not take and return what a {family} node does")
     assert not wrong, "\n".join(wrong)
+
+
+def test_the_words_on_nodes_name_real_methods() -> None:
+    path = cross.ROOT / "plugin" / "metal" / "legal" / "compositions.def"
+    selectors = re.findall(r"`((?:\w+:)+)`", path.read_text(encoding="utf-8"))
+    assert len(selectors) > 5
+    assert [s for s in selectors if ("MPSGraph", "-", s) not in tables.members()] == []

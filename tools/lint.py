@@ -74,6 +74,7 @@ def main() -> int:
         ),
         "clang-format": lambda: not cpp or run(tool("clang-format"), *mode, *cpp),
         "layers": lambda: run(sys.executable, str(ROOT / "tools" / "layers.py")),
+        "metal table": lambda: run(sys.executable, str(ROOT / "tools" / "metal_md.py"), "--check"),
         "words": lambda: check_words(names),
     }
     failed = [name for name, check in checks.items() if not check()]

@@ -167,6 +167,9 @@ class Device {
   // Empty if the device can run the graph, else one sentence on what it cannot do.
   virtual std::string supports(const Graph& graph) const = 0;
   virtual std::shared_ptr<const Executable> compile(const Graph& graph) = 0;
+  // Calls `handler` on some thread whenever the system runs short of memory, instead of an earlier one; null ends that.
+  // Returns when no call of an earlier one is running. A device whose system does not tell does nothing.
+  virtual void on_memory_pressure(std::function<void()> handler) { static_cast<void>(handler); }
 };
 
 // A kind of device that was linked in. `open` returns every device of its kind; none, with a

@@ -11,9 +11,11 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 
 #include "plugin/core/device.h"
 
@@ -64,6 +66,7 @@ class FaultDevice final : public Device {
   std::unique_ptr<Event> new_event() override;
   std::string supports(const Graph& graph) const override { return device_->supports(graph); }
   std::shared_ptr<const Executable> compile(const Graph& graph) override;
+  void on_memory_pressure(std::function<void()> handler) override { device_->on_memory_pressure(std::move(handler)); }
 
   Faults& faults() { return *faults_; }
 

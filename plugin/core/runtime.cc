@@ -42,9 +42,14 @@ DeviceState::DeviceState(int index, std::unique_ptr<Device> device, Figures* fig
       figures_(figures == nullptr ? *own_figures_ : *figures),
       cache_(*device_, static_cast<uint64_t>(env::cache_entries()), static_cast<uint64_t>(env::cache_bytes()),
              &figures_.cache),
-      memory_(*device_, static_cast<uint64_t>(env::memory_limit()), [this] { drain(); }, &figures_) {}
+      memory_(*device_, static_cast<uint64_t>(env::memory_limit()), [this] { drain(); }, &figures_) {
+  device_->on_memory_pressure([this] { memory_.release_unused(); });
+}
 
-DeviceState::~DeviceState() { drain(); }
+DeviceState::~DeviceState() {
+  device_->on_memory_pressure(nullptr);
+  drain();
+}
 
 Stream* DeviceState::create_stream() {
   std::shared_ptr<Stream> stream = device_->new_stream();

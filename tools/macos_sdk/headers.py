@@ -56,7 +56,13 @@ PRELUDES = {
     ],
     # Objects, as on a Mac: the same code owns them in the same way.
     ("dispatch", "gnustep"): [
-        *(f"@protocol OS_dispatch_{name};" for name in DISPATCH_OBJECTS),
+        "@protocol OS_dispatch_object <NSObject>",
+        "@end",
+        *(
+            f"@protocol OS_dispatch_{name} <OS_dispatch_object>\n@end"
+            for name in DISPATCH_OBJECTS
+            if name != "object"
+        ),
         *(
             f"typedef NSObject<OS_dispatch_{name}>* dispatch_{name}_t;"
             for name in DISPATCH_OBJECTS

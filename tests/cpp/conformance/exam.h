@@ -103,11 +103,13 @@ class Exam : public ::testing::Test {
   std::unique_ptr<Block> upload(const Tensor& tensor);
   Tensor download(const Block& block, DType dtype, Dims shape);
 
-  // Launches the graph with feeds and results in fresh memory; synchronises.
+  // Launches the graph with feeds and results in fresh memory; synchronises. If the device does not support the graph,
+  // compiling must say so, the question counts as skipped, and what the reference says is returned.
   std::vector<Tensor> run(const Graph& graph, const std::vector<Input>& inputs);
   // What the reference interpreter says.
   static std::vector<Tensor> reference(const Graph& graph, const std::vector<Input>& inputs);
   void expect_reference(const Graph& graph, const std::vector<Input>& inputs, int64_t ulp = 0);
+  void refuse(const Graph& graph, const std::string& why);
 
  private:
   DeviceState device_;

@@ -188,6 +188,7 @@ class InPlace : public Exam {
  protected:
   // Launches the graph with result i in the memory of feed `places[i]`, and expects what separate memory gives.
   void expect(const Graph& graph, const std::vector<Tensor>& inputs, const std::vector<size_t>& places) {
+    if (const std::string why = device().device().supports(graph); !why.empty()) return refuse(graph, why);
     std::vector<Input> copies(inputs.begin(), inputs.end());
     const std::vector<Tensor> want = reference(graph, copies);
     std::vector<std::unique_ptr<Block>> blocks;

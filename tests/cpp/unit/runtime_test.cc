@@ -61,6 +61,42 @@ template <typename F>
 
 const Backend* const kBackends[] = {&kHostBackend, &kNullBackend};
 
+// A null device whose system runs short of memory when told.
+class PressedDevice final : public Device {
+ public:
+  explicit PressedDevice(std::function<void()>* handler) : handler_(*handler) {}
+
+  const DeviceProperties& properties() const override { return device_.properties(); }
+  uint64_t driver_allocated_bytes() const override { return device_.driver_allocated_bytes(); }
+  std::unique_ptr<Heap> new_heap(size_t bytes) override { return device_.new_heap(bytes); }
+  std::unique_ptr<Buffer> wrap(void* address, size_t bytes) override { return device_.wrap(address, bytes); }
+  std::unique_ptr<Stream> new_stream() override { return device_.new_stream(); }
+  std::unique_ptr<Event> new_event() override { return device_.new_event(); }
+  std::string supports(const Graph& graph) const override { return device_.supports(graph); }
+  std::shared_ptr<const Executable> compile(const Graph& graph) override { return device_.compile(graph); }
+  void on_memory_pressure(std::function<void()> handler) override { handler_ = std::move(handler); }
+
+ private:
+  std::function<void()>& handler_;
+  NullDevice device_;
+};
+
+TEST(DeviceState, GivesIdleMemoryBackWhenTheSystemIsShortOfIt) {
+  std::function<void()> handler;
+  {
+    DeviceState state(0, std::make_unique<FaultDevice>(std::make_unique<PressedDevice>(&handler)));
+    ASSERT_NE(handler, nullptr);
+    void* const kept = state.memory().allocate(1 << 20).address;
+    state.memory().free(state.memory().allocate(100 << 20).address);
+    const uint64_t before = state.memory().stats().reserved;
+    handler();
+    const uint64_t after = state.memory().stats().reserved;
+    EXPECT_LE(after, before - (100 << 20));
+    EXPECT_TRUE(state.memory().owns(kept));
+  }
+  EXPECT_EQ(handler, nullptr);  // nobody is told any more
+}
+
 TEST(RuntimeDeathTest, OpensTheFirstBackend) {
   EXPECT_EXIT((Runtime::open({kBackends, 2}), end_with([] {
                  return Runtime::device_count() == 1 && Runtime::unavailable_reason().empty() &&

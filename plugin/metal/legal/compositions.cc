@@ -1,0 +1,74 @@
+#include "plugin/metal/legal/compositions.h"
+
+namespace mps::legal {
+namespace {
+
+Value zero(Builder& b, Value x) { return b.like(x, 0); }
+Value is_positive(Builder& b, Value x) { return b.record(NodeKind::greater_than, {x, zero(b, x)}); }
+Value is_negative(Builder& b, Value x) { return b.record(NodeKind::less_than, {x, zero(b, x)}); }
+Value minus(Builder& b, Value x) { return b.record(NodeKind::subtraction, {zero(b, x), x}); }
+
+// Both operands in the shape of the result: a select takes nothing else.
+struct Pair {
+  Value x, y;
+};
+Pair broadcast_pair(Builder& b, Span<const Value> x) {
+  const Shape shape = broadcast_shapes(b.shape(x[0]), b.shape(x[1]));
+  return {b.broadcast(x[0], shape), b.broadcast(x[1], shape)};
+}
+
+Value negative_of_integers(Builder& b, Span<const Value> x) { return minus(b, x[0]); }
+
+Value absolute_of_integers(Builder& b, Span<const Value> x) {
+  return b.select(is_negative(b, x[0]), minus(b, x[0]), x[0]);
+}
+
+Value square_of_integers(Builder& b, Span<const Value> x) { return b.record(NodeKind::multiplication, {x[0], x[0]}); }
+
+Value sign(Builder& b, Span<const Value> x) {
+  const Value neither = b.select(b.record(NodeKind::equal, {x[0], zero(b, x[0])}), zero(b, x[0]), x[0]);  // 0 or NaN
+  const Value not_positive = b.select(is_negative(b, x[0]), b.like(x[0], -1), neither);
+  return b.select(is_positive(b, x[0]), b.like(x[0], 1), not_positive);
+}
+
+Value relu(Builder& b, Span<const Value> x) { return b.select(is_positive(b, x[0]), x[0], zero(b, x[0])); }
+
+Value division_of_integers(Builder& b, Span<const Value> operands) {
+  const auto [x, y] = broadcast_pair(b, operands);
+  const Value is_zero = b.record(NodeKind::equal, {y, zero(b, y)});
+  const Value is_minus_one = b.record(NodeKind::equal, {y, b.like(y, -1)});
+  const Value one = b.like(y, 1);
+  const Value divisor = b.select(is_zero, one, b.select(is_minus_one, one, y));
+  const Value quotient = b.record(NodeKind::division, {x, divisor});
+  return b.select(is_zero, zero(b, x), b.select(is_minus_one, minus(b, x), quotient));
+}
+
+Value maximum_of_integers(Builder& b, Span<const Value> operands) {
+  const auto [x, y] = broadcast_pair(b, operands);
+  return b.select(b.record(NodeKind::greater_than, {x, y}), x, y);
+}
+
+Value minimum_of_integers(Builder& b, Span<const Value> operands) {
+  const auto [x, y] = broadcast_pair(b, operands);
+  return b.select(b.record(NodeKind::less_than, {x, y}), x, y);
+}
+
+constexpr Composition kCompositions[] = {
+#define MPS_COMPOSITION(kind, numbers, function, words) {NodeKind::kind, Numbers::numbers, function},
+#define MPS_REWRITE(...)
+#include "plugin/metal/legal/compositions.def"
+#undef MPS_COMPOSITION
+#undef MPS_REWRITE
+};
+
+}  // namespace
+
+const Composition* find_composition(NodeKind kind, DType dtype) {
+  for (const Composition& row : kCompositions) {
+    const bool applies = row.numbers == Numbers::kNumbers || (row.numbers == Numbers::kFloats) == is_float(dtype);
+    if (row.kind == kind && applies) return &row;
+  }
+  return nullptr;
+}
+
+}  // namespace mps::legal

@@ -1,0 +1,191 @@
+#include "plugin/metal/legal/legal.h"
+
+#include <climits>
+
+#include "plugin/core/check.h"
+#include "plugin/metal/legal/matmul.h"
+#include "plugin/metal/legal/numbers.h"
+#include "plugin/metal/legal/shapes.h"
+#include "plugin/metal/legal/strided.h"
+#include "plugin/metal/legal/workarounds.h"
+
+namespace mps::legal {
+namespace {
+
+// A release that a table names and kReleases lacks would never be told from the one before it.
+constexpr bool is_listed(int macos) {
+  for (int release : kReleases) {
+    if (macos == release || macos <= kReleases[0]) return true;
+  }
+  return false;
+}
+constexpr bool tables_are_listed() {
+  for (const NodeInfo& row : kNodeInfos) {
+    if (!is_listed(row.macos)) return false;
+  }
+  for (int until : kWorkaroundEnds) {
+    if (!is_listed(until)) return false;
+  }
+  return true;
+}
+static_assert(tables_are_listed(), "add the release to kReleases of target.h");
+
+class Legalizer {
+ public:
+  Legalizer(const Graph& from, Target target) : from_(from), b_(target), values_(from.node_count()) {
+    const std::vector<bool> live = find_live(from);
+    for (uint32_t i = 0; i < from.node_count(); ++i) {
+      if (!live[i] || from.elements(Value{i}) == 0) continue;
+      check(Value{i});
+      values_[i] = rewrite(from.node(i));
+    }
+    for (uint32_t result : from.results()) results_.push_back(source(Value{result}));
+    for (Value value : targets_) b_.graph().result(value);
+    const std::vector<bool> needed = find_live(b_.graph());
+    for (uint32_t i = 0; i < needed.size(); ++i) {
+      if (needed[i]) check_size(b_.graph(), Value{i});
+    }
+  }
+
+  Legal take() {
+    Legal legal;
+    legal.results = std::move(results_);
+    legal.graph = std::move(b_.graph());
+    legal.feeds = std::move(feeds_);
+    return legal;
+  }
+
+ private:
+  void check(Value value) {
+    if (from_.dtype(value) == DType::bfloat16) b_.need(kBFloat16, "bfloat16");
+    check_size(from_, value);
+  }
+
+  static void check_size(const Graph& graph, Value value) {
+    if (graph.elements(value) <= INT_MAX) return;
+    throw Refusal("MPSGraph has no tensors of " + std::to_string(graph.elements(value)) +
+                  " elements: expected at most " + std::to_string(INT_MAX) + ".");
+  }
+
+  Value operand(const Node& node, size_t i) const { return values_[from_.operand(node, i).node]; }
+  Dims tail(const Node& node, size_t start) const {
+    const Dims attributes = from_.attributes(node);
+    return {attributes.data() + start, attributes.size() - start};
+  }
+
+  // A feed is declared with as few axes as MPSGraph has been tried with.
+  Value feed(const Node& node) {
+    const Dims shape = from_.shape(node);
+    feeds_.push_back(static_cast<uint32_t>(from_.attributes(node)[0]));
+    if (node.kind == NodeKind::scalar) return b_.graph().scalar(node.dtype);
+    if (shape.size() <= kMostAxes) return b_.graph().placeholder(node.dtype, shape);
+    return b_.reshape(b_.graph().placeholder(node.dtype, {element_count(shape)}), shape);
+  }
+
+  Value rewrite_pointwise(const Node& node) {
+    std::vector<Shape> shapes;
+    for (size_t i = 0; i < node.operand_count; ++i) shapes.push_back(b_.shape(operand(node, i)));
+    const Folded folded = fold_broadcast(shapes, from_.shape(node));
+    const bool writes_out = folded.to.size() > kMostAxes;  // then what repeats is written out: one axis
+    SmallVector<Value, 3> operands;
+    for (size_t i = 0; i < node.operand_count; ++i) {
+      const Value x = writes_out ? broadcast(b_, operand(node, i), from_.shape(node)) : operand(node, i);
+      operands.push_back(b_.reshape(x, writes_out ? Shape{element_count(from_.shape(node))} : folded.from[i]));
+    }
+    return b_.reshape(pointwise(b_, node.kind, operands), from_.shape(node));
+  }
+
+  Value rewrite(const Node& node) {
+    switch (info(node.kind).family) {
+      case NodeFamily::kSource:
+        if (node.kind != NodeKind::constant) return feed(node);
+        return b_.constant(Bits{from_.attributes(node)[0]}, node.dtype, from_.shape(node));
+      case NodeFamily::kUnary:
+      case NodeFamily::kBinary:
+      case NodeFamily::kCompare:
+      case NodeFamily::kSelect:
+        return rewrite_pointwise(node);
+      case NodeFamily::kCast: {
+        const Folded folded = fold_broadcast({b_.shape(operand(node, 0))}, from_.shape(node));
+        return b_.reshape(convert(b_, b_.reshape(operand(node, 0), folded.to), node.dtype), from_.shape(node));
+      }
+      case NodeFamily::kReshape:
+        return b_.reshape(operand(node, 0), from_.shape(node));
+      case NodeFamily::kTranspose:
+        return transpose(b_, operand(node, 0), from_.attributes(node));
+      case NodeFamily::kBroadcast:
+        return broadcast(b_, operand(node, 0), from_.shape(node));
+      case NodeFamily::kSlice: {
+        const size_t rank = node.rank;
+        return slice(b_, operand(node, 0), {from_.attributes(node).data(), rank}, tail(node, rank), from_.shape(node));
+      }
+      case NodeFamily::kConcatenation: {
+        std::vector<Value> values;
+        for (size_t i = 0; i < node.operand_count; ++i) values.push_back(operand(node, i));
+        return concatenation(b_, values, static_cast<size_t>(from_.attributes(node)[0]));
+      }
+      case NodeFamily::kStridedView:
+        return strided_view(b_, operand(node, 0), from_.shape(node), tail(node, 1), from_.attributes(node)[0]);
+      case NodeFamily::kStridedUpdate:
+        return strided_update(b_, operand(node, 0), operand(node, 1), tail(node, 1), from_.attributes(node)[0]);
+      case NodeFamily::kReduce:
+        return reduction_sum(b_, operand(node, 0), from_.attributes(node));
+      case NodeFamily::kMatmul:
+        return matrix_multiplication(b_, operand(node, 0), operand(node, 1));
+    }
+    __builtin_unreachable();
+  }
+
+  Source source(Value result) {
+    if (from_.elements(result) == 0) return {};
+    Value value = values_[result.node];
+    // A result is bytes: its shape does not matter, unless it has too many axes.
+    while (b_.is(value, NodeKind::reshape)) value = b_.graph().operand(b_.graph().node(value), 0);
+    if (b_.is(value, NodeKind::placeholder) || b_.is(value, NodeKind::scalar)) {
+      const int64_t feed = b_.graph().attributes(b_.graph().node(value))[0];
+      return {Source::kFeed, feeds_[static_cast<size_t>(feed)]};
+    }
+    uint32_t index = 0;
+    while (index < targets_.size() && targets_[index].node != value.node) ++index;
+    if (index == targets_.size()) targets_.push_back(value);
+    return {Source::kResult, index};
+  }
+
+  const Graph& from_;
+  Builder b_;
+  std::vector<Value> values_;
+  std::vector<uint32_t> feeds_;
+  std::vector<Value> targets_;
+  std::vector<Source> results_;
+};
+
+}  // namespace
+
+std::vector<bool> find_live(const Graph& graph) {
+  std::vector<bool> live(graph.node_count(), false);
+  for (uint32_t result : graph.results()) live[result] = true;
+  for (uint32_t i = static_cast<uint32_t>(graph.node_count()); i-- > 0;) {
+    if (!live[i]) continue;
+    for (int64_t operand : graph.operands(graph.node(i))) live[static_cast<size_t>(operand)] = true;
+  }
+  return live;
+}
+
+Legal legalize(const Graph& graph, Target target) {
+  try {
+    return Legalizer(graph, target).take();
+  } catch (const Refusal& refusal) {
+    MPS_THROW(kUnsupported, refusal.what());
+  }
+}
+
+std::string refusal(const Graph& graph, Target target) {
+  try {
+    Legalizer(graph, target);
+    return {};
+  } catch (const Refusal& refusal) {
+    return refusal.what();
+  }
+}
+
+}  // namespace mps::legal

@@ -1,0 +1,17 @@
+#include "tests/apple_double/base/violation.h"
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+
+namespace apple_double {
+
+void violation(const std::string& sentence) {
+  std::fprintf(stderr, "[apple_double] %s\n", sentence.c_str());
+  std::fflush(stderr);
+  // Past the handlers of the program: Paddle's prints a stack for seconds and may hang.
+  std::signal(SIGABRT, SIG_DFL);
+  std::abort();
+}
+
+}  // namespace apple_double
