@@ -242,14 +242,14 @@ TEST_F(MemoryTest, FreeingWaitsForNothing) {
 
 TEST_F(MemoryTest, AShortageSaysWhatThereIs) {
   const auto memory = make(10 << 20);
-  allocate(*memory, 1 << 20);
+  allocate(*memory, 512 << 10);
   EXPECT_EQ(allocate(*memory, 20 << 20), nullptr);
   EXPECT_EQ(memory->stats().failures, 1u);
   EXPECT_GE(drains_, 1);  // it has waited for the device first
   const OpScope scope("matmul");
   const std::string text = memory->shortage(20 << 20);
-  EXPECT_EQ(text.find("[matmul] out of memory: expected room for 20.00 MiB, got a limit of 10.00 MiB, 1.00 MiB "
-                      "allocated, 8.00 MiB reserved, largest free block 7.00 MiB. Delete"),
+  EXPECT_EQ(text.find("[matmul] out of memory: expected room for 20.00 MiB, got a limit of 10.00 MiB, 512.00 KiB "
+                      "allocated, 4.00 MiB reserved, largest free block 3.50 MiB. Delete"),
             0u)
       << text;
 }
