@@ -12,6 +12,8 @@ import time
 from .answers import CRASHED, Answer, Deadline, Part
 from .child import Child
 
+_COMMAND = [sys.executable, "-m", "paddle_mps.selftest.asker"]
+
 
 def ask(part: Part, only: str, deadline: Deadline, env: dict[str, str]) -> None:
     """Ask the questions whose names contain `only`."""
@@ -25,8 +27,7 @@ def _ask_from(
     first: int, part: Part, only: str, deadline: Deadline, env: dict[str, str]
 ) -> int | None:
     """Ask from one question on; return the one to go on with, None after the last."""
-    command = [sys.executable, "-m", "paddle_mps.selftest.asker", "--first", str(first)]
-    child = Child([*command, "--only", only], env)
+    child = Child([*_COMMAND, "--first", str(first), "--only", only], env)
     asking, next_one, done, trouble = "", first, False, ""
     try:
         while (line := child.line(deadline.wait())) is not None:

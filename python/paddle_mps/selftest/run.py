@@ -27,9 +27,11 @@ def selftest(only: str, minutes: float, file: Path | None) -> int:
         else:
             operators.ask(parts[1], only, deadline, env)
         if not any(part.answers or part.left_out for part in parts):
-            print(f"[selftest] no question: expected names with {only!r} in them, got none. "
-                  "Names look like exam/Matmul.Sizes or operators/value[add-float32].",
-                  file=sys.stderr)  # fmt: skip
+            words = (
+                f"[selftest] no such question: expected a part of a name, got {only!r}. Names look "
+                "like exam/Dtypes/Matmul.Sizes/float32 or operators/value[add-float32]."
+            )
+            print(words, file=sys.stderr)
             return 2
     when = time.strftime("%Y-%m-%d %H:%M")
     text = report.text(facts, parts, info.format_text(facts), when)
