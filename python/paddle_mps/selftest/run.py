@@ -29,7 +29,7 @@ def selftest(only: str, minutes: float, file: Path | None) -> int:
         if not any(part.answers or part.left_out for part in parts):
             words = (
                 f"[selftest] no such question: expected a part of a name, got {only!r}. Names look "
-                "like exam/Dtypes/Matmul.Sizes/float32 or operators/value[add-float32]."
+                "like exam/DTypes/Matmul.Sizes/float32 or operators/value[add-float32]."
             )
             print(words, file=sys.stderr)
             return 2
