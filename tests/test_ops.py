@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 
 import harness
@@ -71,6 +72,14 @@ def test_the_truth_is_also_numpys(case: Case) -> None:
                 np.testing.assert_allclose(ours.numbers, theirs.numbers, close, 1e-12, err_msg=what)
 
 
+@functools.cache
+def cpu_rounds_quotients() -> bool:
+    """Whether Paddle's CPU device divides exactly; with AVX-512 it multiplies by a reciprocal."""
+    x = np.random.default_rng(0).uniform(0.5, 9.0, 10_000).astype("float32")
+    quotients = paddle.to_tensor(1.5, place="cpu") / paddle.to_tensor(x, place="cpu")
+    return bool((quotients.numpy() == np.float32(1.5) / x).all())
+
+
 @pytest.mark.parametrize(
     "case",
     [
@@ -81,6 +90,8 @@ def test_the_truth_is_also_numpys(case: Case) -> None:
     ids=str,
 )
 def test_exact_ops_give_the_bits_of_paddles_cpu_device(case: Case) -> None:
+    if case.kernel == "divide" and not cpu_rounds_quotients():
+        pytest.skip("Paddle's CPU device rounds quotients wrongly on this processor")
     for shapes in case.shapes:
         numbers = draw(case, shapes, "float32", seed=1)
         what = describe(case, "float32", shapes, against="CPU")

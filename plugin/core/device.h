@@ -58,6 +58,8 @@
 
 namespace mps {
 
+inline constexpr size_t kLargeAlignment = 16 << 10;  // Apple silicon's page
+
 struct DeviceProperties {
   std::string name;          // "Apple M2 Max"; on the host, the CPU's name
   std::string backend;       // "metal", "host" or "null"
@@ -65,7 +67,9 @@ struct DeviceProperties {
   uint64_t total_memory = 0;
   uint64_t recommended_memory = 0;  // most bytes that should be in use at once
   uint64_t max_buffer_bytes = 0;
-  size_t alignment = 256;    // of buffers in a heap
+  size_t alignment = 256;  // of buffers in a heap: where they begin, and their sizes
+  // Of buffers of more bytes it is kLargeAlignment, or `alignment` if that is more.
+  size_t small_bytes = 64 << 10;
   size_t page_bytes = 4096;  // of memory given to wrap(): the system's page
   bool unified_memory = true;
   int core_count = 0;
@@ -84,7 +88,7 @@ class Heap {
  public:
   virtual ~Heap() = default;
   virtual size_t bytes() const = 0;
-  // A buffer over [offset, offset + bytes); both are multiples of the device's alignment. Buffers
+  // A buffer over [offset, offset + bytes); both are multiples of the device's alignment for that many bytes. Buffers
   // of one heap that are alive at the same time do not overlap.
   virtual std::unique_ptr<Buffer> new_buffer(size_t offset, size_t bytes) = 0;
 };

@@ -9,7 +9,8 @@ namespace mps {
 namespace {
 
 constexpr size_t kSmallUnit = 256;
-constexpr size_t kPage = size_t{16} << 10;  // Apple silicon's
+constexpr size_t kMostSmall = size_t{64} << 10;
+constexpr size_t kPage = kLargeAlignment;
 constexpr size_t kLeastSmallArena = size_t{1} << 20, kMostSmallArena = size_t{32} << 20;
 constexpr size_t kLeastLargeArena = size_t{4} << 20;
 constexpr size_t kAlone = size_t{1} << 20;  // from here on, tensors may have an arena of their own
@@ -45,7 +46,10 @@ Memory::Memory(Device& device, uint64_t limit, std::function<void()> drain, Figu
       figures_(figures == nullptr ? *own_figures_ : *figures),
       stats_(figures_.memory),
       external_(device) {
-  for (uint32_t slot = 0; slot < kSlots; ++slot) pools_.push_back(std::make_unique<Pool>(&free_space_changed_));
+  const size_t most_small = std::min(kMostSmall, device_.properties().small_bytes);
+  for (uint32_t slot = 0; slot < kSlots; ++slot) {
+    pools_.push_back(std::make_unique<Pool>(&free_space_changed_, most_small));
+  }
   set_limit(limit);
 }
 
@@ -104,7 +108,7 @@ Place Memory::take_with_room_made(uint32_t slot, size_t bytes) {
   if (collect_waiting()) {
     if (const Place place = take(slot, bytes)) return place;
   }
-  if (Pool::is_small(bytes) && pools_[slot]->join()) {
+  if (pools_[slot]->is_small(bytes) && pools_[slot]->join()) {
     if (const Place place = take(slot, bytes)) return place;
   }
   return grow(slot, bytes) ? take(slot, bytes) : Place{};
@@ -124,9 +128,9 @@ Place Memory::take_after_waiting(uint32_t slot, size_t bytes, Lock* lock) {
     if (const Place place = pool->take(bytes)) return place;
   }
   // And a small block may lie among large ones.
-  if (!Pool::is_small(bytes)) return {};
+  if (!pools_[slot]->is_small(bytes)) return {};
   for (const auto& pool : pools_) {
-    if (const Place place = pool->take(Pool::kMostSmall + 1)) return place;
+    if (const Place place = pool->take(kMostSmall + 1)) return place;
   }
   return {};
 }
@@ -206,7 +210,7 @@ bool Memory::collect_waiting() {
 // -- arenas -----------------------------------------------------------------------------------------------------------
 
 bool Memory::grow(uint32_t slot, size_t bytes) {
-  const bool is_small = Pool::is_small(bytes);
+  const bool is_small = pools_[slot]->is_small(bytes);
   const size_t alignment = device_.properties().alignment;
   size_t least, wanted;
   if (is_small) {

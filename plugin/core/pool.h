@@ -28,12 +28,12 @@ struct Place {
 
 class Pool {
  public:
-  // `free_space_changed` is set when largest_free_bytes() may have changed.
-  explicit Pool(bool* free_space_changed) : free_space_changed_(free_space_changed) {}
+  // `free_space_changed` is set when largest_free_bytes() may have changed. Blocks of up to `most_small` bytes are
+  // small.
+  Pool(bool* free_space_changed, size_t most_small)
+      : free_space_changed_(free_space_changed), most_small_(most_small) {}
 
-  static constexpr size_t kMostSmall = size_t{64} << 10;
-
-  static bool is_small(size_t bytes) { return bytes <= kMostSmall; }
+  bool is_small(size_t bytes) const { return bytes <= most_small_; }
 
   // A block for as many bytes, taken from idle memory; none if there is no room.
   Place take(size_t bytes);
@@ -64,6 +64,7 @@ class Pool {
   Place take_large(size_t bytes);
 
   bool* const free_space_changed_;
+  const size_t most_small_;
   std::vector<Arena*> small_arenas_;
   std::vector<std::vector<Place>> kept_;  // by units
   std::set<FreeRun> free_runs_;

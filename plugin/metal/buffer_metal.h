@@ -50,8 +50,11 @@ class MetalHeap final : public Heap {
   const size_t bytes_;
 };
 
-// The least number that offsets and sizes of buffers in heaps may be multiples of.
-size_t heap_alignment(id<MTLDevice> device);
+// DeviceProperties' alignment and small_bytes, as the device has them.
+struct HeapAlignment {
+  size_t alignment, small_bytes;
+};
+HeapAlignment heap_alignment(id<MTLDevice> device);
 
 // A buffer over whole pages of the program. Null if the system refuses.
 std::unique_ptr<Buffer> wrap_pages(id<MTLDevice> device, void* address, size_t bytes);

@@ -12,15 +12,18 @@ namespace {
 // Of every buffer in a heap; the heap must have been made with the same.
 constexpr MTLResourceOptions kOptions = MTLResourceStorageModeShared | MTLResourceHazardTrackingModeTracked;
 constexpr size_t kLeastAlignment = 256;
-constexpr size_t kMostAlignment = size_t{1} << 20;
+constexpr size_t kMostAlignment = size_t{64} << 10;
+constexpr size_t kMostSmall = size_t{64} << 10;
 
-// Whether buffers of multiples of `unit` can lie at multiples of it, as far as the device says of some sizes.
-bool fits(id<MTLDevice> device, size_t unit) {
-  for (size_t count : {size_t{1}, size_t{2}, size_t{3}, size_t{5}, size_t{7}, size_t{63}, size_t{64}, size_t{1023}}) {
-    const MTLSizeAndAlign asked = [device heapBufferSizeAndAlignWithLength:unit * count options:kOptions];
-    // Blocks of many pages lie at multiples of 16 KiB, small ones at multiples of the unit.
-    const size_t place = unit * count >= (size_t{64} << 10) ? std::max(unit, size_t{16} << 10) : unit;
-    if (asked.size > unit * count || asked.align == 0 || place % asked.align != 0) return false;
+// Whether a buffer of so many bytes may begin at any multiple of `alignment`, and takes no more than its bytes.
+bool fits(id<MTLDevice> device, size_t bytes, size_t alignment) {
+  const MTLSizeAndAlign asked = [device heapBufferSizeAndAlignWithLength:bytes options:kOptions];
+  return asked.size <= bytes && asked.align != 0 && alignment % asked.align == 0;
+}
+
+bool large_ones_fit(id<MTLDevice> device, size_t alignment, size_t small) {
+  for (size_t count : {1, 2, 3, 5, 8, 63, 64, 1023, 1024, 65536}) {
+    if (count * alignment > small && !fits(device, count * alignment, alignment)) return false;
   }
   return true;
 }
@@ -83,15 +86,16 @@ std::unique_ptr<Buffer> MetalHeap::new_buffer(size_t offset, size_t bytes) {
   return std::make_unique<MetalBuffer>(std::move(buffer));
 }
 
-size_t heap_alignment(id<MTLDevice> device) {
-  size_t unit = kLeastAlignment;
-  while (!fits(device, unit)) {
-    unit *= 2;
-    MPS_CHECK(unit <= kMostAlignment, kUnsupported,
-              "the device's heaps cannot be cut: expected buffers at multiples of ", kMostAlignment,
-              " bytes or less, got a device that wants more.");
+HeapAlignment heap_alignment(id<MTLDevice> device) {
+  for (size_t unit = kLeastAlignment; unit <= kMostAlignment; unit *= 2) {
+    size_t small = 0;
+    while (small < kMostSmall && fits(device, small + unit, unit)) small += unit;
+    // A unit that serves a few sizes only wastes more in the others than a larger one.
+    const size_t large = std::max(unit, kLargeAlignment);
+    if (small + unit >= std::min(large, kMostSmall) && large_ones_fit(device, large, small)) return {unit, small};
   }
-  return unit;
+  MPS_THROW(kUnsupported, "the device's heaps cannot be cut: expected buffers at multiples of at most ", kMostAlignment,
+            " bytes, got a device that wants more.");
 }
 
 std::unique_ptr<Buffer> wrap_pages(id<MTLDevice> device, void* address, size_t bytes) {

@@ -49,7 +49,9 @@ DeviceProperties describe(id<MTLDevice> device) {
   properties.total_memory = [[NSProcessInfo processInfo] physicalMemory];
   properties.recommended_memory = [device recommendedMaxWorkingSetSize];
   properties.max_buffer_bytes = [device maxBufferLength];
-  properties.alignment = heap_alignment(device);
+  const HeapAlignment heaps = heap_alignment(device);
+  properties.alignment = heaps.alignment;
+  properties.small_bytes = heaps.small_bytes;
   properties.page_bytes = static_cast<size_t>(sysconf(_SC_PAGESIZE));
   properties.unified_memory = [device hasUnifiedMemory];
   properties.core_count = core_count();

@@ -181,6 +181,28 @@ APPLE_DOUBLE_READONLY(ExecutableState, NSArray*, targetTensors)
   const Compiled& compiled = *state<ExecutableState>(self).compiled;
   require([types count] == compiled.feeds().size(), "specializeWithDevice: ", [types count], " types for ",
           compiled.feeds().size(), " feeds.");
+  for (size_t i = 0; i < compiled.feeds().size(); ++i) {
+    MPSGraphShapedType* const type = (MPSGraphShapedType*)[types objectAtIndex:i];
+    const Node& feed = compiled.feed(i);
+    require(dtype_of(type.dataType, "specializeWithDevice:") == feed.dtype &&
+                mps::same_shape(shape_of(type.shape, "specializeWithDevice:"), feed.shape),
+            "specializeWithDevice: type ", i, " differs from its feed's ", describe(feed.dtype, feed.shape), ".");
+  }
+}
+
+- (NSArray<MPSGraphShapedType*>*)getOutputTypesWithDevice:(MPSGraphDevice*)device
+                                               inputTypes:(NSArray<MPSGraphType*>*)types
+                                    compilationDescriptor:(MPSGraphCompilationDescriptor*)descriptor {
+  [self specializeWithDevice:device inputTypes:types compilationDescriptor:descriptor];
+  const Compiled& compiled = *state<ExecutableState>(self).compiled;
+  NSMutableArray* const found = [NSMutableArray array];
+  for (size_t i = 0; i < compiled.targets().size(); ++i) {
+    const Node& node = compiled.target(i);
+    MPSGraphShapedType* const type = [[MPSGraphShapedType alloc] initWithShape:numbers_of(node.shape)
+                                                                      dataType:type_of(node.dtype)];
+    [found addObject:[type autorelease]];
+  }
+  return found;
 }
 
 - (NSArray<MPSGraphShapedType*>*)getOutputTypesWithDevice:(MPSGraphDevice*)device

@@ -242,16 +242,75 @@ TEST_F(MemoryTest, FreeingWaitsForNothing) {
 
 TEST_F(MemoryTest, AShortageSaysWhatThereIs) {
   const auto memory = make(10 << 20);
-  allocate(*memory, 1 << 20);
+  allocate(*memory, 512 << 10);
   EXPECT_EQ(allocate(*memory, 20 << 20), nullptr);
   EXPECT_EQ(memory->stats().failures, 1u);
   EXPECT_GE(drains_, 1);  // it has waited for the device first
   const OpScope scope("matmul");
   const std::string text = memory->shortage(20 << 20);
-  EXPECT_EQ(text.find("[matmul] out of memory: expected room for 20.00 MiB, got a limit of 10.00 MiB, 1.00 MiB "
-                      "allocated, 8.00 MiB reserved, largest free block 7.00 MiB. Delete"),
+  EXPECT_EQ(text.find("[matmul] out of memory: expected room for 20.00 MiB, got a limit of 10.00 MiB, 512.00 KiB "
+                      "allocated, 4.00 MiB reserved, largest free block 3.50 MiB. Delete"),
             0u)
       << text;
+}
+
+// A null device that wants what some GPUs want: from 16 KiB on, buffers begin and end at multiples of 16 KiB.
+class PagedDevice final : public Device {
+ public:
+  PagedDevice() : properties_(device_.properties()) {
+    properties_.small_bytes = kLargeAlignment - properties_.alignment;
+  }
+
+  const DeviceProperties& properties() const override { return properties_; }
+  uint64_t driver_allocated_bytes() const override { return device_.driver_allocated_bytes(); }
+  std::unique_ptr<Heap> new_heap(size_t bytes) override {
+    return std::make_unique<PagedHeap>(
+        device_.new_heap((bytes + kLargeAlignment - 1) / kLargeAlignment * kLargeAlignment));
+  }
+  std::unique_ptr<Buffer> wrap(void* address, size_t bytes) override { return device_.wrap(address, bytes); }
+  std::unique_ptr<Stream> new_stream() override { return device_.new_stream(); }
+  std::unique_ptr<Event> new_event() override { return device_.new_event(); }
+  std::string supports(const Graph& graph) const override { return device_.supports(graph); }
+  std::shared_ptr<const Executable> compile(const Graph& graph) override { return device_.compile(graph); }
+
+ private:
+  class PagedHeap final : public Heap {
+   public:
+    explicit PagedHeap(std::unique_ptr<Heap> heap) : heap_(std::move(heap)) {}
+    size_t bytes() const override { return heap_->bytes(); }
+    std::unique_ptr<Buffer> new_buffer(size_t offset, size_t bytes) override {
+      const size_t alignment = bytes < kLargeAlignment ? 256 : kLargeAlignment;
+      EXPECT_EQ(offset % alignment, 0u) << bytes;
+      EXPECT_EQ(bytes % alignment, 0u) << bytes;
+      return heap_->new_buffer(offset, bytes);
+    }
+
+   private:
+    const std::unique_ptr<Heap> heap_;
+  };
+
+  NullDevice device_;
+  DeviceProperties properties_;
+};
+
+TEST(Memory, GoesByTheDevicesAlignmentOfLargeBuffers) {
+  PagedDevice device;
+  Memory memory(device, 64 << 20, [] {});
+  std::vector<void*> addresses;
+  std::mt19937 random(3);
+  for (int i = 0; i < 20000; ++i) {
+    if (addresses.size() < 100 && random() % 2 == 0) {
+      const Memory::Allocation block = memory.allocate(random() % (random() % 10 == 0 ? 1 << 20 : 1 << 15));
+      ASSERT_NE(block.address, nullptr);
+      addresses.push_back(block.address);
+    } else if (!addresses.empty()) {
+      std::swap(addresses[random() % addresses.size()], addresses.back());
+      memory.free(addresses.back());
+      addresses.pop_back();
+    }
+  }
+  for (size_t bytes : {16128, 16129, 16384, 16385, 65536, 65537}) memory.free(memory.allocate(bytes).address);
+  EXPECT_LT(memory.allocate(1).bytes, 1000u);  // and small ones stay small
 }
 
 // A million random operations of all sizes: no overlap, alignment, true figures, and nothing left at the end.
