@@ -17,7 +17,8 @@ NATIVE := $(PY) tools/setup/native.py
 
 PYTHON_HEADERS ?=
 MPS_SKIP_MACOS ?=
-export PYTHON PYTHON_HEADERS MPS_SKIP_MACOS
+MPS_GTEST_SOURCE ?=
+export PYTHON PYTHON_HEADERS MPS_SKIP_MACOS MPS_GTEST_SOURCE
 # A run must not depend on what the user's shell happens to be set to.
 unexport PYTHONPATH PYTHONHOME CUSTOM_DEVICE_ROOT
 
@@ -111,5 +112,6 @@ sanitize: setup
 	$(VENV)/bin/ctest --test-dir build/tsan --output-on-failure --timeout 1200
 
 clean:
-	rm -rf $(VENV) build dist python/*.egg-info python/paddle_mps/lib python/paddle_mps/_C*.so .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist python/*.egg-info python/paddle_mps/lib python/paddle_mps/_C*.so \
+	  python/paddle_mps/selftest/mps_conformance_* .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""Run the operator suite of tests/ through plugin/metal on the double, at several releases of macOS.
+"""The operator suite of Paddle, through plugin/metal on the test double, at each level of macOS.
 
     make test-double
     python tests/apple_double/suite.py --build build/double --releases 13.3 -- tests/test_ops.py

@@ -1,7 +1,7 @@
 """Every case, from the tables beside this file."""
 
-from cases import creation, elementwise, linalg, movement, reduce, shape
-from cases.case import Case, Gradient
+from . import creation, elementwise, linalg, movement, reduce, shape
+from .case import Case, Gradient
 
 ALL_CASES: tuple[Case, ...] = (
     *elementwise.CASES,
