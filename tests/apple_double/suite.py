@@ -35,9 +35,11 @@ def install(build: Path) -> Path:
         command = ["cmake", "--install", str(build), "--component", component]
         command += ["--prefix", str(prefix)]
         subprocess.run(command, check=True, timeout=120, stdout=subprocess.DEVNULL)
-    for path in (ROOT / "python" / "paddle_mps").glob("*.py"):
-        shutil.copy2(path, prefix / "paddle_mps" / path.name)
-    shutil.copy2(ROOT / "python" / "_paddle_mps_hook.py", prefix)
+    package = ROOT / "python"
+    for path in package.rglob("*.py"):
+        place = prefix / path.relative_to(package)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, place)
     version = (ROOT / "VERSION").read_text(encoding="utf-8").strip()
     info = prefix / f"paddle_mps-{version}.dist-info"
     info.mkdir(exist_ok=True)

@@ -52,11 +52,13 @@ class Child:
             pass
         self._process.wait()
 
-    def last_words(self, lines: int = 12) -> str:
-        """The end of what it wrote to stderr."""
+    def last_words(self, lines: int = 8) -> str:
+        """The end of what it wrote to stderr, and of the stack that Paddle writes behind it."""
         self._errors.seek(0)
         text = self._errors.read().decode("utf-8", "replace")
-        return "\n".join(text.strip().splitlines()[-lines:])
+        said, stack, frames = text.partition("C++ Traceback (most recent call last):")
+        told = said.strip(" -\n").splitlines()[-lines:]
+        return "\n".join([*told, *([stack, *frames.strip().splitlines()[-3:]] if stack else [])])
 
     def _read(self) -> None:
         assert self._process.stdout is not None

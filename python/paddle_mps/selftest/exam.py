@@ -38,8 +38,8 @@ def ask(part: Part, backend: str, only: str, deadline: Deadline, env: dict[str, 
             "and build paddle_mps again"
         )
         return
-    env = _with_paddles_libraries(env)
     try:
+        env = _environment(env)
         names = questions(path, env)
     except (OSError, subprocess.SubprocessError) as error:
         part.left_out = f"all of it: {path.name} does not start: {error}"
@@ -68,11 +68,19 @@ def questions(path: Path, env: dict[str, str]) -> list[str]:
     return names
 
 
-def _with_paddles_libraries(env: dict[str, str]) -> dict[str, str]:
-    """On Linux the host device computes with one of them, and Paddle is not there to load it."""
+def _environment(env: dict[str, str]) -> dict[str, str]:
+    """What the program has to be told of this machine."""
+    if sys.platform == "darwin":
+        # Some questions are about one macOS. Not platform.mac_ver(): the system tells programs
+        # that were built for an older one, as many Pythons are, another number.
+        command = ["/usr/bin/sw_vers", "-productVersion"]
+        told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+        release = ".".join([*told.stdout.strip().split("."), "0"][:2])
+        return {"PADDLE_MPS_DOUBLE_OS": release, **env}
     paddle = _library.paddle_folder()
-    if sys.platform != "linux" or paddle is None:
+    if paddle is None:
         return env
+    # The host device computes with one of Paddle's libraries, and Paddle is not there to load it.
     folders = [str(paddle / "libs"), *filter(None, [env.get("LD_LIBRARY_PATH")])]
     return {**env, "LD_LIBRARY_PATH": os.pathsep.join(folders)}
 
