@@ -193,21 +193,6 @@ APPLE_DOUBLE_READONLY(ExecutableState, NSArray*, targetTensors)
 - (NSArray<MPSGraphShapedType*>*)getOutputTypesWithDevice:(MPSGraphDevice*)device
                                                inputTypes:(NSArray<MPSGraphType*>*)types
                                     compilationDescriptor:(MPSGraphCompilationDescriptor*)descriptor {
-  [self specializeWithDevice:device inputTypes:types compilationDescriptor:descriptor];
-  const Compiled& compiled = *state<ExecutableState>(self).compiled;
-  NSMutableArray* const found = [NSMutableArray array];
-  for (size_t i = 0; i < compiled.targets().size(); ++i) {
-    const Node& node = compiled.target(i);
-    MPSGraphShapedType* const type = [[MPSGraphShapedType alloc] initWithShape:numbers_of(node.shape)
-                                                                      dataType:type_of(node.dtype)];
-    [found addObject:[type autorelease]];
-  }
-  return found;
-}
-
-- (NSArray<MPSGraphShapedType*>*)getOutputTypesWithDevice:(MPSGraphDevice*)device
-                                               inputTypes:(NSArray<MPSGraphType*>*)types
-                                    compilationDescriptor:(MPSGraphCompilationDescriptor*)descriptor {
   (void)device;
   const char* const what = "getOutputTypesWithDevice:";
   check_level(descriptor, what);
