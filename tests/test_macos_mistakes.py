@@ -204,7 +204,7 @@ extern "C" __attribute__((visibility("default"))) unsigned long entry(int number
 
 
 def test_a_vtable_that_code_wrongly_takes_for_its_own_is_found(tmp_path: Path) -> None:
-    """With hidden templates of the C++ library: zig's linker says nothing, and calls would crash."""
+    """With hidden templates of the C++ library. The linker says nothing, but calls would crash."""
     for more in ((), ("-D_LIBCPP_DISABLE_VISIBILITY_ANNOTATIONS",)):
         flags = ("-fvisibility-inlines-hidden", *more)
         process = cross.compile_object(STREAM, tmp_path, *flags)
