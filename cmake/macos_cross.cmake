@@ -1,6 +1,7 @@
 # Toolchain file: arm64 macOS from Linux, with the clang and the linker of zig. tools/macos_wheel passes MPS_ZIG (the
 # program) and MPS_MACOS_SDK (what tools/macos_sdk writes: include/ and lib/).
 set(CMAKE_TRY_COMPILE_PLATFORM_VARIABLES MPS_ZIG MPS_MACOS_SDK)
+set(rules "${MPS_CROSS_RULES}")  # not used, but passed: see tools/macos_wheel/build.py
 file(STRINGS ${CMAKE_CURRENT_LIST_DIR}/../MACOS_TARGET oldest LIMIT_COUNT 1)
 
 set(CMAKE_SYSTEM_NAME Darwin)
