@@ -5,6 +5,7 @@ python tools/macos_wheel/build.py
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -41,7 +42,12 @@ def compile_all(pythons: dict[int, Path]) -> None:
         generate.generate(SDK, "apple")
     except SdkError as error:
         sys.exit(str(error))
+    # CMake keeps the flags of the first time; other rules need another cache.
+    rules = hashlib.sha256()
+    for path in sorted((ROOT / "cmake").glob("macos_cross*.cmake")):
+        rules.update(path.read_bytes())
     defines = {
+        "MPS_CROSS_RULES": rules.hexdigest(),
         "CMAKE_TOOLCHAIN_FILE": str(ROOT / "cmake" / "macos_cross.cmake"),
         "MPS_ZIG": str(fetch.zig()),
         "MPS_MACOS_SDK": str(SDK),
