@@ -1,6 +1,6 @@
 """Mistakes put into plugin/metal itself are caught on the double, with a sentence that names them.
 
-Each mutant is one file of plugin/metal with a line changed, compiled as the build does it and linked
+Each mutant is one file of plugin/metal with a line changed, compiled as the build does it, linked
 into the conformance exam in place of the right one. The exam must then fail with the words that are
 written here: otherwise the double would let such a mistake pass.
 
@@ -152,7 +152,8 @@ MUTANTS = (
         "buffer_metal.mm",
         (
             (
-                "  [descriptor.get() setStorageMode:MTLStorageModeShared];  // not what is usual for heaps\n",
+                "  [descriptor.get() setStorageMode:MTLStorageModeShared];  "
+                "// not what is usual for heaps\n",
                 "",
             ),
         ),
