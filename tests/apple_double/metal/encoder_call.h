@@ -51,7 +51,9 @@ void pop_group(id encoder);
     EncoderCall(self, "updateFence:").encoding()->kept.push_back(fence);               \
   }                                                                                    \
   -(void)waitForFence : (id<MTLFence>)fence {                                          \
-    EncoderCall(self, "waitForFence:").encoding()->kept.push_back(fence);              \
+    EncoderCall call(self, "waitForFence:");                                           \
+    call.encoding()->kept.push_back(fence);                                            \
+    call.encoding()->ordered = true;                                                   \
   }                                                                                    \
   -(void)barrierAfterQueueStages : (MTLStages)after beforeStages : (MTLStages)before { \
     (void)after, (void)before;                                                         \
