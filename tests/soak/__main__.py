@@ -126,10 +126,10 @@ def main() -> int:
         print(f"resident MiB over {len(resident)} rounds after the warm-up, medians of tenths:")
         print("  " + " ".join(f"{np.median(tenth):.1f}" for tenth in tenths))
         print(f"growth {100 * grown:+.2f} %")
-        if grown > MOST_GROWTH:
+        if grown > arguments.most_growth:
             problems.append(
                 f"resident memory grew by {100 * grown:.2f} %: expected at most "
-                f"{100 * MOST_GROWTH:.0f} %"
+                f"{100 * arguments.most_growth:.0f} %"
             )
     for problem in problems:
         print(f"[soak] {problem}.", file=sys.stderr)
