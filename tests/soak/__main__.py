@@ -104,6 +104,9 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=600.0, help="how long (default: 600)")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="of the random order")
     parser.add_argument(
+        "--most-growth", type=float, default=MOST_GROWTH, help="allowed (default: 0.01)"
+    )
+    parser.add_argument(
         "--plant-leak", action="store_true", help="leak on purpose, to see it found"
     )
     arguments = parser.parse_args()
