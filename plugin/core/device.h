@@ -174,6 +174,10 @@ class Device {
   // Calls `handler` on some thread whenever the system runs short of memory, instead of an earlier one; null ends that.
   // Returns when no call of an earlier one is running. A device whose system does not tell does nothing.
   virtual void on_memory_pressure(std::function<void()> handler) { static_cast<void>(handler); }
+  // The folder where executables are kept between runs; empty if they are not.
+  virtual std::string kept_graphs_folder() const { return {}; }
+  // Removes all of them, those of other programs, too. True if nothing is left.
+  virtual bool clear_kept_graphs() { return true; }
 };
 
 // A kind of device that was linked in. `open` returns every device of its kind; none, with a

@@ -67,6 +67,8 @@ class FaultDevice final : public Device {
   std::string supports(const Graph& graph) const override { return device_->supports(graph); }
   std::shared_ptr<const Executable> compile(const Graph& graph) override;
   void on_memory_pressure(std::function<void()> handler) override { device_->on_memory_pressure(std::move(handler)); }
+  std::string kept_graphs_folder() const override { return device_->kept_graphs_folder(); }
+  bool clear_kept_graphs() override { return device_->clear_kept_graphs(); }
 
   Faults& faults() { return *faults_; }
 

@@ -11,6 +11,7 @@
 
 #include "plugin/core/device.h"
 #include "plugin/metal/context_metal.h"
+#include "plugin/metal/kept_graphs.h"
 #include "plugin/metal/pressure_metal.h"
 
 namespace mps {
@@ -29,6 +30,8 @@ class MetalDevice final : public Device {
   std::string supports(const Graph& graph) const override;
   std::shared_ptr<const Executable> compile(const Graph& graph) override;
   void on_memory_pressure(std::function<void()> handler) override;
+  std::string kept_graphs_folder() const override { return mps::kept_graphs_folder(); }
+  bool clear_kept_graphs() override { return mps::clear_kept_graphs(); }
 
  private:
   id<MTLDevice> device() const { return context_->device.get(); }

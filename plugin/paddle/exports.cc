@@ -138,6 +138,21 @@ bool clear_cache(int32_t device) {
   return guarded("clear_graph_cache", [&] { Runtime::device(device).cache().clear(); });
 }
 
+bool graph_folder(int32_t device, PaddleMpsTextVisitor visitor, void* context) {
+  return guarded("graph_folder",
+                 [&] { visitor(context, Runtime::device(device).device().kept_graphs_folder().c_str()); });
+}
+
+bool clear_graph_folder(int32_t device) {
+  return guarded("clear_graph_cache", [&] {
+    Device& from = Runtime::device(device).device();
+    MPS_CHECK(from.clear_kept_graphs(), kDevice,
+              "the folder of compiled graphs cannot be emptied: expected the right "
+              "to remove everything below ",
+              from.kept_graphs_folder(), ". Remove that folder yourself.");
+  });
+}
+
 void visit_ops(PaddleMpsOpVisitor visitor, void* context) { visit_op_counts(visitor, context); }
 
 void visit_env(PaddleMpsEnvVisitor visitor, void* context) {
@@ -245,6 +260,8 @@ constexpr PaddleMpsExports kExports = {
     visit_memory_history,
     cache_info,
     clear_cache,
+    graph_folder,
+    clear_graph_folder,
     visit_ops,
     reset_op_counts,
     fallback_tracking_problem,

@@ -12,7 +12,7 @@
 extern "C" {
 #endif
 
-#define PADDLE_MPS_EXPORTS_VERSION 2
+#define PADDLE_MPS_EXPORTS_VERSION 3
 
 typedef struct PaddleMpsProperties {
   char name[128];
@@ -61,6 +61,7 @@ typedef struct PaddleMpsCacheInfo {
 
 // where: 0 = ran on mps, 1 = Paddle ran it on the CPU for want of an mps kernel
 typedef void (*PaddleMpsOpVisitor)(void* context, const char* op, const char* dtype, int32_t where, uint64_t count);
+typedef void (*PaddleMpsTextVisitor)(void* context, const char* text);
 typedef void (*PaddleMpsArenaVisitor)(void* context, const PaddleMpsArena* arena);
 typedef void (*PaddleMpsBlockVisitor)(void* context, const PaddleMpsBlock* block);
 typedef void (*PaddleMpsMemoryEventVisitor)(void* context, const PaddleMpsMemoryEvent* event);
@@ -95,6 +96,8 @@ typedef struct PaddleMpsExports {
   bool (*visit_memory_history)(int32_t device, PaddleMpsMemoryEventVisitor visitor, void* context);
   bool (*cache_info)(int32_t device, PaddleMpsCacheInfo* out);
   bool (*clear_cache)(int32_t device);
+  bool (*graph_folder)(int32_t device, PaddleMpsTextVisitor visitor, void* context);  // empty if there is none
+  bool (*clear_graph_folder)(int32_t device);
   void (*visit_ops)(PaddleMpsOpVisitor visitor, void* context);
   void (*reset_ops)(void);
   const char* (*fallback_tracking_problem)(void);  // why CPU fallbacks cannot be counted; empty if they are

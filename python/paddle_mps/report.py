@@ -145,6 +145,8 @@ class GraphCacheInfo:
         bytes: Bytes that they take.
         max_entries: Bound on the number (PADDLE_MPS_CACHE_ENTRIES).
         max_bytes: Bound on the bytes (PADDLE_MPS_CACHE_BYTES).
+        folder: Where compiled graphs are kept between runs (Metal from macOS 14 on,
+            PADDLE_MPS_GRAPH_FOLDER); empty if they are not.
     """
 
     hits: int
@@ -154,6 +156,7 @@ class GraphCacheInfo:
     bytes: int
     max_entries: int
     max_bytes: int
+    folder: str
 
 
 def graph_cache_info(device: DeviceLike = None) -> GraphCacheInfo:
@@ -182,10 +185,11 @@ def graph_cache_info(device: DeviceLike = None) -> GraphCacheInfo:
         True
     """
     index = device_index("graph_cache_info", device)
-    return GraphCacheInfo(**_library.require("graph_cache_info").cache_info(index))
+    extension = _library.require("graph_cache_info")
+    return GraphCacheInfo(**extension.cache_info(index), folder=extension.graph_folder(index))
 
 
-def clear_graph_cache(device: DeviceLike = None) -> None:
+def clear_graph_cache(device: DeviceLike = None, *, kept: bool = False) -> None:
     """Forget every compiled graph of a device; each is compiled again at its next use.
 
     Counters keep their values. Work in flight keeps its graphs until it is done. Neither
@@ -193,9 +197,11 @@ def clear_graph_cache(device: DeviceLike = None) -> None:
 
     Args:
         device: An index, "mps", "mps:N" or a place. Default: the current device.
+        kept: Remove those as well that are kept on disk between runs, by any program, in
+            `graph_cache_info().folder`. A program that reads one at this moment compiles it.
 
     Raises:
-        RuntimeError: There is no mps device.
+        RuntimeError: There is no mps device, or the folder cannot be emptied.
         ValueError: This one does not exist.
 
     Example:
@@ -205,7 +211,10 @@ def clear_graph_cache(device: DeviceLike = None) -> None:
         0
     """
     index = device_index("clear_graph_cache", device)
-    _library.require("clear_graph_cache").clear_cache(index)
+    extension = _library.require("clear_graph_cache")
+    extension.clear_cache(index)
+    if kept:
+        extension.clear_graph_folder(index)
 
 
 def last_error() -> str:

@@ -101,6 +101,14 @@ py::dict memory(int32_t device) {
   return to;
 }
 
+std::string graph_folder(int32_t device) {
+  std::string folder;
+  call(
+      exports().graph_folder, device,
+      [](void* context, const char* text) { *static_cast<std::string*>(context) = text; }, &folder);
+  return folder;
+}
+
 py::dict cache_info(int32_t device) {
   PaddleMpsCacheInfo from = {};
   call(exports().cache_info, device, &from);
@@ -290,6 +298,8 @@ PYBIND11_MODULE(_C, m) {
       "set_memory_limit", [](int32_t device, uint64_t bytes) { call(exports().set_memory_limit, device, bytes); },
       py::arg("device"), py::arg("bytes"));
   m.def("cache_info", cache_info, py::arg("device"));
+  m.def("graph_folder", graph_folder, py::arg("device"));
+  m.def("clear_graph_folder", [](int32_t device) { call(exports().clear_graph_folder, device); }, py::arg("device"));
   m.def("clear_cache", [](int32_t device) { call(exports().clear_cache, device); }, py::arg("device"));
   m.def("ops", ops);
   m.def("reset_ops", [] { exports().reset_ops(); });
