@@ -1,11 +1,11 @@
 #include "plugin/metal/packages_metal.h"
 
 #include <cstdlib>
-#include <filesystem>
 #include <sstream>
 #include <utility>
 
 #include "plugin/core/env.h"
+#include "plugin/core/files.h"
 #include "plugin/core/print.h"
 #include "plugin/metal/kept_graphs.h"
 #include "plugin/metal/lower_metal.h"
@@ -22,9 +22,9 @@ PackageFolder* folder() {
     if (path == "off" || !os_at_least(14, 0)) return nullptr;
     if (path.empty()) {
       const char* const home = std::getenv("HOME");
-      const std::filesystem::path caches = std::filesystem::path(home == nullptr ? "" : home) / "Library" / "Caches";
-      if (!std::filesystem::is_directory(caches)) return nullptr;
-      path = (caches / "paddle_mps" / "graphs").string();
+      const std::string caches = std::string(home == nullptr ? "" : home) + "/Library/Caches";
+      if (!files::is_folder(caches)) return nullptr;
+      path = caches + "/paddle_mps/graphs";
     }
     return std::make_unique<PackageFolder>(path, static_cast<uint64_t>(env::graph_folder_bytes()));
   }();

@@ -14,13 +14,13 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
-#include <filesystem>
 #include <new>
 #include <string>
 #include <utility>
 
 #include "plugin/core/check.h"
 #include "plugin/core/env.h"
+#include "plugin/core/files.h"
 #include "plugin/core/log.h"
 
 namespace mps::paddle {
@@ -86,8 +86,8 @@ void copy_text(char (&to)[N], const std::string& from) {
 
 std::string folder_path() {
   const char* const variable = std::getenv("TMPDIR");
-  const std::filesystem::path temporary = variable != nullptr && *variable != '\0' ? variable : "/tmp";
-  return std::filesystem::absolute(temporary) / detail::concatenate("paddle_mps-", getuid());
+  const std::string temporary = variable != nullptr && *variable != '\0' ? variable : "/tmp";
+  return files::join(files::absolute(temporary), detail::concatenate("paddle_mps-", getuid()));
 }
 
 // The folder may lie where everybody can write: it must be ours alone.
