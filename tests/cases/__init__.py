@@ -1,10 +1,12 @@
 """Every case, from the tables beside this file."""
 
-from cases import creation, elementwise, linalg, movement, reduce, shape
+from cases import activations, creation, elementwise, functions, linalg, movement, reduce, shape
 from cases.case import Case, Gradient
 
 ALL_CASES: tuple[Case, ...] = (
     *elementwise.CASES,
+    *functions.CASES,
+    *activations.CASES,
     *linalg.CASES,
     *reduce.CASES,
     *movement.CASES,

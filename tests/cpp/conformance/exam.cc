@@ -328,6 +328,8 @@ bool takes(NodeKind kind, DType dtype) {
       return dtype != DType::bool_;
     case NodeDTypes::kFloat:
       return is_float(dtype);
+    case NodeDTypes::kInteger:
+      return is_integer(dtype);
     case NodeDTypes::kBool:
       return dtype == DType::bool_;
   }

@@ -8,9 +8,18 @@ namespace {
 
 // Float functions may be 4 ULP off in float32, which is at most 1 ULP in the short dtypes. All else is exact.
 int64_t tolerance(NodeKind kind, DType dtype) {
-  const bool approximate =
-      kind == NodeKind::exponent || kind == NodeKind::logarithm || kind == NodeKind::sigmoid || kind == NodeKind::tanh;
-  if (!approximate) return 0;
+  if (!is_float(dtype)) return 0;
+  switch (kind) {
+    case NodeKind::reciprocal:
+    case NodeKind::square_root:
+    case NodeKind::ceil:
+    case NodeKind::floor:
+    case NodeKind::rint:
+    case NodeKind::truncate:
+      return 0;
+    default:
+      if (info(kind).dtypes != NodeDTypes::kFloat && kind != NodeKind::power) return 0;
+  }
   return dtype == DType::float32 ? 4 : 1;
 }
 
