@@ -138,7 +138,7 @@ inline Value hardswish_slope(Graph& g, Value x) {
 // log(x / (1 - x)); around 1/2 as log1p of (2 x - 1) / (1 - x). NaN outside of [0, 1].
 inline Value logit(Graph& g, Value x) {
   const Value one = like(g, x, 1), rest = g.subtraction(one, x);
-  const Value middle = g.log1p(g.division(g.subtraction(x, rest), rest));
+  const Value middle = g.log1p(g.division(g.subtraction(g.addition(x, x), one), rest));  // 2 x - 1 is exact there
   const Value far = g.logarithm(g.division(x, rest));
   const Value is_near = g.less_than(g.absolute(g.subtraction(x, like(g, x, 0.5))), like(g, x, 0.25));
   return g.select(is_near, middle, far);

@@ -38,7 +38,7 @@ MPS_VECTOR_INLINE float lgamma(float x) {
   const double positive = positive_lgamma(a);
   const double sine = absolute(sine_of_pi(a - __builtin_rint(a)));
   const double reflected = logarithm(kPi / (a * sine)) - positive;
-  const float result = static_cast<float>(x < 0.0f ? reflected : positive);
+  const float result = static_cast<float>((x < 0.0f ? reflected : positive) + 0.0);  // no -0
   return absolute(x) == kInfinity ? kInfinity : result;
 }
 

@@ -1,12 +1,13 @@
 """Every case, from the tables beside this file."""
 
-from cases import activations, creation, elementwise, functions, linalg, movement, reduce, shape
+from cases import activations, binary, creation, elementwise, functions, linalg, movement, reduce, shape
 from cases.case import Case, Gradient
 
 ALL_CASES: tuple[Case, ...] = (
     *elementwise.CASES,
     *functions.CASES,
     *activations.CASES,
+    *binary.CASES,
     *linalg.CASES,
     *reduce.CASES,
     *movement.CASES,

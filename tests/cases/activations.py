@@ -13,6 +13,13 @@ def _softplus(x):
     return np.logaddexp(x, 0)
 
 
+def _tanh_shrink(x):
+    """x - tanh(x), which below 0.1 is a series."""
+    z = x * x
+    series = 1 / 3 - z * (2 / 15 - z * (17 / 315 - z * (62 / 2835 - z * (1382 / 155925))))
+    return np.where(np.abs(x) < 0.1, x * z * series, x - np.tanh(x))
+
+
 def _activation(kernel, call, numpy, *, roundings=4, gradient=4, magnitude=None, **more):
     """`roundings` of the forward pass, 0 if it is exact, and of the gradient."""
     return _unary(
@@ -42,23 +49,27 @@ ACTIVATIONS = (
     _activation(
         "elu",
         lambda x: F.elu(x, 0.75),
-        lambda x: np.where(x < 0, 0.75 * np.expm1(np.minimum(x, 0)), x),
+        lambda x: np.where(x < 0, 0.75 * np.expm1(x), x),
+        numpy_decides=True,
         in_place=lambda x: F.elu_(x, 0.75),
         magnitude=_at_least_incoming,
     ),
     _activation(
         "celu",
         lambda x: F.celu(x, 0.75),
-        lambda x: np.where(x < 0, 0.75 * np.expm1(np.minimum(x, 0) / 0.75), x),
+        lambda x: np.where(x < 0, 0.75 * np.expm1(x / 0.75), x),
+        numpy_decides=True,
         magnitude=_at_least_incoming,
     ),
     _activation(
         "selu",
         lambda x: F.selu(x, 1.125, 1.75),
-        lambda x: 1.125 * np.where(x > 0, x, 1.75 * np.expm1(np.minimum(x, 0))),
+        lambda x: 1.125 * np.where(x > 0, x, 1.75 * np.expm1(x)),
+        numpy_decides=True,
         magnitude=lambda x, g: [4 * np.abs(g)],
     ),
-    _activation("gelu", F.gelu, None, magnitude=_at_least_incoming),
+    # 1 + erf(x) cancels below 0, on every device of Paddle: not pointwise
+    _activation("gelu", F.gelu, None, magnitude=_at_least_incoming, pointwise=False),
     _activation("swish", F.swish, lambda x: x * _sigmoid(x), magnitude=_at_least_incoming),
     _activation(
         "mish", F.mish, lambda x: x * np.tanh(_softplus(x)), magnitude=_at_least_incoming
@@ -81,7 +92,9 @@ ACTIVATIONS = (
         lambda x: np.sign(x) * np.maximum(np.abs(x) - 0.5, 0),
         roundings=2,
     ),
-    _activation("tanh_shrink", F.tanhshrink, lambda x: x - np.tanh(x), roundings=8, gradient=8),
+    _activation(
+        "tanh_shrink", F.tanhshrink, _tanh_shrink, roundings=8, gradient=8, numpy_decides=True
+    ),
     _activation(
         "thresholded_relu",
         lambda x: F.thresholded_relu(x, 0.5, 0.25),
@@ -100,6 +113,7 @@ ACTIVATIONS = (
         "hardsigmoid",
         lambda x: F.hardsigmoid(x, 0.125, 0.5),
         lambda x: np.clip(x * 0.125 + 0.5, 0, 1),
+        domain="eighths",  # the gradient asks where the rounded result is 0 or 1
         roundings=2,
     ),
     _activation(
@@ -136,6 +150,7 @@ OTHERS = (
         domain="wide",
         rule=composed(6),
         numpy=lambda x: -_softplus(-x),
+        numpy_decides=True,
         large=ACTIVATIONS[0].large,
         gradient=Gradient(kernel="logsigmoid_grad", rule=composed(6)),
     ),
@@ -169,7 +184,8 @@ OTHERS = (
         shapes=(((4, 5, 6),),),
         dtypes=FLOATS,
         rule=composed(4),
-        numpy=lambda x: np.where(x < 0, -0.5 * np.expm1(np.minimum(x, 0)), x),
+        numpy=lambda x: np.where(x < 0, -0.5 * np.expm1(x), x),
+        numpy_decides=True,
         gradient=Gradient(kernel="elu_grad", rule=composed(4)),
     ),
 )
