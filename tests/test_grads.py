@@ -122,6 +122,18 @@ def test_gradient(case: Case, dtype: str) -> None:
     ran.assert_ran([*kernels, *case.gradient.also], dtype, f"[{case.id}] gradient")
 
 
+@pytest.mark.parametrize("shape", [[], [1]])
+def test_gradient_of_the_value_of_masked_fill(shape: list[int]) -> None:
+    """The sum of what was filled. Not a case: Paddle 3.3.1's CPU device says 0."""
+    x = paddle.to_tensor([-1.0, 2.0, -3.0, 4.0])
+    value = paddle.to_tensor(9.0).reshape(shape).detach()
+    x.stop_gradient = value.stop_gradient = False
+    paddle.masked_fill(x, x < 0, value).backward(paddle.to_tensor([1.0, 2.0, 4.0, 8.0]))
+    assert value.grad.shape == shape
+    assert value.grad.item() == 5.0
+    np.testing.assert_array_equal(x.grad.numpy(), [0.0, 2.0, 0.0, 8.0])
+
+
 @pytest.mark.parametrize(
     ("case", "dtype"),
     [

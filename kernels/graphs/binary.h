@@ -67,12 +67,24 @@ inline Value with_sign_of(Graph& g, Value x, Value y) {
   return g.select(g.addition(is_negative(g, y), negative_zero), g.negative(magnitude), magnitude);
 }
 
+// Paddle takes two float32 for equal if they are nearer than that; other dtypes must be the same.
+inline constexpr double kEqualBelow = 1e-15;
+inline Value are_equal(Graph& g, Value x, Value y, DType dtype) {
+  const Value same = g.equal(x, y);
+  if (dtype != DType::float32) return same;
+  return g.addition(same, g.less_than(g.absolute(g.subtraction(x, y)), like(g, x, kEqualBelow)));
+}
+
 // Whether |x - y| <= atol + rtol |y|, which is truncated for integers. NaN is close to NaN if `equal_nan`.
 inline Value is_close(Graph& g, Value x, Value y, Value rtol, Value atol, bool equal_nan) {
   const Value size = g.cast(g.absolute(y), g.dtype(rtol));
   const Value allowed = g.cast(g.addition(atol, g.multiplication(rtol, size)), g.dtype(x));
-  const Value near = g.less_than_or_equal_to(g.absolute(g.subtraction(x, y)), allowed);
-  const Value close = g.addition(g.equal(x, y), near);
+  const Value distance = g.absolute(g.subtraction(x, y));
+  Value close = g.addition(g.equal(x, y), g.less_than_or_equal_to(distance, allowed));
+  if (is_float(g.dtype(x))) {
+    const Value beyond = g.absolute(g.subtraction(distance, allowed));
+    close = g.addition(close, g.less_than_or_equal_to(beyond, like(g, x, kEqualBelow)));
+  }
   if (!equal_nan) return close;
   return g.addition(close, g.multiplication(is_nan(g, x), is_nan(g, y)));
 }

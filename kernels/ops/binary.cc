@@ -20,6 +20,8 @@ constexpr DTypes kIntegers = {phi::DataType::INT32, phi::DataType::INT64, phi::D
 constexpr DTypes kBits = {phi::DataType::INT32, phi::DataType::INT64, phi::DataType::UINT8,
                           phi::DataType::INT8,  phi::DataType::INT16, phi::DataType::BOOL};
 
+constexpr DTypes kEqualAll = {phi::DataType::FLOAT32, phi::DataType::INT32, phi::DataType::INT64, phi::DataType::BOOL};
+
 // Two operands in the dtype to compute in, and the graph.
 struct Pair {
   Pair(const CustomContext& ctx, const DenseTensor& first, const DenseTensor& second)
@@ -95,10 +97,14 @@ void allclose(const CustomContext& ctx, const DenseTensor& x, const DenseTensor&
 
 // Tensors of different shapes are not equal.
 void equal_all(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& y, DenseTensor* out) {
+  set_dtype(out, phi::DataType::BOOL);
   Recorder record(ctx);
   Graph& g = record.graph;
-  const bool fits = same_shape(dims_of(x), dims_of(y));
-  record.output(out, fits ? graphs::all(g, g.equal(record.input(x), record.input(y))) : g.constant(false, DType::bool_));
+  Value result = g.constant(false, DType::bool_);
+  if (same_shape(dims_of(x), dims_of(y))) {
+    result = graphs::all(g, graphs::are_equal(g, record.input(x), record.input(y), dtype_of(x)));
+  }
+  record.output(out, result);
   record.launch();
 }
 
@@ -114,7 +120,7 @@ MPS_KERNEL(bitwise_left_shift, phi::BitwiseLeftShiftKernel, bitwise_left_shift, 
 MPS_KERNEL(bitwise_right_shift, phi::BitwiseRightShiftKernel, bitwise_right_shift, kIntegers)
 MPS_KERNEL_WITH_DEFINE(isclose, phi::IscloseKernel, isclose, kFloats, define_bool_result)
 MPS_KERNEL_WITH_DEFINE(allclose, phi::AllCloseKernel, allclose, kFloatsAndInts, define_bool_result)
-MPS_KERNEL_WITH_DEFINE(equal_all, phi::EqualAllKernel, equal_all, kAllDTypes, define_bool_result)
+MPS_KERNEL_WITH_DEFINE(equal_all, phi::EqualAllKernel, equal_all, kEqualAll, define_bool_result)
 
 }  // namespace mps::paddle
 

@@ -25,6 +25,7 @@ class Operand {
   Operand(Recorder& record, const DenseTensor* tensor, DType compute)
       : record_(record), tensor_(tensor), compute_(compute) {}
 
+  DType dtype() const { return dtype_of(*tensor_); }  // its own, not that to compute in
   operator Value() const {  // NOLINT: expressions use operands as values
     if (!recorded_) {
       MPS_CHECK(tensor_ != nullptr, kInternal, "the table names an operand that this kernel does not get.");
@@ -84,13 +85,17 @@ inline Operands operands(Recorder& record, DType compute, const DenseTensor* x, 
   return {record.graph, {record, x, compute}, {record, y, compute}, {record, out, compute}, {record, dout, compute}};
 }
 
+// For results whose dtype Paddle leaves to the kernel.
+inline void set_dtype(DenseTensor* tensor, phi::DataType dtype) {
+  phi::DenseTensorMeta meta = tensor->meta();
+  meta.dtype = dtype;
+  tensor->set_meta(meta);
+}
+
 // What a row's expression gives, as the op's result.
 inline void output_result(Recorder& record, DenseTensor* out, Value result) {
   if (is_float(record.graph.dtype(result)) && !is_float(dtype_of(*out))) {
-    // exp of integers is float32, which Paddle leaves to the kernel to say.
-    phi::DenseTensorMeta meta = out->meta();
-    meta.dtype = phi::DataType::FLOAT32;
-    out->set_meta(meta);
+    set_dtype(out, phi::DataType::FLOAT32);  // exp of integers, say
   }
   record.output(out, record.graph.cast(result, dtype_of(*out)));
   record.launch();

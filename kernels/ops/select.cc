@@ -117,9 +117,11 @@ void prelu_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTenso
   const Value is_above = graphs::is_positive(g, value);
   const Value slope = slopes(record, alpha, x, data_format, mode, compute);
   if (dx != nullptr) {
+    set_dtype(dx, x.dtype());
     output_gradient(record, dx, g.select(is_above, incoming, g.multiplication(incoming, slope)));
   }
   if (dalpha != nullptr) {
+    set_dtype(dalpha, alpha.dtype());
     const Value terms = g.select(is_above, graphs::like(g, value, 0), g.multiplication(incoming, value));
     const Value summed = graphs::sum_to_shape(g, terms, Shape(g.shape(slope)));
     record.output(dalpha, g.cast(g.reshape(summed, dims_of(*dalpha)), dtype_of(*dalpha)));
@@ -192,9 +194,9 @@ void increment(const CustomContext& ctx, const DenseTensor& x, float value, Dens
 }  // namespace
 
 MPS_KERNEL(where, phi::WhereKernel, where, kAllDTypes)
-MPS_KERNEL(where_grad, phi::WhereGradKernel, where_grad, kNumbers)
+MPS_KERNEL(where_grad, phi::WhereGradKernel, where_grad, kFloats)
 MPS_KERNEL(masked_fill, phi::MaskedFillKernel, masked_fill, kAllDTypes)
-MPS_KERNEL(masked_fill_grad, phi::MaskedFillGradKernel, masked_fill_grad, kNumbers)
+MPS_KERNEL(masked_fill_grad, phi::MaskedFillGradKernel, masked_fill_grad, kFloats)
 MPS_KERNEL(lerp, phi::LerpKernel, lerp, kFloats)
 MPS_KERNEL(lerp_grad, phi::LerpGradKernel, lerp_grad, kFloats)
 MPS_KERNEL(prelu, phi::PReluKernel, prelu, kFloats)

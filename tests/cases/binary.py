@@ -103,11 +103,20 @@ NUMERIC = (
     ),
 )
 
+# Paddle takes float32 and float64 that are nearer than 1e-15 for equal, but not bfloat16.
+_EXACT = tuple(dtype for dtype in ALL if dtype != "bfloat16")
+
 COMPARISONS = tuple(
+    _binary(kernel, numpy, dtypes, "small", **more)
+    for kernel, numpy, dtypes, more in (
+        ("equal", np.equal, _EXACT, {}),
+        ("equal", np.equal, ("bfloat16",), {"name": "bfloat16", "pointwise": False}),
+        ("not_equal", np.not_equal, _EXACT, {}),
+        ("not_equal", np.not_equal, ("bfloat16",), {"name": "bfloat16", "pointwise": False}),
+    )
+) + tuple(
     _binary(kernel, numpy, ALL, "small")
     for kernel, numpy in (
-        ("equal", np.equal),
-        ("not_equal", np.not_equal),
         ("less_than", np.less),
         ("less_equal", np.less_equal),
         ("greater_than", np.greater),
@@ -226,7 +235,9 @@ CHOICES = (
         numpy=lambda x, y: np.where(x < 0, y, x),
         also=("less_than",),
         gradient=Gradient(
-            kernel="masked_fill_grad", rule=summed(_broadcast_terms, nodes=1), dtypes=FLOATS
+            kernel="masked_fill_grad",
+            rule=summed(_broadcast_terms, nodes=1),
+            inputs=(0,),  # of the value, Paddle's CPU device says 0; see test_grads.py
         ),
     ),
     Case(
@@ -245,7 +256,7 @@ CHOICES = (
         call=paddle.lerp,
         shapes=(((4, 5, 6),) * 3, ((127, 521),) * 3),
         dtypes=FLOATS,
-        domain=("positive", "positive", "fractions"),
+        domain=("near_one", "near_one", "fractions"),
         rule=composed(4),
         numpy=lambda x, y, w: x + w * (y - x),
         gradient=Gradient(kernel="lerp_grad", rule=composed(4), inputs=(0, 1)),
