@@ -136,10 +136,10 @@ APPLE_DOUBLE_STATE(CommandBufferState)
 APPLE_DOUBLE_PROPERTY(CommandBufferState, NSString*, label, setLabel)
 
 - (id<MTLDevice>)device {
-  return the_device();
+  return given(the_device());
 }
 - (id<MTLCommandQueue>)commandQueue {
-  return state<CommandBufferState>(self).queue.get();
+  return given(state<CommandBufferState>(self).queue.get());
 }
 - (BOOL)retainedReferences {
   return state<CommandBufferState>(self).retained_references;
@@ -153,7 +153,7 @@ APPLE_DOUBLE_PROPERTY(CommandBufferState, NSString*, label, setLabel)
   return buffer.status;
 }
 - (NSError*)error {
-  return self.status == MTLCommandBufferStatusError ? state<CommandBufferState>(self).error.get() : nil;
+  return self.status == MTLCommandBufferStatusError ? given(state<CommandBufferState>(self).error.get()) : nil;
 }
 - (CFTimeInterval)GPUStartTime {
   return self.status >= MTLCommandBufferStatusCompleted ? state<CommandBufferState>(self).gpu_start : 0;

@@ -32,7 +32,7 @@ void pop_group(id encoder);
 #define APPLE_DOUBLE_ENCODER                                                           \
   APPLE_DOUBLE_PROPERTY(EncoderState, NSString*, label, setLabel)                      \
   -(id<MTLDevice>)device {                                                             \
-    return the_device();                                                               \
+    return given(the_device());                                                               \
   }                                                                                    \
   -(void)endEncoding {                                                                 \
     end_encoder(self);                                                                 \

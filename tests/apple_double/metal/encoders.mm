@@ -45,7 +45,7 @@ using namespace apple_double;
 APPLE_DOUBLE_STATE(FenceState)
 APPLE_DOUBLE_PROPERTY(FenceState, NSString*, label, setLabel)
 - (id<MTLDevice>)device {
-  return the_device();
+  return given(the_device());
 }
 @end
 

@@ -181,6 +181,13 @@ APPLE_DOUBLE_READONLY(ExecutableState, NSArray*, targetTensors)
   const Compiled& compiled = *state<ExecutableState>(self).compiled;
   require([types count] == compiled.feeds().size(), "specializeWithDevice: ", [types count], " types for ",
           compiled.feeds().size(), " feeds.");
+  for (size_t i = 0; i < compiled.feeds().size(); ++i) {
+    MPSGraphShapedType* const type = (MPSGraphShapedType*)[types objectAtIndex:i];
+    const Node& feed = compiled.feed(i);
+    require(dtype_of(type.dataType, "specializeWithDevice:") == feed.dtype &&
+                mps::same_shape(shape_of(type.shape, "specializeWithDevice:"), feed.shape),
+            "specializeWithDevice: type ", i, " differs from its feed's ", describe(feed.dtype, feed.shape), ".");
+  }
 }
 
 - (NSArray<MPSGraphShapedType*>*)getOutputTypesWithDevice:(MPSGraphDevice*)device

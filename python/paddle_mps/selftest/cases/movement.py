@@ -2,9 +2,9 @@
 
 import numpy as np
 import paddle
-from tolerance import EXACT, composed
 
-from cases.case import ALL, EVERY, FLOATS, MOVED, UNARY_SHAPES, Case, Gradient
+from ..tolerance import EXACT, composed
+from .case import ALL, EVERY, FLOATS, MOVED, UNARY_SHAPES, Case, Gradient
 
 _CAST_TARGETS = (
     "float32",

@@ -2,9 +2,9 @@
 
 import numpy as np
 import paddle
-from tolerance import summed
 
-from cases.case import FLOATS, Case, Gradient
+from ..tolerance import summed
+from .case import FLOATS, Case, Gradient
 
 
 def _inner(x, y):

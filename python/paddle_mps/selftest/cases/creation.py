@@ -2,9 +2,9 @@
 
 import numpy as np
 import paddle
-from tolerance import EXACT
 
-from cases.case import ALL, EVERY, FLOATS, MOVED, Case
+from ..tolerance import EXACT
+from .case import ALL, EVERY, FLOATS, MOVED, Case
 
 _SHAPES = ([], [1], [0], [3, 0], [7], [2, 3], [127, 521])
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 import paddle
-from tolerance import EXACT, summed
 
-from cases.case import ALL, NUMBERS, Case, Gradient
+from ..tolerance import EXACT, summed
+from .case import ALL, NUMBERS, Case, Gradient
 
 
 def _elements(*shapes):

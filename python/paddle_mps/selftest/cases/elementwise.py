@@ -3,9 +3,9 @@
 import numpy as np
 import paddle
 import paddle.nn.functional as F
-from tolerance import EXACT, FUNCTION, composed, summed
 
-from cases.case import ALL, BINARY_SHAPES, FLOATS, NUMBERS, UNARY_SHAPES, Case, Gradient
+from ..tolerance import EXACT, FUNCTION, composed, summed
+from .case import ALL, BINARY_SHAPES, FLOATS, NUMBERS, UNARY_SHAPES, Case, Gradient
 
 FLOATS_AND_INTS = (*FLOATS, "int32", "int64")
 _LARGE_UNARY = ((2053, 1999),)

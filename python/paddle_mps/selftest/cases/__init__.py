@@ -1,7 +1,17 @@
 """Every case, from the tables beside this file."""
 
-from cases import activations, binary, creation, elementwise, functions, linalg, movement, reduce, shape
-from cases.case import Case, Gradient
+from . import (
+    activations,
+    binary,
+    creation,
+    elementwise,
+    functions,
+    linalg,
+    movement,
+    reduce,
+    shape,
+)
+from .case import Case, Gradient
 
 ALL_CASES: tuple[Case, ...] = (
     *elementwise.CASES,

@@ -2,9 +2,9 @@
 
 import numpy as np
 import paddle
-from tolerance import composed, summed
 
-from cases.case import ALL, FLOATS, NUMBERS, Case, Gradient
+from ..tolerance import composed, summed
+from .case import ALL, FLOATS, NUMBERS, Case, Gradient
 
 _SHAPES = (((2, 3, 4),), ((1, 1, 1),), ((5, 7, 3),), ((41, 43, 47),))
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tolerance import EXACT, Rule
+from ..tolerance import EXACT, Rule
 
 FLOATS = ("float32", "float16", "bfloat16")
 INTEGERS = ("int32", "int64", "int16", "int8", "uint8")

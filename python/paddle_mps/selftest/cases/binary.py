@@ -4,10 +4,10 @@ import numpy as np
 import paddle
 import paddle.nn.functional as F
 from paddle.incubate.nn.functional import swiglu
-from tolerance import EXACT, FUNCTION, composed, summed
+from ..tolerance import EXACT, FUNCTION, composed, summed
 
-from cases.case import ALL, BINARY_SHAPES, FLOATS, INTEGERS, NUMBERS, UNARY_SHAPES, Case, Gradient
-from cases.elementwise import _LARGE_BINARY, FLOATS_AND_INTS, _broadcast_terms, _sigmoid
+from .case import ALL, BINARY_SHAPES, FLOATS, INTEGERS, NUMBERS, UNARY_SHAPES, Case, Gradient
+from .elementwise import _LARGE_BINARY, FLOATS_AND_INTS, _broadcast_terms, _sigmoid
 
 SAME_SHAPES = tuple((*shapes, *shapes) for shapes in UNARY_SHAPES)
 

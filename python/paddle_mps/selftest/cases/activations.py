@@ -3,10 +3,10 @@
 import numpy as np
 import paddle
 import paddle.nn.functional as F
-from tolerance import EXACT, composed
+from ..tolerance import EXACT, composed
 
-from cases.case import FLOATS, Case, Gradient
-from cases.elementwise import FLOATS_AND_INTS, _sigmoid, _unary
+from .case import FLOATS, Case, Gradient
+from .elementwise import FLOATS_AND_INTS, _sigmoid, _unary
 
 
 def _softplus(x):

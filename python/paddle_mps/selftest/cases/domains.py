@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from tolerance import FORMATS, rounded
+
+from ..tolerance import FORMATS, rounded
 
 LIMITS = {d: np.iinfo(d) for d in ("int8", "uint8", "int16", "int32", "int64")}
 

@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 import paddle
-from tolerance import EXACT, FUNCTION, composed
+from ..tolerance import EXACT, FUNCTION, composed
 
-from cases.case import ALL, FLOATS, NUMBERS, UNARY_SHAPES, Case
-from cases.elementwise import FLOATS_AND_INTS, _unary
+from .case import ALL, FLOATS, NUMBERS, UNARY_SHAPES, Case
+from .elementwise import FLOATS_AND_INTS, _unary
 
 _gamma = np.vectorize(math.lgamma, otypes=[float])
 _erf = np.vectorize(math.erf, otypes=[float])
