@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import paddle
 import pytest
 from conftest import rows
 from paddle_mps.selftest import gradients as questions

@@ -88,8 +88,8 @@ inline Value gelu_of_tanh(Graph& g, Value x) {
 }
 inline Value gelu_of_tanh_slope(Graph& g, Value x) {
   const Value t = gelu_tanh(g, x), half = like(g, x, 0.5), one = like(g, x, 1);
-  const Value inner = g.multiplication(
-      g.addition(g.multiplication(g.square(x), like(g, x, 3 * kGeluCube)), one), like(g, x, kRootOfTwoOverPi));
+  const Value inner = g.multiplication(g.addition(g.multiplication(g.square(x), like(g, x, 3 * kGeluCube)), one),
+                                       like(g, x, kRootOfTwoOverPi));
   const Value steep = g.multiplication(g.multiplication(x, half), g.multiplication(one_minus_square(g, t), inner));
   return g.addition(g.multiplication(g.addition(t, one), half), steep);
 }
@@ -113,15 +113,15 @@ inline Value mish_slope(Graph& g, Value x, Value threshold) {
 
 inline Value softshrink(Graph& g, Value x, Value lambda) {
   const Value above = mask(g, g.greater_than(x, lambda), x), below = mask(g, g.less_than(x, g.negative(lambda)), x);
-  return g.addition(g.multiplication(above, g.subtraction(x, lambda)),
-                    g.multiplication(below, g.addition(x, lambda)));
+  return g.addition(g.multiplication(above, g.subtraction(x, lambda)), g.multiplication(below, g.addition(x, lambda)));
 }
 
 // x - tanh(x); up to 1 by a Chebyshev fit of (x - tanh(x)) / x^3 in x^2, where the difference cancels.
 inline Value tanh_shrink(Graph& g, Value x) {
   const Value z = g.square(x);
-  const Value p = polynomial(g, z, {0.333333333, -0.133333309, 0.0539675967, -0.0218625754, 0.00882625034,
-                                        -0.00347838649, 0.0012421575, -0.00033768981, 4.8467112e-05});
+  const Value p = polynomial(g, z,
+                             {0.333333333, -0.133333309, 0.0539675967, -0.0218625754, 0.00882625034, -0.00347838649,
+                              0.0012421575, -0.00033768981, 4.8467112e-05});
   const Value near = g.multiplication(x, g.multiplication(z, p));
   return g.select(g.less_than(z, like(g, x, 1)), near, g.subtraction(x, g.tanh(x)));
 }

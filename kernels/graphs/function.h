@@ -30,9 +30,7 @@ inline Value one_minus_square(Graph& g, Value x) {
 inline Value root_of_one_minus_square(Graph& g, Value x) { return g.square_root(one_minus_square(g, x)); }
 
 // Tests. Integers are never infinite and never NaN.
-inline Value is_true(Graph& g, Value x) {
-  return g.dtype(x) == DType::bool_ ? x : g.not_equal(x, like(g, x, 0));
-}
+inline Value is_true(Graph& g, Value x) { return g.dtype(x) == DType::bool_ ? x : g.not_equal(x, like(g, x, 0)); }
 inline Value is_nan(Graph& g, Value x) { return g.not_equal(x, x); }
 inline Value is_infinite(Graph& g, Value x) {
   if (!is_float(g.dtype(x))) return g.not_equal(x, x);

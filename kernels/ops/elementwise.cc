@@ -1,6 +1,7 @@
 // Paddle's elementwise kernels, all from elementwise.def.
-#include "kernels/graphs/activation.h"
 #include "kernels/ops/elementwise.h"
+
+#include "kernels/graphs/activation.h"
 #include "paddle/phi/kernels/abs_grad_kernel.h"
 #include "paddle/phi/kernels/abs_kernel.h"
 #include "paddle/phi/kernels/activation_grad_kernel.h"

@@ -26,7 +26,7 @@ class Operand {
       : record_(record), tensor_(tensor), compute_(compute) {}
 
   DType dtype() const { return dtype_of(*tensor_); }  // its own, not that to compute in
-  operator Value() const {  // NOLINT: expressions use operands as values
+  operator Value() const {                            // NOLINT: expressions use operands as values
     if (!recorded_) {
       MPS_CHECK(tensor_ != nullptr, kInternal, "the table names an operand that this kernel does not get.");
       value_ = record_.graph.cast(record_.input(*tensor_), compute_);
@@ -80,8 +80,8 @@ Scalar number_of(Number value) {
   return value;
 }
 
-inline Operands operands(Recorder& record, DType compute, const DenseTensor* x, const DenseTensor* y, const DenseTensor* out,
-                  const DenseTensor* dout) {
+inline Operands operands(Recorder& record, DType compute, const DenseTensor* x, const DenseTensor* y,
+                         const DenseTensor* out, const DenseTensor* dout) {
   return {record.graph, {record, x, compute}, {record, y, compute}, {record, out, compute}, {record, dout, compute}};
 }
 
@@ -239,7 +239,7 @@ void with_out_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTe
   }
 #define MPS_EXPRESSION(function, expression) MPS_EXPRESSION_IN(, function, (const Operands& o), expression)
 #define MPS_ATTRIBUTES(...) [[maybe_unused]] const auto& [__VA_ARGS__] = numbers;
-#define MPS_EXPRESSION_WITH(function, count, names, expression)                                                  \
+#define MPS_EXPRESSION_WITH(function, count, names, expression) \
   MPS_EXPRESSION_IN(MPS_ATTRIBUTES names, function, (const Operands& o, const Attributes<count>& numbers), expression)
 #define MPS_LIST(...) __VA_ARGS__
 #define MPS_COUNT(...) std::tuple_size_v<std::tuple<__VA_ARGS__>>

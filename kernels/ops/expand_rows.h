@@ -8,11 +8,11 @@ namespace {
     MPS_EXPRESSION(forward, forward_expression)                                                            \
     MPS_EXPRESSION(gradient, gradient_expression)                                                          \
   };
-#define MPS_UNARY_OP_WITH(name, Phi, types, names, dtypes, forward_expression, gradient_dtypes, operand,    \
-                          gradient_expression)                                                              \
-  struct name##_op : UnaryWith<name##_op, MPS_LIST types> {                                                 \
-    MPS_EXPRESSION_WITH(forward, MPS_COUNT types, names, forward_expression)                                \
-    MPS_EXPRESSION_WITH(gradient, MPS_COUNT types, names, gradient_expression)                              \
+#define MPS_UNARY_OP_WITH(name, Phi, types, names, dtypes, forward_expression, gradient_dtypes, operand, \
+                          gradient_expression)                                                           \
+  struct name##_op : UnaryWith<name##_op, MPS_LIST types> {                                              \
+    MPS_EXPRESSION_WITH(forward, MPS_COUNT types, names, forward_expression)                             \
+    MPS_EXPRESSION_WITH(gradient, MPS_COUNT types, names, gradient_expression)                           \
   };
 #define MPS_UNARY_FORWARD(name, Phi, dtypes, forward_expression) \
   struct name##_op {                                             \
@@ -24,7 +24,8 @@ namespace {
     MPS_EXPRESSION(gradient_x, x_expression)                                                                         \
     MPS_EXPRESSION(gradient_y, y_expression)                                                                         \
   };
-#define MPS_BINARY_FORWARD(name, Phi, dtypes, forward_expression) MPS_UNARY_FORWARD(name, Phi, dtypes, forward_expression)
+#define MPS_BINARY_FORWARD(name, Phi, dtypes, forward_expression) \
+  MPS_UNARY_FORWARD(name, Phi, dtypes, forward_expression)
 #define MPS_UNARY_TEST(name, Phi, dtypes, forward_expression) MPS_UNARY_FORWARD(name, Phi, dtypes, forward_expression)
 #define MPS_BINARY_TEST(name, Phi, dtypes, forward_expression) MPS_UNARY_FORWARD(name, Phi, dtypes, forward_expression)
 #include MPS_TABLE

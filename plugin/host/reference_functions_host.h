@@ -11,12 +11,12 @@
 
 namespace mps::meaning {
 
-#define MPS_FUNCTION(name, expression)                \
-  struct name {                                       \
-    float operator()(float value) const {             \
-      const double x = static_cast<double>(value);    \
-      return static_cast<float>(expression);          \
-    }                                                 \
+#define MPS_FUNCTION(name, expression)             \
+  struct name {                                    \
+    float operator()(float value) const {          \
+      const double x = static_cast<double>(value); \
+      return static_cast<float>(expression);       \
+    }                                              \
   };
 MPS_FUNCTION(logarithm_base_2, std::log2(x))
 MPS_FUNCTION(logarithm_base_10, std::log10(x))

@@ -72,9 +72,8 @@ MPS_VECTOR_INLINE Exponential exponential(double x) {
   const double r = multiply_add(n, -0x1.a39ef35793c76p-33, multiply_add(n, -0x1.62e42feep-1, x));
   // (exp(r) - 1) / r for |r| <= ln(2) / 2: 2^-54
   const double p = polynomial(r, 0x1p0, 0x1.0000000000006p-1, 0x1.5555555555557p-3, 0x1.5555555551c52p-5,
-                              0x1.111111110ff87p-7, 0x1.6c16c18071d1ep-10, 0x1.a01a01aca0134p-13,
-                              0x1.a019a2b5a03cap-16, 0x1.71ddffef9e7b1p-19, 0x1.28a6924913659p-22,
-                              0x1.af52906239de4p-26);
+                              0x1.111111110ff87p-7, 0x1.6c16c18071d1ep-10, 0x1.a01a01aca0134p-13, 0x1.a019a2b5a03cap-16,
+                              0x1.71ddffef9e7b1p-19, 0x1.28a6924913659p-22, 0x1.af52906239de4p-26);
   return {double_of((bits_of(shifted) + 1023) << 52), r * p};
 }
 
@@ -105,9 +104,8 @@ MPS_VECTOR_INLINE Logarithm logarithm_parts(double x) {
   const double s = f / (2.0 + f);
   const double z = s * s;
   // atanh(s) / s for z <= 0.0295: 2^-52
-  const double p =
-      polynomial(z, 0x1.0000000000001p+0, 0x1.5555555552acfp-2, 0x1.999999a4c224fp-3, 0x1.2492405ee8717p-3,
-                 0x1.c722ffa479399p-4, 0x1.731c9381b9a30p-4, 0x1.592667ca3de0dp-4);
+  const double p = polynomial(z, 0x1.0000000000001p+0, 0x1.5555555552acfp-2, 0x1.999999a4c224fp-3, 0x1.2492405ee8717p-3,
+                              0x1.c722ffa479399p-4, 0x1.731c9381b9a30p-4, 0x1.592667ca3de0dp-4);
   return {e, 2.0 * s * p};
 }
 
@@ -184,14 +182,13 @@ MPS_VECTOR_INLINE double arctangent(double y, double x) {
   const bool steep = y > x;
   const double low = steep ? x : y;
   double high = steep ? y : x;
-  high = high == 0.0 ? 1.0 : high;  // 0 / 0 is 0
+  high = high == 0.0 ? 1.0 : high;                       // 0 / 0 is 0
   const bool above = low > 0x1.a827999fcef32p-2 * high;  // than tan(pi / 8)
   const double t = (above ? low - high : low) / (above ? low + high : high);
   // atan(t) / t for |t| <= tan(pi / 8): 2^-50
   const double p = polynomial(t * t, 0x1.ffffffffffff7p-1, -0x1.55555555505efp-2, 0x1.999999921f115p-3,
-                              -0x1.249246f306c50p-3, 0x1.c71bc9c3d4a27p-4, -0x1.744e91144a4e9p-4,
-                              0x1.3a4e2fbcb55cfp-4, -0x1.0a781aa33d7e7p-4, 0x1.9b861470d1f3ep-5,
-                              -0x1.9e7fa4ed4bec0p-6);
+                              -0x1.249246f306c50p-3, 0x1.c71bc9c3d4a27p-4, -0x1.744e91144a4e9p-4, 0x1.3a4e2fbcb55cfp-4,
+                              -0x1.0a781aa33d7e7p-4, 0x1.9b861470d1f3ep-5, -0x1.9e7fa4ed4bec0p-6);
   const double a = multiply_add(t, p, above ? kQuarterPi : 0.0);
   return steep ? kHalfPi - a : a;
 }

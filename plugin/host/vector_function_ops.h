@@ -12,8 +12,8 @@ namespace mps {
 namespace {
 namespace vector_ops {
 
-#define MPS_OP_FUNCTION(name, expression)                         \
-  struct name {                                                   \
+#define MPS_OP_FUNCTION(name, expression)                                                \
+  struct name {                                                                          \
     static inline __attribute__((always_inline)) float f(float x) { return expression; } \
   };
 #define MPS_OP_BINARY   \

@@ -103,12 +103,11 @@ MPS_VECTOR_INLINE float erf(float x) {
   double a = absolute(static_cast<double>(x));
   a = a > 4.0 ? 4.0 : a;  // the last float below 1 is at 3.9
   // for a <= 4: 2^-36
-  const double r = polynomial(a, 0x1.20dd75041ab8ap+0, 0x1.45f306eb6d1f4p-1, 0x1.a4f4d964129b7p-4,
-                              -0x1.39657528c2d74p-6, -0x1.b8895f34be66fp-13, 0x1.bcfe8d94d687ep-10,
-                              -0x1.35381949ebc2ep-11, 0x1.5adb3bb084732p-16, 0x1.3bf06bc707365p-14,
-                              -0x1.66a14065821dap-15, 0x1.d444efd31fbb7p-17, -0x1.a1c44eb990557p-19,
-                              0x1.03c5fb06b290cp-21, -0x1.b197a5da1c7c4p-25, 0x1.b5f3087b61bdbp-29,
-                              -0x1.952c8fee0cc1cp-34);
+  const double r =
+      polynomial(a, 0x1.20dd75041ab8ap+0, 0x1.45f306eb6d1f4p-1, 0x1.a4f4d964129b7p-4, -0x1.39657528c2d74p-6,
+                 -0x1.b8895f34be66fp-13, 0x1.bcfe8d94d687ep-10, -0x1.35381949ebc2ep-11, 0x1.5adb3bb084732p-16,
+                 0x1.3bf06bc707365p-14, -0x1.66a14065821dap-15, 0x1.d444efd31fbb7p-17, -0x1.a1c44eb990557p-19,
+                 0x1.03c5fb06b290cp-21, -0x1.b197a5da1c7c4p-25, 0x1.b5f3087b61bdbp-29, -0x1.952c8fee0cc1cp-34);
   return with_sign(-exponent_minus_one(-a * r), x);
 }
 
@@ -118,16 +117,16 @@ MPS_VECTOR_INLINE float erfinv(float x) {
   const double a = absolute(static_cast<double>(x));
   const double w = -logarithm((1.0 - a) * (1.0 + a));
   // for w <= 5: 2^-39; for sqrt(w) in [2.2, 4.2], where all floats below 1 are: 2^-34
-  const double near = polynomial(w - 2.5, 0x1.805c5cfcedef5p+0, 0x1.f91e8993791f8p-3, -0x1.11c3c304a481ep-8,
-                                 -0x1.4863cc93e8490p-10, 0x1.c9b4393e96fb4p-13, -0x1.4f4a74159678ap-18,
-                                 -0x1.ca92b8fc57500p-19, 0x1.0112d91c7bf40p-21, 0x1.cd6d4248e6968p-27,
-                                 -0x1.76bff55ec9bbcp-27, 0x1.f025ea2e420d7p-31, 0x1.1d7cac88419e9p-33,
-                                 -0x1.08f57e3faf900p-35, -0x1.7d8c03cb70ca5p-42, 0x1.edb4e2836e977p-42);
-  const double far = polynomial(__builtin_sqrt(w) - 3.2, 0x1.844e34099396cp+1, 0x1.0133861ca6931p+0,
-                                0x1.87751c31f0300p-8, -0x1.196c3e46e07c6p-8, 0x1.82c6a54554e2ep-9,
-                                -0x1.0536eef42e404p-9, 0x1.1aa0b3571273cp-10, -0x1.77ca7e80fbae7p-12,
-                                -0x1.76f7c88d4d7e9p-17, 0x1.8f97e25f71892p-14, -0x1.d2f89de5c83d3p-15,
-                                0x1.f59c136004703p-18, 0x1.13e881ad6960fp-17, -0x1.d36b9a95b7d15p-19);
+  const double near =
+      polynomial(w - 2.5, 0x1.805c5cfcedef5p+0, 0x1.f91e8993791f8p-3, -0x1.11c3c304a481ep-8, -0x1.4863cc93e8490p-10,
+                 0x1.c9b4393e96fb4p-13, -0x1.4f4a74159678ap-18, -0x1.ca92b8fc57500p-19, 0x1.0112d91c7bf40p-21,
+                 0x1.cd6d4248e6968p-27, -0x1.76bff55ec9bbcp-27, 0x1.f025ea2e420d7p-31, 0x1.1d7cac88419e9p-33,
+                 -0x1.08f57e3faf900p-35, -0x1.7d8c03cb70ca5p-42, 0x1.edb4e2836e977p-42);
+  const double far =
+      polynomial(__builtin_sqrt(w) - 3.2, 0x1.844e34099396cp+1, 0x1.0133861ca6931p+0, 0x1.87751c31f0300p-8,
+                 -0x1.196c3e46e07c6p-8, 0x1.82c6a54554e2ep-9, -0x1.0536eef42e404p-9, 0x1.1aa0b3571273cp-10,
+                 -0x1.77ca7e80fbae7p-12, -0x1.76f7c88d4d7e9p-17, 0x1.8f97e25f71892p-14, -0x1.d2f89de5c83d3p-15,
+                 0x1.f59c136004703p-18, 0x1.13e881ad6960fp-17, -0x1.d36b9a95b7d15p-19);
   const double result = a * (w < 5.0 ? near : far);
   return with_sign(a >= 1.0 ? kDoubleInfinity : result, x);
 }

@@ -96,8 +96,9 @@ TEST(VectorMath, StaysWithinTwoUlpOverTheWholeRange) {
 }
 
 TEST(VectorMath, FunctionsOfTwoNumbersStayWithinTwoUlp) {
-  const float special[] = {0.0f, -0.0f, 1.0f, -1.0f, 2.0f, -2.0f, 0.5f, -0.5f, 3.0f, -3.0f, kInfinity, -kInfinity, kNaN,
-                           1e-45f, -1e-45f, 3.4e38f, -3.4e38f, 1e-38f, 7.0f, 16777216.0f, 1.0000001f, -1.0000001f};
+  const float special[] = {0.0f,     -0.0f,  1.0f,      -1.0f,       2.0f,       -2.0f,      0.5f,    -0.5f,
+                           3.0f,     -3.0f,  kInfinity, -kInfinity,  kNaN,       1e-45f,     -1e-45f, 3.4e38f,
+                           -3.4e38f, 1e-38f, 7.0f,      16777216.0f, 1.0000001f, -1.0000001f};
   std::vector<float> x, y;
   for (float a : special) {
     for (float b : special) {

@@ -3,8 +3,8 @@
 import numpy as np
 import paddle
 import paddle.nn.functional as F
-from ..tolerance import EXACT, composed
 
+from ..tolerance import EXACT, composed
 from .case import FLOATS, Case, Gradient
 from .elementwise import FLOATS_AND_INTS, _sigmoid, _unary
 
@@ -71,9 +71,7 @@ ACTIVATIONS = (
     # 1 + erf(x) cancels below 0, on every device of Paddle: not pointwise
     _activation("gelu", F.gelu, None, magnitude=_at_least_incoming, pointwise=False),
     _activation("swish", F.swish, lambda x: x * _sigmoid(x), magnitude=_at_least_incoming),
-    _activation(
-        "mish", F.mish, lambda x: x * np.tanh(_softplus(x)), magnitude=_at_least_incoming
-    ),
+    _activation("mish", F.mish, lambda x: x * np.tanh(_softplus(x)), magnitude=_at_least_incoming),
     _activation(
         "softplus",
         lambda x: F.softplus(x, beta=0.5, threshold=15.0),

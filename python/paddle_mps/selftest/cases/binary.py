@@ -4,8 +4,8 @@ import numpy as np
 import paddle
 import paddle.nn.functional as F
 from paddle.incubate.nn.functional import swiglu
-from ..tolerance import EXACT, FUNCTION, composed, summed
 
+from ..tolerance import EXACT, FUNCTION, composed, summed
 from .case import ALL, BINARY_SHAPES, FLOATS, INTEGERS, NUMBERS, UNARY_SHAPES, Case, Gradient
 from .elementwise import _LARGE_BINARY, FLOATS_AND_INTS, _broadcast_terms, _sigmoid
 
@@ -25,9 +25,7 @@ def _binary(kernel, numpy, dtypes, domain="any", **more):
         "pointwise": True,
         "large": _LARGE_BINARY,
     }
-    return Case(
-        kernel=kernel, dtypes=dtypes, domain=domain, numpy=numpy, **{**settings, **more}
-    )
+    return Case(kernel=kernel, dtypes=dtypes, domain=domain, numpy=numpy, **{**settings, **more})
 
 
 NUMERIC = (
@@ -89,9 +87,7 @@ NUMERIC = (
         call=paddle.pow,
         pointwise=False,
     ),
-    _binary(
-        "heaviside", np.heaviside, FLOATS_AND_INTS, "small", gradient=_gradient("heaviside")
-    ),
+    _binary("heaviside", np.heaviside, FLOATS_AND_INTS, "small", gradient=_gradient("heaviside")),
     _binary("copysign", np.copysign, FLOATS, gradient=_gradient("copysign", 2)),
     _binary(
         "atan2",
@@ -270,9 +266,7 @@ GATES = (
         shapes=(((4, 5, 6), (1,)), ((2, 3, 4, 5), (3,)), ((127, 521), (521,))),
         dtypes=FLOATS,
         rule=EXACT,
-        gradient=Gradient(
-            kernel="prelu_grad", rule=summed(lambda x, _: int(np.prod(x)), nodes=1)
-        ),
+        gradient=Gradient(kernel="prelu_grad", rule=summed(lambda x, _: int(np.prod(x)), nodes=1)),
     ),
     Case(
         kernel="prelu",
@@ -281,9 +275,7 @@ GATES = (
         shapes=(((2, 4, 5, 3), (3,)),),
         dtypes=FLOATS,
         numpy=lambda x, w: np.where(x > 0, x, x * w),
-        gradient=Gradient(
-            kernel="prelu_grad", rule=summed(lambda x, _: int(np.prod(x)), nodes=1)
-        ),
+        gradient=Gradient(kernel="prelu_grad", rule=summed(lambda x, _: int(np.prod(x)), nodes=1)),
     ),
     Case(
         kernel="swiglu",
@@ -308,9 +300,9 @@ GATES = (
         shapes=(((8,),), ((4, 5, 6),), ((127, 522),)),
         dtypes=FLOATS,
         rule=composed(4),
-        numpy=lambda x: np.split(x, 2, -1)[0]
-        * _sigmoid(np.split(x, 2, -1)[0])
-        * np.split(x, 2, -1)[1],
+        numpy=lambda x: (
+            np.split(x, 2, -1)[0] * _sigmoid(np.split(x, 2, -1)[0]) * np.split(x, 2, -1)[1]
+        ),
         gradient=Gradient(
             kernel="swiglu_grad",
             rule=composed(6),

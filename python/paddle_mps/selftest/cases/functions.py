@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 import paddle
-from ..tolerance import EXACT, FUNCTION, composed
 
+from ..tolerance import EXACT, FUNCTION, composed
 from .case import ALL, FLOATS, NUMBERS, UNARY_SHAPES, Case
 from .elementwise import FLOATS_AND_INTS, _unary
 
