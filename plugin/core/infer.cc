@@ -16,6 +16,8 @@ const char* describe(NodeDTypes set) {
       return "a number";
     case NodeDTypes::kFloat:
       return "float32, float16 or bfloat16";
+    case NodeDTypes::kInteger:
+      return "an integer";
     case NodeDTypes::kBool:
       return "bool";
   }
@@ -30,6 +32,8 @@ bool accepts(NodeDTypes set, DType dtype) {
       return dtype != DType::bool_;
     case NodeDTypes::kFloat:
       return is_float(dtype);
+    case NodeDTypes::kInteger:
+      return is_integer(dtype);
     case NodeDTypes::kBool:
       return dtype == DType::bool_;
   }

@@ -29,7 +29,7 @@ enum class NodeFamily : uint8_t {
   kMatmul,
 };
 
-enum class NodeDTypes : uint8_t { kAny, kNumeric, kFloat, kBool };
+enum class NodeDTypes : uint8_t { kAny, kNumeric, kFloat, kInteger, kBool };
 
 struct NodeInfo {
   const char* name;

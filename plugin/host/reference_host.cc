@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "plugin/core/check.h"
+#include "plugin/host/reference_functions_host.h"
 #include "plugin/host/reference_nodes_host.h"
 
 namespace mps {
@@ -66,6 +67,8 @@ constexpr bool accepts(NodeDTypes set) {
       return !std::is_same_v<T, bool>;
     case NodeDTypes::kFloat:
       return !std::is_integral_v<T>;
+    case NodeDTypes::kInteger:
+      return std::is_integral_v<T> && !std::is_same_v<T, bool>;
     case NodeDTypes::kBool:
       return std::is_same_v<T, bool>;
   }

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "plugin/host/vector_formats.h"
+#include "plugin/host/vector_function_ops.h"
 #include "plugin/host/vector_loops.h"
 #include "plugin/host/vector_ops.h"
 #include "plugin/host/vector_reductions.h"
@@ -58,6 +59,8 @@ constexpr bool accepts(NodeDTypes set, DType dtype) {
       return dtype != DType::bool_;
     case NodeDTypes::kFloat:
       return is_float(dtype);
+    case NodeDTypes::kInteger:
+      return is_integer(dtype);
     case NodeDTypes::kBool:
       return dtype == DType::bool_;
   }

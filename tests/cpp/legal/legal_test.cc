@@ -70,8 +70,9 @@ void expect_legal_node(const Graph& graph, const Node& node, legal::Target targe
       EXPECT_LE(info(node.kind).macos, target.macos);
       EXPECT_NE(node.kind, NodeKind::identity);
       EXPECT_TRUE(is_computed_in(dtype, target) || info(node.kind).dtypes == NodeDTypes::kBool);
-      // Division is part of its own composition, on divisors that are neither 0 nor -1.
-      EXPECT_TRUE(legal::find_composition(node.kind, dtype) == nullptr || node.kind == NodeKind::division);
+      // These are part of their own compositions: on divisors that are neither 0 nor -1, by counts below the width.
+      EXPECT_TRUE(legal::find_composition(node.kind, dtype) == nullptr || node.kind == NodeKind::division ||
+                  node.kind == NodeKind::bitwise_left_shift || node.kind == NodeKind::bitwise_right_shift);
       return;
     case NodeFamily::kSelect:
       EXPECT_NE(dtype, DType::bool_);

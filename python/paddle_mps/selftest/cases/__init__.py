@@ -1,10 +1,23 @@
 """Every case, from the tables beside this file."""
 
-from . import creation, elementwise, linalg, movement, reduce, shape
+from . import (
+    activations,
+    binary,
+    creation,
+    elementwise,
+    functions,
+    linalg,
+    movement,
+    reduce,
+    shape,
+)
 from .case import Case, Gradient
 
 ALL_CASES: tuple[Case, ...] = (
     *elementwise.CASES,
+    *functions.CASES,
+    *activations.CASES,
+    *binary.CASES,
     *linalg.CASES,
     *reduce.CASES,
     *movement.CASES,
