@@ -198,7 +198,7 @@ void put_along_axis_grad(const CustomContext& ctx, const DenseTensor& x, const D
 MPS_KERNEL(take_along_axis, phi::TakeAlongAxisKernel, take_along_axis, kFloatsAndInts)
 MPS_KERNEL(take_along_axis_grad, phi::TakeAlongAxisGradKernel, take_along_axis_grad, kFloatsAndInts)
 MPS_KERNEL(put_along_axis, phi::PutAlongAxisKernel, put_along_axis, kFloatsAndInts)
-MPS_KERNEL(put_along_axis_grad, phi::PutAlongAxisGradKernel, put_along_axis_grad, kFloatsAndInts)
+MPS_KERNEL(put_along_axis_grad, phi::PutAlongAxisGradKernel, put_along_axis_grad, kFloats)
 MPS_KERNEL(index_sample, phi::IndexSampleKernel, index_sample, kFloatsAndInts)
 MPS_KERNEL(index_sample_grad, phi::IndexSampleGradKernel, index_sample_grad, kFloatsAndInts)
 

@@ -164,7 +164,7 @@ void give_indices(const phi::KernelKey&, phi::Kernel* kernel) {
 MPS_KERNEL(cumsum, phi::CumsumKernel, cumsum, kNumbers)
 MPS_KERNEL(cumsum_grad, phi::CumsumGradKernel, cumsum_grad, kNumbers)
 MPS_KERNEL(cumprod, phi::CumprodKernel, cumprod, kFloatsAndInts)
-MPS_KERNEL(cumprod_grad, phi::CumprodGradKernel, cumprod_grad, kFloatsAndInts)
+MPS_KERNEL(cumprod_grad, phi::CumprodGradKernel, cumprod_grad, kFloats)
 MPS_KERNEL_WITH_DEFINE(cummax, phi::CummaxKernel, cummax, kFloatsAndInts, give_indices)
 MPS_KERNEL_WITH_DEFINE(cummin, phi::CumminKernel, cummin, kFloatsAndInts, give_indices)
 MPS_KERNEL(cummax_grad, phi::CummaxGradKernel, scan_extreme_grad, kFloatsAndInts)

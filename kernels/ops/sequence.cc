@@ -1,4 +1,6 @@
 // Numbers in a row: arange, linspace, one_hot.
+#include <cmath>
+
 #include "kernels/graphs/lines.h"
 #include "paddle/phi/kernels/arange_kernel.h"
 #include "paddle/phi/kernels/linspace_kernel.h"
@@ -7,9 +9,6 @@
 #include "plugin/paddle/host_value.h"
 #include "plugin/paddle/recorder.h"
 #include "plugin/paddle/register.h"
-#include "plugin/paddle/scalar.h"
-
-#include <cmath>
 
 namespace mps::paddle {
 namespace {
@@ -43,11 +42,6 @@ void arange_of(const CustomContext& ctx, Scalar start, Scalar end, Scalar step, 
   }
   out->Resize(phi::make_ddim({size}));
   count(ctx, start, step, out);
-}
-
-void arange(const CustomContext& ctx, const phi::Scalar& start, const phi::Scalar& end, const phi::Scalar& step,
-            DenseTensor* out) {
-  arange_of(ctx, to_scalar(start), to_scalar(end), to_scalar(step), out);
 }
 
 void arange_tensor(const CustomContext& ctx, const DenseTensor& start, const DenseTensor& end, const DenseTensor& step,
@@ -103,7 +97,6 @@ void give_float32(const phi::KernelKey&, phi::Kernel* kernel) {
 
 }  // namespace
 
-MPS_KERNEL(arange, phi::ArangeKernel, arange, kFloatsAndInts)
 MPS_KERNEL_WITH_DEFINE(arange_tensor, phi::ArangeTensorKernel, arange_tensor, kFloatsAndInts, take_inputs_anywhere)
 MPS_KERNEL_WITH_DEFINE(linspace, phi::LinspaceKernel, linspace, kFloatsAndInts, take_inputs_anywhere)
 MPS_KERNEL_WITH_DEFINE(one_hot, phi::OneHotKernel, one_hot, kIndices, give_float32)

@@ -1,6 +1,22 @@
 """Every case, from the tables beside this file."""
 
-from cases import creation, elementwise, linalg, movement, reduce, shape
+from cases import (
+    arrange,
+    creation,
+    diagonal,
+    elementwise,
+    extreme,
+    index,
+    linalg,
+    movement,
+    norm,
+    order,
+    pad,
+    reduce,
+    scan,
+    sequence,
+    shape,
+)
 from cases.case import Case, Gradient
 
 ALL_CASES: tuple[Case, ...] = (
@@ -10,6 +26,15 @@ ALL_CASES: tuple[Case, ...] = (
     *movement.CASES,
     *shape.CASES,
     *creation.CASES,
+    *arrange.CASES,
+    *pad.CASES,
+    *diagonal.CASES,
+    *sequence.CASES,
+    *extreme.CASES,
+    *norm.CASES,
+    *scan.CASES,
+    *index.CASES,
+    *order.CASES,
 )
 
 __all__ = ["ALL_CASES", "Case", "Gradient"]
