@@ -52,9 +52,6 @@ void tril(const CustomContext& ctx, const DenseTensor& x, int diagonal, DenseTen
 void triu(const CustomContext& ctx, const DenseTensor& x, int diagonal, DenseTensor* out) {
   one_side(ctx, x, diagonal, /*lower=*/false, out);
 }
-void tril_triu(const CustomContext& ctx, const DenseTensor& x, int diagonal, bool lower, DenseTensor* out) {
-  one_side(ctx, x, diagonal, lower, out);
-}
 
 // -- the diagonal itself
 // -------------------------------------------------------------------------------------------------
@@ -209,10 +206,8 @@ constexpr DTypes kFloatsIntsAndBool = {phi::DataType::FLOAT32, phi::DataType::FL
 
 MPS_KERNEL(tril, phi::TrilKernel, tril, kFloatsIntsAndBool)
 MPS_KERNEL(triu, phi::TriuKernel, triu, kFloatsIntsAndBool)
-MPS_KERNEL(tril_triu, phi::TrilTriuKernel, tril_triu, kFloatsIntsAndBool)
 MPS_KERNEL(tril_grad, phi::TrilGradKernel, tril, kFloatsIntsAndBool)
 MPS_KERNEL(triu_grad, phi::TriuGradKernel, triu, kFloatsIntsAndBool)
-MPS_KERNEL(tril_triu_grad, phi::TrilTriuGradKernel, tril_triu, kFloatsIntsAndBool)
 MPS_KERNEL(eye, phi::EyeKernel, eye, kFloatsAndInts)
 MPS_KERNEL(diag, phi::DiagKernel, diag, kFloatsAndInts)
 MPS_KERNEL(diag_grad, phi::DiagGradKernel, diag_grad, kFloatsAndInts)

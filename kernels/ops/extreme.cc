@@ -63,6 +63,7 @@ void prod(const CustomContext& ctx, const DenseTensor& x, const IntArray& dims, 
 // any and all: of nothing they are false and true.
 void reduce_truth(const CustomContext& ctx, NodeKind kind, const DenseTensor& x, const Axes64& dims,
                   DenseTensor* out) {
+  ctx.Alloc(out, phi::DataType::BOOL);  // Paddle has given it the dtype of x
   Recorder record(ctx);
   Graph& g = record.graph;
   const Value truth = g.cast(record.input(x), DType::bool_);
@@ -146,6 +147,11 @@ void argmin(const CustomContext& ctx, const DenseTensor& x, const phi::Scalar& a
   arg_extreme(ctx, NodeKind::reduction_arg_minimum, x, axis, flatten, out);
 }
 
+// int8 is left out, as on Paddle's CPU device.
+constexpr DTypes kCompared = {phi::DataType::FLOAT32, phi::DataType::FLOAT16, phi::DataType::BFLOAT16,
+                              phi::DataType::INT32,   phi::DataType::INT64,   phi::DataType::INT16,
+                              phi::DataType::UINT8};
+
 void give_bool(const phi::KernelKey&, phi::Kernel* kernel) {
   kernel->OutputAt(0).SetDataType(phi::DataType::BOOL);
 }
@@ -170,7 +176,7 @@ MPS_KERNEL(amin_grad, phi::ReduceAMinGradKernel, amax_grad, kFloatsAndInts)
 MPS_KERNEL(prod_grad, phi::ProdGradKernel, prod_grad, kFloatsAndInts)
 MPS_KERNEL_WITH_DEFINE(any, phi::AnyKernel, any, kFloatsIntsAndBool, give_bool)
 MPS_KERNEL_WITH_DEFINE(all, phi::AllKernel, all, kFloatsIntsAndBool, give_bool)
-MPS_KERNEL_WITH_DEFINE(argmax, phi::ArgMaxKernel, argmax, kNumbers, give_what_is_asked)
-MPS_KERNEL_WITH_DEFINE(argmin, phi::ArgMinKernel, argmin, kNumbers, give_what_is_asked)
+MPS_KERNEL_WITH_DEFINE(argmax, phi::ArgMaxKernel, argmax, kCompared, give_what_is_asked)
+MPS_KERNEL_WITH_DEFINE(argmin, phi::ArgMinKernel, argmin, kCompared, give_what_is_asked)
 
 }  // namespace mps::paddle

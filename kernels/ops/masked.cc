@@ -24,8 +24,8 @@ Value mask_of(Recorder& record, const DenseTensor& tensor, Dims shape) {
 // How many elements are not 0 in `tensor`, broadcast to this shape.
 int64_t count_of(const CustomContext& ctx, const DenseTensor& tensor, Dims shape) {
   if (element_count(shape) == 0) return 0;
-  DenseTensor count;
-  count.set_meta(phi::DenseTensorMeta(to_phi(graphs::position_dtype(element_count(shape))), phi::make_ddim({1})));
+  const DType dtype = graphs::position_dtype(element_count(shape));
+  DenseTensor count(std::shared_ptr<phi::Allocation>(), phi::DenseTensorMeta(to_phi(dtype), phi::make_ddim({1})));
   Recorder record(ctx);
   record.output(&count, graphs::count_chosen(record.graph, mask_of(record, tensor, shape)));
   record.launch();

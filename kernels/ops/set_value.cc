@@ -33,11 +33,7 @@ Target target_of(Dims shape, const IntArray& starts, const IntArray& ends, const
   Target target{graphs::whole_part(shape), {}};
   for (size_t i = 0; i < axes.size(); ++i) {
     const size_t axis = static_cast<size_t>(normalize_axis(axes[i], shape.size()));
-    int64_t end = ends.GetData()[i];
-    const int64_t start = starts.GetData()[i];
-    // x[-1] comes as -1:0.
-    if (start == -1 && end == 0 && contains(decreased, axis)) end = shape[axis];
-    graphs::cut_axis(&target.part, axis, start, end, steps.GetData()[i]);
+    graphs::cut_axis(&target.part, axis, starts.GetData()[i], ends.GetData()[i], steps.GetData()[i]);
   }
   if (element_count(target.part.shape) == 0) target.part.offset = 0;
   for (size_t i = 0; i < shape.size(); ++i) {

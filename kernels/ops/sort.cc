@@ -209,8 +209,7 @@ void bincount(const CustomContext& ctx, const DenseTensor& x, const ::paddle::op
               const phi::Scalar& minlength, DenseTensor* out) {
   int64_t size = minlength.to<int64_t>();
   if (x.numel() != 0) {
-    DenseTensor limits;
-    limits.set_meta(phi::DenseTensorMeta(x.dtype(), phi::make_ddim({2})));
+    DenseTensor limits(std::shared_ptr<phi::Allocation>(), phi::DenseTensorMeta(x.dtype(), phi::make_ddim({2})));
     Recorder record(ctx);
     Graph& g = record.graph;
     const Value values = record.input(x);
@@ -223,8 +222,7 @@ void bincount(const CustomContext& ctx, const DenseTensor& x, const ::paddle::op
               found[0].to_int64(), ".");
     size = std::max(size, found[1].to_int64() + 1);
   }
-  // Counts are int64, sums what the weights are.
-  out->set_meta(phi::DenseTensorMeta(weights ? weights->dtype() : phi::DataType::INT64, phi::make_ddim({size})));
+  out->Resize(phi::make_ddim({size}));
   Recorder record(ctx);
   Graph& g = record.graph;
   const DType to = dtype_of(*out), compute = graphs::compute_dtype(to);
@@ -245,12 +243,15 @@ void give_indices(const phi::KernelKey&, phi::Kernel* kernel) {
   kernel->OutputAt(1).SetDataType(phi::DataType::INT64);
 }
 
+constexpr DTypes kSorted = {phi::DataType::FLOAT32, phi::DataType::FLOAT16, phi::DataType::BFLOAT16,
+                            phi::DataType::INT32,   phi::DataType::INT64,   phi::DataType::INT16,
+                            phi::DataType::UINT8};
 constexpr DTypes kIndices = {phi::DataType::INT32, phi::DataType::INT64};
 
 }  // namespace
 
-MPS_KERNEL_WITH_DEFINE(argsort, phi::ArgsortKernel, argsort, kNumbers, give_indices)
-MPS_KERNEL(argsort_grad, phi::ArgsortGradKernel, argsort_grad, kFloatsAndInts)
+MPS_KERNEL_WITH_DEFINE(argsort, phi::ArgsortKernel, argsort, kSorted, give_indices)
+MPS_KERNEL_KEYED(argsort_grad, phi::ArgsortGradKernel, argsort_grad, kFloatsAndInts, 2)
 MPS_KERNEL_WITH_DEFINE(topk, phi::TopkKernel, topk, kFloatsAndInts, give_indices)
 MPS_KERNEL(topk_grad, phi::TopkGradKernel, topk_grad, kFloats)
 MPS_KERNEL_WITH_DEFINE(kthvalue, phi::KthvalueKernel, kthvalue, kFloatsAndInts, give_indices)

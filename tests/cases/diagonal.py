@@ -35,15 +35,6 @@ CASES = (
     *_sides("tril", paddle.tril, np.tril),
     *_sides("triu", paddle.triu, np.triu),
     Case(
-        kernel="tril_triu",
-        call=lambda x: paddle._C_ops.tril_triu(x, 1, True),
-        shapes=(((3, 4),), ((2, 3, 3),)),
-        dtypes=(*_INTS, "bool"),
-        numpy=lambda x: np.tril(x, 1),
-        layouts=False,
-        gradient=Gradient(kernel="tril_triu_grad", rule=EXACT, dtypes=(*_INTS, "bool")),
-    ),
-    Case(
         kernel="eye",
         call=lambda dtype: [paddle.eye(4, dtype=dtype), paddle.eye(3, 7, dtype=dtype)],
         shapes=((),),
@@ -94,10 +85,11 @@ CASES = (
     ),
     Case(
         kernel="fill_diagonal_tensor",
-        call=lambda x, y: paddle.fill_diagonal_tensor(x, y),
+        call=lambda x, y: paddle._C_ops.fill_diagonal_tensor(x, y, 0, 0, 1),
         shapes=(((3, 4), (3,)), ((5, 2), (2,))),
         dtypes=ALL,
         numpy=_on_diagonal,
+        layouts=False,
         gradient=Gradient(
             kernel="fill_diagonal_tensor_grad", rule=EXACT, dtypes=ALL, inputs=(0,)
         ),

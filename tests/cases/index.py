@@ -22,7 +22,7 @@ def _at(*positions):
 
 
 def _at32(*positions):
-    return paddle.to_tensor(np.array(positions, "int32"))
+    return _at(*positions).cast("int32")
 
 
 GATHER = (

@@ -4,9 +4,10 @@ import numpy as np
 import paddle
 from tolerance import EXACT
 
-from cases.case import FLOATS, NUMBERS, Case, Gradient
+from cases.case import FLOATS, Case, Gradient
 
 _INTS = (*FLOATS, "int32", "int64")
+_SORTED = (*_INTS, "int16", "uint8")
 _SHAPES = (((7,),), ((4, 5),), ((2, 3, 4),), ((127, 131),))
 
 
@@ -24,7 +25,7 @@ ARGSORT = tuple(
         name=name,
         call=lambda x, a=axis, d=descending: paddle.argsort(x, axis=a, descending=d, stable=True),
         shapes=(*_SHAPES, ((2, 5000),)),
-        dtypes=NUMBERS,
+        dtypes=_SORTED,
         numpy=lambda x, a=axis, d=descending: _stable(x, a, d),
         large=((513, 2003),),
     )
@@ -41,7 +42,7 @@ SORT = tuple(
         name=f"sort{name}",
         call=lambda x, a=axis, d=descending: paddle.sort(x, axis=a, descending=d, stable=True),
         shapes=_SHAPES,
-        dtypes=NUMBERS,
+        dtypes=_SORTED,
         gradient=Gradient(kernel="argsort_grad", rule=EXACT, dtypes=_INTS),
     )
     for name, axis, descending in (("", -1, False), ("_first", 0, True))
@@ -98,7 +99,7 @@ CHOSEN = (
             call=lambda x, a=axis: paddle.mode(x, axis=a),
             shapes=(((7,),), ((4, 5),), ((3, 2, 40),), ((5, 1),)),
             dtypes=_INTS,
-            domain="classes",
+            domain=_DISTINCT,
         )
         for name, axis in (("", -1), ("first", 0))
     ),
@@ -106,9 +107,17 @@ CHOSEN = (
         kernel="mode",
         name="value",
         call=lambda x: paddle.mode(x)[0],
-        shapes=(((7,),), ((4, 5),)),
+        shapes=(((7,),), ((4, 5),), ((3, 2, 40),)),
         dtypes=_INTS,
         domain="classes",
+    ),
+    Case(
+        kernel="mode",
+        name="gradient",
+        call=lambda x: paddle.mode(x)[0],
+        shapes=(((7,),), ((4, 5),)),
+        dtypes=_INTS,
+        domain=_DISTINCT,
         gradient=Gradient(kernel="mode_grad", rule=EXACT, dtypes=_INTS),
     ),
 )
