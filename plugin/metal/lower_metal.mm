@@ -97,6 +97,13 @@ class Lowering {
                                              secondaryTensor:operand(node, 1)
                                                         name:nil];
       case NodeFamily::kStridedUpdate:
+      case NodeFamily::kArgReduce:
+      case NodeFamily::kScan:
+      case NodeFamily::kCoordinate:
+      case NodeFamily::kGather:
+      case NodeFamily::kScatter:
+      case NodeFamily::kArgSort:
+      case NodeFamily::kSearchSorted:
         MPS_THROW(kInternal, "not a legal node: got ", info(node.kind).name, ".");
     }
     __builtin_unreachable();

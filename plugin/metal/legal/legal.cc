@@ -95,6 +95,10 @@ class Legalizer {
     return b_.reshape(pointwise(b_, node.kind, operands), from_.shape(node));
   }
 
+  [[noreturn]] static void refuse(const Node& node) {
+    throw Refusal(std::string("there is no lowering to MPSGraph for ") + info(node.kind).name + " yet.");
+  }
+
   Value rewrite(const Node& node) {
     switch (info(node.kind).family) {
       case NodeFamily::kSource:
@@ -129,7 +133,16 @@ class Legalizer {
       case NodeFamily::kStridedUpdate:
         return strided_update(b_, operand(node, 0), operand(node, 1), tail(node, 1), from_.attributes(node)[0]);
       case NodeFamily::kReduce:
+        if (node.kind != NodeKind::reduction_sum) refuse(node);
         return reduction_sum(b_, operand(node, 0), from_.attributes(node));
+      case NodeFamily::kArgReduce:
+      case NodeFamily::kScan:
+      case NodeFamily::kCoordinate:
+      case NodeFamily::kGather:
+      case NodeFamily::kScatter:
+      case NodeFamily::kArgSort:
+      case NodeFamily::kSearchSorted:
+        refuse(node);
       case NodeFamily::kMatmul:
         return matrix_multiplication(b_, operand(node, 0), operand(node, 1));
     }

@@ -314,6 +314,21 @@ Value record(Graph& graph, NodeKind kind, Span<const Value> operands, DType cast
     case NodeKind::strided_view:
     case NodeKind::strided_update:
     case NodeKind::reduction_sum:
+    case NodeKind::reduction_product:
+    case NodeKind::reduction_maximum:
+    case NodeKind::reduction_minimum:
+    case NodeKind::reduction_arg_maximum:
+    case NodeKind::reduction_arg_minimum:
+    case NodeKind::cumulative_sum:
+    case NodeKind::cumulative_product:
+    case NodeKind::cumulative_maximum:
+    case NodeKind::cumulative_minimum:
+    case NodeKind::cumulative_log_sum_exp:
+    case NodeKind::coordinate:
+    case NodeKind::gather:
+    case NodeKind::scatter:
+    case NodeKind::arg_sort:
+    case NodeKind::search_sorted:
     case NodeKind::matrix_multiplication:
       break;
   }
@@ -333,6 +348,8 @@ bool takes(NodeKind kind, DType dtype) {
       return is_integer(dtype);
     case NodeDTypes::kBool:
       return dtype == DType::bool_;
+    case NodeDTypes::kInt32:
+      return dtype == DType::int32;
   }
   return false;
 }

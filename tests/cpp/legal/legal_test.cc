@@ -98,6 +98,15 @@ void expect_legal_node(const Graph& graph, const Node& node, legal::Target targe
     case NodeFamily::kConcatenation:
       EXPECT_NE(dtype, DType::bool_);
       return;
+    case NodeFamily::kArgReduce:
+    case NodeFamily::kScan:
+    case NodeFamily::kCoordinate:
+    case NodeFamily::kGather:
+    case NodeFamily::kScatter:
+    case NodeFamily::kArgSort:
+    case NodeFamily::kSearchSorted:
+      ADD_FAILURE() << "there is no lowering of " << info(node.kind).name << " yet";
+      return;
     case NodeFamily::kStridedUpdate:
       ADD_FAILURE() << "MPSGraph has no such node";
       return;

@@ -2,13 +2,22 @@
 
 from . import (
     activations,
+    arrange,
     binary,
     creation,
+    diagonal,
     elementwise,
+    extreme,
     functions,
+    index,
     linalg,
     movement,
+    norm,
+    order,
+    pad,
     reduce,
+    scan,
+    sequence,
     shape,
 )
 from .case import Case, Gradient
@@ -23,6 +32,15 @@ ALL_CASES: tuple[Case, ...] = (
     *movement.CASES,
     *shape.CASES,
     *creation.CASES,
+    *arrange.CASES,
+    *pad.CASES,
+    *diagonal.CASES,
+    *sequence.CASES,
+    *extreme.CASES,
+    *norm.CASES,
+    *scan.CASES,
+    *index.CASES,
+    *order.CASES,
 )
 
 __all__ = ["ALL_CASES", "Case", "Gradient"]

@@ -63,6 +63,13 @@ def _eighths(rng: np.random.Generator, shape: tuple, dtype: str) -> np.ndarray:
     return np.asarray(rng.integers(-48, 49, shape) / 8.0)
 
 
+def _distinct(rng: np.random.Generator, shape: tuple, dtype: str) -> np.ndarray:
+    """Numbers of which no two are equal, for ops that choose one of equals in their own way."""
+    count = int(np.prod(shape, dtype=np.int64))
+    numbers = rng.permutation(count).reshape(shape) - (0 if dtype == "uint8" else count // 2)
+    return numbers.astype(np.float64 if dtype in FORMATS else dtype)
+
+
 DOMAINS: dict[str, Callable] = {
     "any": _any,
     "nonzero": _nonzero,
@@ -77,6 +84,10 @@ DOMAINS: dict[str, Callable] = {
     "near_one": _uniform(0.99, 1.01, (1, 1)),
     "exponents": _uniform(-20.0, 10.0, (-20, 10)),
     "wide": _uniform(-30.0, 30.0, (-30, 30)),
+    "distinct": _distinct,
+    "classes": lambda rng, shape, dtype: np.asarray(rng.integers(0, 6, shape)).astype(
+        np.float64 if dtype in FORMATS else dtype
+    ),
     "bytes": _uniform(
         0.0, 100.0, (0, 100)
     ),  # in the range of every integer type, so that casts are defined
