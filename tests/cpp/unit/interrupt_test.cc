@@ -28,25 +28,31 @@ class Interrupt : public ::testing::Test {
   }
   ~Interrupt() override { set_interrupt_check(nullptr); }
 
-  // A task that goes on until release().
-  std::function<void()> held() {
-    return [this] {
-      while (!released_) std::this_thread::sleep_for(milliseconds(1));
+  // A task that goes on until release(), or for so long.
+  std::function<void()> held(milliseconds at_most = std::chrono::hours(1)) {
+    return [this, at_most] {
+      begun_ = true;
+      const auto end = std::chrono::steady_clock::now() + at_most;
+      while (!released_ && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(milliseconds(1));
     };
   }
   void release() { released_ = true; }
 
-  // Waits for a queue whose worker has begun with its first task.
-  static void wait_for_start(const HostQueue&) { std::this_thread::sleep_for(milliseconds(20)); }
+  // Waits until the worker has begun with a held task: one that waits for a queue might otherwise take the task itself,
+  // and nothing interrupts the middle of a task.
+  void wait_for_start() {
+    while (!begun_) std::this_thread::sleep_for(milliseconds(1));
+  }
 
  private:
+  std::atomic<bool> begun_{false};
   std::atomic<bool> released_{false};
 };
 
 TEST_F(Interrupt, EndsAWaitThatAllowsIt) {
   const auto queue = HostQueue::make(0);
   queue->push("op", held());
-  wait_for_start(*queue);
+  wait_for_start();
   {
     const Interruptible interruptible;
     const std::string error = error_of(ErrorKind::kInterrupted, [&] { queue->wait(queue->last()); });
@@ -76,8 +82,8 @@ TEST_F(Interrupt, LeavesOtherWaitsAlone) {
 TEST_F(Interrupt, AWaitGoesOnWhenNobodyWantsItToEnd) {
   g_signal = false;
   const auto queue = HostQueue::make(0);
-  queue->push("op", [] { std::this_thread::sleep_for(4 * kInterruptPeriod); });
-  wait_for_start(*queue);
+  queue->push("op", held(4 * kInterruptPeriod));
+  wait_for_start();
   const Interruptible interruptible;
   queue->wait(queue->last());
   EXPECT_TRUE(queue->reached(queue->last()));
@@ -95,7 +101,7 @@ TEST_F(Interrupt, AWaitThatRunsTasksItselfAsksBetweenThem) {
 TEST_F(Interrupt, AWaitBehindAnotherQueueEndsToo) {
   const auto first = HostQueue::make(0), second = HostQueue::make(0);
   first->push("op", held());
-  wait_for_start(*first);
+  wait_for_start();
   second->push("wait", [first, mark = first->last()] { first->wait(mark); }, /*waits=*/true);
   {
     const Interruptible interruptible;
@@ -109,17 +115,15 @@ TEST_F(Interrupt, AWaitBehindAnotherQueueEndsToo) {
 
 TEST_F(Interrupt, TheHandlerOfASignalMayUseTheQueue) {
   static HostQueue* queue;
-  static std::atomic<bool> release;
-  release = false;
+  static std::function<void()> let_go;
   const auto owner = HostQueue::make(0);
   queue = owner.get();
-  queue->push("op", [] {
-    while (!release) std::this_thread::sleep_for(milliseconds(1));
-  });
-  wait_for_start(*queue);
+  let_go = [this] { release(); };
+  queue->push("op", held());
+  wait_for_start();
   set_interrupt_check([] {
     queue->push("op", [] {});
-    release = true;
+    let_go();
     queue->wait(queue->last());
     return false;
   });
