@@ -1,8 +1,8 @@
 """Mistakes put into plugin/metal itself are caught on the double, with a sentence that names them.
 
-Each mutant is one file of plugin/metal with a line changed, compiled as the build does it and linked
-into the conformance exam in place of the right one. The exam must then fail with the words that are
-written here: otherwise the double would let such a mistake pass.
+Each mutant is one file of plugin/metal with a line changed, compiled as the build does it and
+linked into the conformance exam in place of the right one. The exam must then fail with the words
+that are written here: otherwise the double would let such a mistake pass.
 
     python -m pytest tests/apple_double/mutants.py     (after make test-double has built)
 """
@@ -152,11 +152,22 @@ MUTANTS = (
         "buffer_metal.mm",
         (
             (
-                "  [descriptor.get() setStorageMode:MTLStorageModeShared];  // not what is usual for heaps\n",
+                "  [descriptor.get() setStorageMode:MTLStorageModeShared];",
                 "",
             ),
         ),
         "storage and cache mode differ from the heap's",
+    ),
+    Mutant(
+        "untracked heap",
+        "buffer_metal.mm",
+        (
+            (
+                "MTLResourceStorageModeShared | MTLResourceHazardTrackingModeTracked",
+                "MTLResourceStorageModeShared | MTLResourceHazardTrackingModeUntracked",
+            ),
+        ),
+        "an untracked buffer that another pass",
     ),
     Mutant(
         "feeds in our order",

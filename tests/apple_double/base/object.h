@@ -76,8 +76,8 @@ class Kept {
   T object_ = nil;
 };
 
-// What a getter returns: an object is the caller's as long as a pool says, as on a Mac, where the getter cannot know who
-// else lets go of it.
+// What a getter returns: an object is the caller's as long as a pool says, as on a Mac, where the getter cannot know
+// who else lets go of it.
 template <typename T>
 T given(T value) {
   if constexpr (std::is_convertible_v<T, id>) {
@@ -124,8 +124,8 @@ class KeptBlock {
 
 // A property that is a field of the state with the same name. Objects are kept; strings, which are copied, as well:
 // those of the program under test are constants.
-#define APPLE_DOUBLE_READONLY(State, type, name)    \
-  -(type)name {                                     \
+#define APPLE_DOUBLE_READONLY(State, type, name)                                 \
+  -(type)name {                                                                  \
     return ::apple_double::given<type>(::apple_double::state<State>(self).name); \
   }
 #define APPLE_DOUBLE_PROPERTY(State, type, name, setter) \
