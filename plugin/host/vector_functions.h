@@ -56,7 +56,8 @@ MPS_VECTOR_INLINE float asin(float x) {
   return with_sign(arctangent(a, __builtin_sqrt((1.0 - a) * (1.0 + a))), x);
 }
 
-// In float, since nothing cancels: pi / 2 - asin(x) up to 1/2, and beyond twice the arc whose sine is sqrt((1 - |x|) / 2).
+// In float, since nothing cancels: pi / 2 - asin(x) up to 1/2, and beyond twice the arc whose sine is sqrt((1 - |x|) /
+// 2).
 MPS_VECTOR_INLINE float acos(float x) {
   const float a = absolute(x);
   const bool far = a > 0.5f;
