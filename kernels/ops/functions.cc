@@ -6,6 +6,7 @@
 #include "kernels/ops/elementwise.h"
 #include "paddle/phi/kernels/activation_grad_kernel.h"
 #include "paddle/phi/kernels/activation_kernel.h"
+#include "paddle/phi/kernels/digamma_grad_kernel.h"
 #include "paddle/phi/kernels/digamma_kernel.h"
 #include "paddle/phi/kernels/erf_grad_kernel.h"
 #include "paddle/phi/kernels/erf_kernel.h"

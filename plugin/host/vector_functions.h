@@ -56,10 +56,25 @@ MPS_VECTOR_INLINE float asin(float x) {
   return with_sign(arctangent(a, __builtin_sqrt((1.0 - a) * (1.0 + a))), x);
 }
 
+// In float, since nothing cancels: pi / 2 - asin(x) up to 1/2, and beyond twice the arc whose sine is sqrt((1 - |x|) /
+// 2).
 MPS_VECTOR_INLINE float acos(float x) {
-  const double a = absolute(static_cast<double>(x));
-  const double result = arctangent(__builtin_sqrt((1.0 - a) * (1.0 + a)), a);
-  return static_cast<float>(x < 0.0f ? kPi - result : result);
+  const float a = absolute(x);
+  const bool far = a > 0.5f;
+  const float z = far ? 0.5f - 0.5f * a : x * x;
+  const float s = far ? __builtin_sqrtf(z) : a;
+  // (asin(s) - s) / s^3 for s <= 1/2: 2^-25
+  float p = 0x1.14138cp-5f;
+  p = multiply_add(p, z, 0x1.18e1f6p-6f);
+  p = multiply_add(p, z, 0x1.fd921ap-6f);
+  p = multiply_add(p, z, 0x1.6d5b8ep-5f);
+  p = multiply_add(p, z, 0x1.333432p-4f);
+  p = multiply_add(p, z, 0x1.555554p-3f);
+  const float arc = multiply_add(s * z, p, s);
+  // pi / 2 and pi in two parts.
+  const float near = 0x1.921fb6p0f - ((x < 0.0f ? -arc : arc) - -0x1.777a5cp-25f);
+  const float left = 0x1.921fb6p1f - (2.0f * arc - -0x1.777a5cp-24f);
+  return far ? (x < 0.0f ? left : 2.0f * arc) : near;
 }
 
 MPS_VECTOR_INLINE float atan(float x) { return with_sign(arctangent(absolute(static_cast<double>(x)), 1.0), x); }

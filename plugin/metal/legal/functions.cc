@@ -125,8 +125,11 @@ Value lgamma(Builder& b, Span<const Value> operands) {
   const Float a = absolute(x);
   const Float positive = positive_lgamma(a);
   const Float sine = absolute(sine_of_pi(a - a.of(NodeKind::rint)));
-  const Float reflected = logarithm(kPi / sine) - logarithm(a) - positive;
-  const Float result = (x < 0.0).choose(reflected, positive);
+  constexpr double kLogOfPi = 1.14472988584940017414;
+  const Float reflected = (kLogOfPi - logarithm(sine)) - logarithm(a) - positive;
+  const Float below_0 = (sine == 0.0).choose(x.like(kInfinity), reflected);
+  // Next to 0 both sides are -log |x|; the sine would be a denormal there, with few digits.
+  const Float result = (x < 0.0).choose((a < 1e-7).choose(positive, below_0), positive);
   return (a == kInfinity).choose(a, result).value();
 }
 

@@ -1,4 +1,4 @@
-"""Ops of two tensors, and those that choose, weigh or gate: kernels/binary.def and ops/select.cc."""
+"""Ops of two tensors, and those that choose or gate: kernels/binary.def and ops/select.cc."""
 
 import numpy as np
 import paddle
@@ -52,6 +52,14 @@ NUMERIC = (
         rule=composed(1),
         in_place=lambda x, y: x.floor_divide_(y),
     ),
+    _binary(
+        "trunc_divide",
+        lambda x, y: np.trunc(x / y),
+        FLOATS,
+        ("eighths", "nonzero"),
+        call=lambda x, y: paddle.divide(x, y, rounding_mode="trunc"),
+        pointwise=False,  # a quotient just below an integer is that integer in float32
+    ),
     # An integer divided by 0 is an error on Paddle's CPU device: not pointwise.
     _binary(
         "remainder",
@@ -67,6 +75,15 @@ NUMERIC = (
         INTEGERS,
         ("any", "nonzero"),
         name="integers",
+        pointwise=False,
+    ),
+    _binary(
+        "trunc_divide",
+        lambda x, y: np.sign(x) * np.sign(y) * (np.abs(x) // np.abs(y)),
+        INTEGERS,
+        ("small", "nonzero"),
+        name="integers",
+        call=lambda x, y: paddle.divide(x, y, rounding_mode="trunc"),
         pointwise=False,
     ),
     _binary(
@@ -143,14 +160,14 @@ BITS = (
     ),
     *(
         _binary(
-            kernel,
+            shift.__name__,
             None,
             INTEGERS,
             ("any", "few"),
             name="logical",
-            call=lambda x, y, shift=getattr(paddle, kernel): shift(x, y, is_arithmetic=False),
+            call=lambda x, y, shift=shift: shift(x, y, is_arithmetic=False),
         )
-        for kernel in ("bitwise_left_shift", "bitwise_right_shift")
+        for shift in (paddle.bitwise_left_shift, paddle.bitwise_right_shift)
     ),
 )
 
@@ -265,7 +282,7 @@ GATES = (
         call=F.prelu,
         shapes=(((4, 5, 6), (1,)), ((2, 3, 4, 5), (3,)), ((127, 521), (521,))),
         dtypes=FLOATS,
-        rule=EXACT,
+        domain=("nonzero", "small"),  # no slope at 0
         gradient=Gradient(kernel="prelu_grad", rule=summed(lambda x, _: int(np.prod(x)), nodes=1)),
     ),
     Case(

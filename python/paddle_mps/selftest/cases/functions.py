@@ -73,7 +73,7 @@ FUNCTIONS = (
         call=paddle.gammaln,
         magnitude=lambda x, g: [np.abs(g) * (1 + 1 / x)],
     ),
-    _function("digamma", None, "positive", roundings=0),
+    _function("digamma", None, "positive", roundings=8),
 )
 
 STEPS = (
