@@ -47,6 +47,11 @@ void read_rows(const CustomContext& ctx, const DenseTensor& x, const DenseTensor
     const size_t along = static_cast<size_t>(normalize_axis(axis, dims_of(x).size()));
     const Value rows = rows_of(record, index, dims_of(x)[along]);
     const Value taken = graphs::take(record.graph, record.input(x), along, rows);
+    // Where the axis came as a tensor, Paddle has inferred the shape for another.
+    const Dims shape = record.graph.shape(taken);
+    if (out->numel() != element_count(shape)) {
+      out->Resize(phi::make_ddim(std::vector<int64_t>(shape.begin(), shape.end())));
+    }
     record.output(out, record.graph.reshape(taken, dims_of(*out)));
   }
   record.launch();

@@ -52,6 +52,7 @@ CASES = (
         shapes=(((2, 4, 5, 3),),),
         dtypes=FLOATS,
         numpy=lambda x: np.pad(x, ((0, 0), (2, 1), (1, 0), (0, 0)), "edge"),
+        layouts=False,
         gradient=Gradient(kernel="pad3d_grad", rule=summed(_few)),
     ),
     *(_spatial(mode) for mode in _MODES),

@@ -18,7 +18,9 @@ CUMSUM = tuple(
     Case(
         kernel="cumsum",
         name=name,
-        call=lambda x, a=axis: paddle.cumsum(x, axis=a),
+        call=lambda x, a=axis: paddle._C_ops.cumsum(
+            x, -1 if a is None else a, a is None, False, False
+        ),
         shapes=shapes,
         dtypes=dtypes,
         domain="small",
@@ -41,7 +43,8 @@ CUMSUM = tuple(
             paddle._C_ops.cumsum(x, 0, False, False, True),
             paddle._C_ops.cumsum(x, 0, False, True, True),
         ],
-        shapes=_SHAPES,
+        # Not of a line of one: Paddle's CPU device copies it even if the element itself is excluded.
+        shapes=(((7,),), ((5, 6),), ((2, 3, 4),), ((127, 131),)),
         dtypes=_INTS,
         domain="small",
         rule=summed(_length),
