@@ -173,6 +173,7 @@ void meshgrid(const CustomContext& ctx, const std::vector<const DenseTensor*>& x
 void meshgrid_grad(const CustomContext& ctx, const std::vector<const DenseTensor*>& x,
                    const std::vector<const DenseTensor*>& dout, std::vector<DenseTensor*> dx) {
   for (size_t i = 0; i < x.size(); ++i) {
+    if (dx[i] == nullptr) continue;
     Ints others;
     for (size_t axis = 0; axis < x.size(); ++axis) {
       if (axis != i) others.push_back(static_cast<int64_t>(axis));
@@ -240,6 +241,7 @@ void crop_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTensor
                DenseTensor* dx) {
   if (dx == nullptr) return;
   const Shape shape(dims_of(x));
+  dx->Resize(x.dims());
   const Ints strides = contiguous_strides(shape), starts = crop_starts(offsets, shape.size());
   int64_t offset = 0;
   for (size_t i = 0; i < shape.size(); ++i) offset += starts[i] * strides[i];

@@ -34,15 +34,11 @@ CUMSUM = tuple(
         ("first", 0, (*_SHAPES, ((0, 3),)), _INTS),
         ("flat", None, _SHAPES, _INTS),
     )
-) + (
+) + tuple(
     Case(
         kernel="cumsum",
-        name="backwards",
-        call=lambda x: [
-            paddle._C_ops.cumsum(x, 0, False, True, False),
-            paddle._C_ops.cumsum(x, 0, False, False, True),
-            paddle._C_ops.cumsum(x, 0, False, True, True),
-        ],
+        name=name,
+        call=lambda x, e=exclusive, r=reverse: paddle._C_ops.cumsum(x, 0, False, e, r),
         # Not of a line of one: Paddle's CPU device copies it even if the element itself is excluded.
         shapes=(((7,),), ((5, 6),), ((2, 3, 4),), ((127, 131),)),
         dtypes=_INTS,
@@ -50,7 +46,12 @@ CUMSUM = tuple(
         rule=summed(_length),
         layouts=False,
         gradient=Gradient(kernel="cumsum_grad", rule=summed(_length), dtypes=_INTS),
-    ),
+    )
+    for name, exclusive, reverse in (
+        ("exclusive", True, False),
+        ("reverse", False, True),
+        ("exclusive_reverse", True, True),
+    )
 )
 
 CUMPROD = (
