@@ -121,6 +121,6 @@ void set_value_grad(const CustomContext& ctx, const DenseTensor& dout, const Int
 
 MPS_KERNEL(set_value, phi::SetValueKernel, set_value, kAllDTypes)
 MPS_KERNEL(set_value_with_tensor, phi::SetTensorValueKernel, set_value_with_tensor, kAllDTypes)
-MPS_KERNEL(set_value_grad, phi::SetValueGradKernel, set_value_grad, kAllDTypes)
+MPS_KERNEL(set_value_grad, phi::SetValueGradKernel, set_value_grad, kNumbers)
 
 }  // namespace mps::paddle

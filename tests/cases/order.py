@@ -53,8 +53,9 @@ TOPK = tuple(
         kernel="topk",
         name=name,
         call=lambda x, a=axis, g=largest: paddle.topk(x, 2, axis=a, largest=g)[0],
-        shapes=_SHAPES,
+        shapes=_SHAPES[:3],
         dtypes=_INTS,
+        domain="distinct",
         large=((513, 2003),),
         gradient=Gradient(kernel="topk_grad", rule=EXACT, dtypes=FLOATS),
     )
