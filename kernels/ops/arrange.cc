@@ -61,8 +61,7 @@ void roll_by(const CustomContext& ctx, const DenseTensor& x, const IntArray& shi
   Graph& g = record.graph;
   Value rolled = axes.empty() ? record.input(x, {x.numel()}) : record.input(x);
   for (size_t i = 0; i < shifts.GetData().size() && x.numel() != 0; ++i) {
-    const size_t axis =
-        axes.empty() ? 0 : static_cast<size_t>(normalize_axis(axes[i], dims_of(x).size()));
+    const size_t axis = axes.empty() ? 0 : static_cast<size_t>(normalize_axis(axes[i], dims_of(x).size()));
     const int64_t size = g.shape(rolled)[axis];
     const int64_t shift = (sign * shifts.GetData()[i] % size + size) % size;
     if (shift == 0) continue;

@@ -61,8 +61,7 @@ void prod(const CustomContext& ctx, const DenseTensor& x, const IntArray& dims, 
 }
 
 // any and all: of nothing they are false and true.
-void reduce_truth(const CustomContext& ctx, NodeKind kind, const DenseTensor& x, const Axes64& dims,
-                  DenseTensor* out) {
+void reduce_truth(const CustomContext& ctx, NodeKind kind, const DenseTensor& x, const Axes64& dims, DenseTensor* out) {
   ctx.Alloc(out, phi::DataType::BOOL);  // Paddle has given it the dtype of x
   Recorder record(ctx);
   Graph& g = record.graph;
@@ -117,8 +116,8 @@ void prod_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTensor
   Recorder record(ctx);
   Graph& g = record.graph;
   const DType to = dtype_of(*dx), compute = graphs::compute_dtype(to);
-  const Value product = g.multiplication(g.cast(record.input(dout, kept), compute),
-                                         g.cast(record.input(out, kept), compute));
+  const Value product =
+      g.multiplication(g.cast(record.input(dout, kept), compute), g.cast(record.input(out, kept), compute));
   record.output(dx, g.cast(g.division(product, g.cast(record.input(x), compute)), to));
   record.launch();
 }
@@ -152,9 +151,7 @@ constexpr DTypes kCompared = {phi::DataType::FLOAT32, phi::DataType::FLOAT16, ph
                               phi::DataType::INT32,   phi::DataType::INT64,   phi::DataType::INT16,
                               phi::DataType::UINT8};
 
-void give_bool(const phi::KernelKey&, phi::Kernel* kernel) {
-  kernel->OutputAt(0).SetDataType(phi::DataType::BOOL);
-}
+void give_bool(const phi::KernelKey&, phi::Kernel* kernel) { kernel->OutputAt(0).SetDataType(phi::DataType::BOOL); }
 void give_what_is_asked(const phi::KernelKey&, phi::Kernel* kernel) {
   kernel->OutputAt(0).SetDataType(phi::DataType::UNDEFINED);
 }

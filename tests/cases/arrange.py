@@ -1,4 +1,4 @@
-"""Turning, repeating and taking apart: flip, roll, tile, unstack, the shuffles of pixels, and so on."""
+"""Turning, repeating and taking apart: flip, roll, tile, unstack, shuffled pixels, and so on."""
 
 import numpy as np
 import paddle
@@ -89,9 +89,7 @@ TILE = (
         dtypes=INTS,
         numpy=lambda x, y, z: np.meshgrid(x, y, z, indexing="ij"),
         # All at once: asked for one alone, Paddle crashes, on its CPU device as well.
-        gradient=Gradient(
-            kernel="meshgrid_grad", rule=summed(_few), dtypes=INTS, inputs=(0, 1, 2)
-        ),
+        gradient=Gradient(kernel="meshgrid_grad", rule=summed(_few), dtypes=INTS, inputs=(0, 1, 2)),
     ),
 )
 
@@ -168,9 +166,7 @@ SHUFFLE = tuple(
             "",
             lambda x: F.channel_shuffle(x, 3),
             (((2, 6, 3, 5),),),
-            lambda x: (
-                x.reshape(2, 3, 2, 3, 5).transpose(0, 2, 1, 3, 4).reshape(2, 6, 3, 5)
-            ),
+            lambda x: x.reshape(2, 3, 2, 3, 5).transpose(0, 2, 1, 3, 4).reshape(2, 6, 3, 5),
         ),
         (
             "channel_shuffle",

@@ -95,8 +95,6 @@ CASES = (
         dtypes=ALL,
         numpy=_on_diagonal,
         layouts=False,
-        gradient=Gradient(
-            kernel="fill_diagonal_tensor_grad", rule=EXACT, dtypes=ALL, inputs=(0,)
-        ),
+        gradient=Gradient(kernel="fill_diagonal_tensor_grad", rule=EXACT, dtypes=ALL, inputs=(0,)),
     ),
 )

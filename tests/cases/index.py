@@ -1,4 +1,4 @@
-"""Reading and writing by position: gather, scatter, index_*, *_along_axis, embedding, masks, set_value."""
+"""Reading and writing by position: gather, scatter, index_*, *_along_axis, embedding, masks."""
 
 import numpy as np
 import paddle

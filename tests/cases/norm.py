@@ -49,9 +49,11 @@ P_NORM = tuple(
     Case(
         kernel="p_norm",
         name=f"{name}",
-        call=lambda x, p=p, a=axis: paddle._C_ops.p_norm(x, p, a, 1e-12, False, a is None)
-        if a is not None
-        else paddle._C_ops.p_norm(x, p, -1, 1e-12, False, True),
+        call=lambda x, p=p, a=axis: (
+            paddle._C_ops.p_norm(x, p, a, 1e-12, False, a is None)
+            if a is not None
+            else paddle._C_ops.p_norm(x, p, -1, 1e-12, False, True)
+        ),
         shapes=_SHAPES,
         dtypes=FLOATS,
         domain="nonzero",

@@ -40,9 +40,7 @@ CASES = (
         call=lambda x: F.pad(x, [1, 2, 0, 1, 2, 1], value=-3.0, data_format="NCDHW"),
         shapes=(((2, 3, 4, 5, 6),), ((1, 1, 1, 1, 1),)),
         dtypes=_INTS,
-        numpy=lambda x: np.pad(
-            x, ((0, 0), (0, 0), (2, 1), (0, 1), (1, 2)), constant_values=-3
-        ),
+        numpy=lambda x: np.pad(x, ((0, 0), (0, 0), (2, 1), (0, 1), (1, 2)), constant_values=-3),
         gradient=Gradient(kernel="pad3d_grad", rule=EXACT),
     ),
     Case(

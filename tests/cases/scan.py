@@ -39,7 +39,7 @@ CUMSUM = tuple(
         kernel="cumsum",
         name=name,
         call=lambda x, e=exclusive, r=reverse: paddle._C_ops.cumsum(x, 0, False, e, r),
-        # Not of a line of one: Paddle's CPU device copies it even if the element itself is excluded.
+        # Not of a line of one: Paddle's CPU device copies it, even if the element is excluded.
         shapes=(((7,),), ((5, 6),), ((2, 3, 4),), ((127, 131),)),
         dtypes=_INTS,
         domain="small",
@@ -112,9 +112,11 @@ LOG = tuple(
         dtypes=FLOATS,
         domain="small",
         rule=composed(8),
-        numpy=lambda x, a=axis: np.logaddexp.accumulate(x.ravel() if a is None else x, axis=a or 0)
-        if a != -1
-        else np.logaddexp.accumulate(x, axis=-1),
+        numpy=lambda x, a=axis: (
+            np.logaddexp.accumulate(x.ravel() if a is None else x, axis=a or 0)
+            if a != -1
+            else np.logaddexp.accumulate(x, axis=-1)
+        ),
         gradient=Gradient(kernel="logcumsumexp_grad", rule=summed(_length, nodes=32)),
     )
     for name, axis in (("", -1), ("first", 0), ("flat", None))
