@@ -17,11 +17,14 @@ NATIVE := $(PY) tools/setup/native.py
 
 PYTHON_HEADERS ?=
 MPS_SKIP_MACOS ?=
-export PYTHON PYTHON_HEADERS MPS_SKIP_MACOS
+MPS_GTEST_SOURCE ?=
+export PYTHON PYTHON_HEADERS MPS_SKIP_MACOS MPS_GTEST_SOURCE
 # A run must not depend on what the user's shell happens to be set to.
 unexport PYTHONPATH PYTHONHOME CUSTOM_DEVICE_ROOT
 
-.PHONY: help setup setup-lint setup-macos build macos-wheel demo test test-cpp lint format bench soak sanitize clean
+DOUBLE_ARGS ?=
+
+.PHONY: help setup setup-lint setup-macos build macos-wheel demo test test-cpp test-double lint format bench soak sanitize clean
 
 help:
 	@echo "make macos-wheel  build the wheels for arm64 macOS on Linux, into dist"
@@ -29,6 +32,7 @@ help:
 	@echo "make build     build the plugin and install it into $(VENV); only what changed is compiled"
 	@echo "make test      all tests: C++ (needs GoogleTest), then Python; on Linux of the macOS wheels too (MPS_SKIP_MACOS=1: not)"
 	@echo "make test-cpp  the C++ tests alone"
+	@echo "make test-double  plugin/metal on a test double of Apple's frameworks (needs clang-19, libgnustep-base-dev)"
 	@echo "make lint      formatters, linters, include arrows"
 	@echo "make format    let the formatters repair what they can"
 	@echo "make bench     benchmarks, side by side with Paddle on the CPU (BENCH=ops)"
@@ -74,6 +78,12 @@ test-cpp: setup
 	@$(NATIVE) --folder $(BUILD) --tests
 	@$(MAKE) --no-print-directory run-cpp-tests
 
+# plugin/metal itself, on Linux: tests/apple_double/README.md. In a build folder of its own; nothing is installed.
+test-double: setup
+	@$(NATIVE) --folder build/double -D MPS_APPLE_DOUBLE=ON
+	$(VENV)/bin/ctest --test-dir build/double --output-on-failure --timeout 600 -j $(TEST_JOBS) -L double
+	$(PY) tests/apple_double/suite.py --build build/double --jobs $(TEST_JOBS) $(DOUBLE_ARGS)
+
 .PHONY: run-cpp-tests
 run-cpp-tests:
 	@if [ -d $(BUILD)/tests/cpp ]; then \
@@ -102,5 +112,6 @@ sanitize: setup
 	$(VENV)/bin/ctest --test-dir build/tsan --output-on-failure --timeout 1200
 
 clean:
-	rm -rf $(VENV) build dist python/*.egg-info python/paddle_mps/lib python/paddle_mps/_C*.so .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist python/*.egg-info python/paddle_mps/lib python/paddle_mps/_C*.so \
+	  python/paddle_mps/selftest/mps_conformance_* .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

@@ -44,3 +44,14 @@ target_compile_options(mps_apple_sdk INTERFACE $<$<COMPILE_LANGUAGE:OBJCXX>:${wo
 execute_process(COMMAND ${CMAKE_CXX_COMPILER} -print-file-name=libobjc.so OUTPUT_VARIABLE libobjc
                 OUTPUT_STRIP_TRAILING_WHITESPACE)
 target_link_libraries(mps_apple_sdk INTERFACE gnustep-base ${libobjc})
+
+# Tests on the double: once for each release of macOS that changes something, under the label "double" (make test-double).
+# In words: name of the tests, the program, then more variables.
+function(mps_add_releases name target)
+  foreach(release 12.0 13.3 14.0 15.0 26.0)
+    add_test(NAME ${name}_${release} COMMAND ${target} --gtest_brief=1)
+    set(folder ${PROJECT_BINARY_DIR}/graphs/${name}-${release})  # no two programs share what they keep
+    set_tests_properties(${name}_${release} PROPERTIES LABELS double TIMEOUT 300 ENVIRONMENT
+      "PADDLE_MPS_DOUBLE_OS=${release};PADDLE_MPS_GRAPH_FOLDER=${folder};${ARGN}")
+  endforeach()
+endfunction()

@@ -2,6 +2,7 @@
 #   paddle_custom_device/libpaddle-mps.so   the loader; Paddle opens every library in this folder, so nothing else may lie there
 #   paddle_mps/lib/libpaddle_mps_plugin.so  the plugin
 #   paddle_mps/_C.*.so                      the Python extension
+#   paddle_mps/selftest/mps_conformance_*   the exam of the plugin's device (tests/cpp/CMakeLists.txt)
 if(APPLE)
   set(here "@loader_path")
 else()

@@ -1,6 +1,7 @@
 # Toolchain file: arm64 macOS from Linux, with the clang and the linker of zig. tools/macos_wheel passes MPS_ZIG (the
 # program) and MPS_MACOS_SDK (what tools/macos_sdk writes: include/ and lib/).
 set(CMAKE_TRY_COMPILE_PLATFORM_VARIABLES MPS_ZIG MPS_MACOS_SDK)
+set(rules "${MPS_CROSS_RULES}")  # not used, but passed: see tools/macos_wheel/build.py
 file(STRINGS ${CMAKE_CURRENT_LIST_DIR}/../MACOS_TARGET oldest LIMIT_COUNT 1)
 
 set(CMAKE_SYSTEM_NAME Darwin)
@@ -36,7 +37,12 @@ set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
 # The C++ library is the system's, which Paddle uses too: two of them in one process would not know each other's
 # exceptions and locales. zig assumes its own, newest one; the macro makes the headers leave out what macOS ${oldest} lacks.
 # zig also switches asserts off with optimisation.
-set(flags "-U_LIBCPP_HAS_VENDOR_AVAILABILITY_ANNOTATIONS -D_LIBCPP_HAS_VENDOR_AVAILABILITY_ANNOTATIONS=1 -UNDEBUG")
+#
+# _LIBCPP_DISABLE_VISIBILITY_ANNOTATIONS would hide the library's own templates, with -fvisibility=hidden. Code then takes the
+# addresses of their vtables directly, while zig's linker takes the vtables from the system's library, where only a pointer
+# leads: std::ostringstream got a vtable in the middle of the Mach-O header, and every message would have been a crash.
+# tests/macos/library.py looks for such addresses.
+set(flags "-U_LIBCPP_DISABLE_VISIBILITY_ANNOTATIONS -U_LIBCPP_HAS_VENDOR_AVAILABILITY_ANNOTATIONS -D_LIBCPP_HAS_VENDOR_AVAILABILITY_ANNOTATIONS=1 -UNDEBUG")
 # Warnings are errors here. A call that needs a newer macOS must stand under @available.
 string(APPEND flags " -Werror -Wunguarded-availability -Wundeclared-selector -Wstrict-selector-match -Wnullable-to-nonnull-conversion")
 string(APPEND flags " -I${MPS_MACOS_SDK}/include -fno-sanitize=undefined")
@@ -45,7 +51,7 @@ string(APPEND flags " -ffile-prefix-map=${CMAKE_SOURCE_DIR}/=")
 set(CMAKE_CXX_FLAGS_INIT "${flags}")
 set(CMAKE_OBJCXX_FLAGS_INIT "${flags} -fobjc-arc")
 set(stubs ${MPS_MACOS_SDK}/lib)
-foreach(kind SHARED MODULE)
+foreach(kind SHARED MODULE EXE)
   set(CMAKE_${kind}_LINKER_FLAGS_INIT "-nostdlib++ -Wl,-S -F${stubs}")
 endforeach()
 foreach(language CXX OBJCXX)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from typing import Any
 
@@ -38,6 +39,12 @@ def run_python(
         timeout=seconds,
         check=False,
     )
+
+
+def run_program(body: str, delay_us: str) -> subprocess.CompletedProcess[str]:
+    """Run a program on mps, with every piece of work up to so many microseconds late."""
+    head = "import numpy as np\nimport paddle\nimport paddle_mps\npaddle.set_device('mps')\n"
+    return run_python("-c", head + textwrap.dedent(body), PADDLE_MPS_HOST_DELAY_US=delay_us)
 
 
 def tell(code: str, **env: str | None) -> dict[str, Any]:

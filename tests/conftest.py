@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 os.environ.setdefault(
@@ -16,7 +17,6 @@ os.environ.setdefault(
 )  # Paddle's plugin loader is chatty, and only at import
 
 import known_gaps
-import numpy as np
 import pytest
 
 SECONDS_PER_TEST = 150  # above the limit of child processes, so that those report themselves
@@ -59,6 +59,11 @@ def registered_kernels() -> set[tuple[str, str]]:
     return found
 
 
+def rows(questions: Iterable[tuple]) -> list:
+    """Rows of the self-test's questions as parameters, named by what they are about."""
+    return [pytest.param(*row, id="-".join(map(str, row))) for row in questions]
+
+
 # -- every test -----------------------------------------------------------------------------------
 
 
@@ -83,23 +88,20 @@ def mps() -> None:
 
 
 @pytest.fixture
-def on_mps(mps: None) -> None:
+def on_mps(mps: None) -> Iterator[None]:
     """mps is the device, numbers are the same in every run, and a missing kernel is an error."""
-    import harness
-    import paddle
+    from paddle_mps.selftest import harness
 
-    np.random.seed(0)
-    paddle.seed(0)
-    with harness.on("mps"), harness.flags(enable_api_kernel_fallback=False):
+    with harness.on_mps():
         yield
 
 
 @pytest.fixture
 def backend(mps: None) -> str:
     """What stands behind the device: "metal", "host" or "null"."""
-    import paddle_mps
+    from paddle_mps.selftest import harness
 
-    return paddle_mps.get_device_properties().backend
+    return harness.backend()
 
 
 # -- the gate -------------------------------------------------------------------------------------
@@ -109,7 +111,7 @@ def backend(mps: None) -> str:
 def pytest_runtest_teardown(item: pytest.Item) -> None:
     """After every test, because a test may set the counts to zero."""
     if "paddle_mps" in sys.modules and sys.modules["paddle_mps"].is_available():
-        import harness
+        from paddle_mps.selftest import harness
 
         ran = {(op, dtype) for op, dtype, where in harness.op_calls() if where == "mps"}
         item.config.stash[_RAN] |= ran

@@ -7,8 +7,8 @@ more for the whole run by the gate in conftest.py.
 from __future__ import annotations
 
 import pytest
-from cases import ALL_CASES
 from conftest import is_unreachable, registered_kernels
+from paddle_mps.selftest.cases import ALL_CASES
 
 
 def promised() -> set[tuple[str, str]]:
@@ -23,7 +23,7 @@ def promised() -> set[tuple[str, str]]:
 @pytest.mark.usefixtures("mps")
 def test_every_registered_kernel_has_a_case() -> None:
     missing = {p for p in registered_kernels() - promised() if not is_unreachable(*p)}
-    assert not missing, f"add cases to tests/cases for: {sorted(missing)}"
+    assert not missing, f"add cases to paddle_mps/selftest/cases for: {sorted(missing)}"
 
 
 @pytest.mark.usefixtures("mps")

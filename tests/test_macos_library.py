@@ -6,10 +6,12 @@ import base64
 import csv
 import hashlib
 import io
+import os
 import re
 import zipfile
 from pathlib import Path
 
+import lief
 import pytest
 from macos import cross, library
 
@@ -45,6 +47,25 @@ def test_extension_modules() -> None:
         assert library.problems(module, {"_PyInit__C"}, python=True) == [], module.name
 
 
+def need_exam() -> None:
+    """It needs GoogleTest, which a developer may do without, but CI may not."""
+    if not cross.EXAM.exists():
+        if os.environ.get("MPS_REQUIRE_GTEST", "0") not in ("", "0"):
+            pytest.fail(f"no exam for macOS: expected {cross.EXAM}", pytrace=False)
+        pytest.skip("GoogleTest's sources were missing: the wheels have no exam")
+
+
+def test_exam() -> None:
+    """A program of its own, below Paddle: the system and nothing else."""
+    need_exam()
+    assert library.problems(cross.EXAM, set()) == []
+    binary = library.read(cross.EXAM)
+    assert binary.header.file_type == lief.MachO.Header.FILE_TYPE.EXECUTE
+    owners = {owner for owner, _ in library.undefined(binary).values()}
+    assert all(owner.startswith(("/usr/lib/", "/System/Library/Frameworks/")) for owner in owners)
+    assert any("/Metal.framework/" in owner for owner in owners), "it examines no GPU"
+
+
 def test_plugin_takes_custom_devices_from_the_process() -> None:
     """The official macOS wheel lacks custom devices: what the plugin needs of them stays open."""
     found = library.undefined(library.read(cross.PLUGIN))
@@ -73,6 +94,8 @@ def test_wheels_are_whole() -> None:
                 "paddle_mps/lib/libpaddle_mps_plugin.dylib",
                 f"paddle_mps/_C.cpython-3{match[3]}-darwin.so",
                 "paddle_mps/__init__.py",
+                "paddle_mps/selftest/suite.py",
+                "paddle_mps/selftest/cases/elementwise.py",
             } <= names
             # Paddle opens every library in this folder.
             assert [n for n in names if n.startswith("paddle_custom_device/")] == [
@@ -95,11 +118,14 @@ def test_wheels_are_whole() -> None:
 
 
 def test_wheels_carry_what_was_checked() -> None:
+    parts = [
+        ("paddle_custom_device/libpaddle-mps.dylib", cross.LOADER),
+        ("paddle_mps/lib/libpaddle_mps_plugin.dylib", cross.PLUGIN),
+    ]
+    if cross.EXAM.exists():
+        parts.append((f"paddle_mps/selftest/{cross.EXAM.name}", cross.EXAM))
     for path in wheels():
         with zipfile.ZipFile(path) as archive:
-            for name, built in (
-                ("paddle_custom_device/libpaddle-mps.dylib", cross.LOADER),
-                ("paddle_mps/lib/libpaddle_mps_plugin.dylib", cross.PLUGIN),
-            ):
+            for name, built in parts:
                 assert archive.read(name) == built.read_bytes(), f"{path.name}: {name}"
                 assert archive.getinfo(name).external_attr >> 16 & 0o111, "not executable"

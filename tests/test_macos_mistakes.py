@@ -191,3 +191,26 @@ def test_a_missing_export_is_found(tmp_path: Path) -> None:
     library_of(RIGHT, tmp_path)
     found = library.problems(tmp_path / "library.dylib", {"_entry", "_InitPlugin"})
     assert found == ["it does not export _InitPlugin"]
+
+
+STREAM = """
+#include <sstream>
+extern "C" __attribute__((visibility("default"))) unsigned long entry(int number) {
+  std::ostringstream out;
+  out << number;
+  return out.str().size();
+}
+"""
+
+
+def test_a_vtable_that_code_wrongly_takes_for_its_own_is_found(tmp_path: Path) -> None:
+    """With hidden templates of the C++ library. The linker says nothing, but calls would crash."""
+    for more in ((), ("-D_LIBCPP_DISABLE_VISIBILITY_ANNOTATIONS",)):
+        flags = ("-fvisibility-inlines-hidden", *more)
+        process = cross.compile_object(STREAM, tmp_path, *flags)
+        assert process.returncode == 0, process.stderr
+        process = cross.link(tmp_path)
+        assert process.returncode == 0, process.stderr
+        found = library.problems(tmp_path / "library.dylib", {"_entry"})
+        assert len(found) == len(more), found
+        assert all("takes addresses where nothing is" in line for line in found)

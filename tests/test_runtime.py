@@ -7,15 +7,15 @@ import pickle
 import threading
 from pathlib import Path
 
-import harness
 import numpy as np
 import paddle
 import paddle.nn.functional as F
 import pytest
-from cases.case import ALL
-from cases.domains import DOMAINS
-from harness import on, tensor, values
-from tolerance import EXACT, Values, assert_close
+from paddle_mps.selftest import harness
+from paddle_mps.selftest.cases.case import ALL
+from paddle_mps.selftest.cases.domains import DOMAINS
+from paddle_mps.selftest.harness import on, tensor, values
+from paddle_mps.selftest.tolerance import EXACT, Values, assert_close
 
 pytestmark = pytest.mark.usefixtures("mps")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tolerance import (
+from paddle_mps.selftest.tolerance import (
     EXACT,
     FORMATS,
     FUNCTION,

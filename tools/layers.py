@@ -44,7 +44,8 @@ ROOMS: dict[str, set[str]] = {
         "Python",
         "system",
     },
-    # Apple's frameworks themselves, for Linux. Its files are not checked: they include what is generated for them.
+    # Apple's frameworks themselves, for Linux. Its files are not checked: they include what is
+    # generated for them.
     "tests/apple_double": {"plugin/core", "plugin/host", "Apple", "GoogleTest", "system"},
     "tests/cpp": {
         "tests/apple_double/double.h",

@@ -65,6 +65,7 @@ def main() -> int:
     fix = parser.parse_args().fix
     names = files()
     cpp = [name for name in names if name.endswith(CPP)]
+    shell = [name for name in names if name.endswith(".sh") or name == ".ci/run"]
     ruff = ["check", "--quiet", "--output-format", "concise", *(["--fix"] if fix else [])]
     mode = ["-i"] if fix else ["--dry-run", "-Werror"]
     checks = {
@@ -73,6 +74,7 @@ def main() -> int:
             tool("ruff"), "format", "--quiet", *([] if fix else ["--diff"]), "."
         ),
         "clang-format": lambda: not cpp or run(tool("clang-format"), *mode, *cpp),
+        "shellcheck": lambda: run(tool("shellcheck"), *shell),
         "layers": lambda: run(sys.executable, str(ROOT / "tools" / "layers.py")),
         "metal table": lambda: run(sys.executable, str(ROOT / "tools" / "metal_md.py"), "--check"),
         "words": lambda: check_words(names),

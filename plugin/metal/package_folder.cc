@@ -22,7 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr char kPackage[] = "package", kContents[] = "contents", kReading[] = "reading.", kOff[] = "off",
-               kAside[] = "aside.";
+               kAside[] = "aside.", kNew[] = ".new";
 
 uint64_t hash_of(const char* data, size_t size, uint64_t hash = 0xcbf29ce484222325u) {  // FNV-1a
   for (size_t i = 0; i < size; ++i) hash = (hash ^ static_cast<unsigned char>(data[i])) * 0x100000001b3u;
@@ -127,7 +127,34 @@ std::string PackageFolder::entry(const std::string& key) const {
   return (fs::path(path_) / hex(hash_of(key.data(), key.size()))).string();
 }
 
-bool PackageFolder::is_off() { return fs::exists(fs::path(path_) / kOff); }
+bool PackageFolder::is_off() {
+  std::call_once(looked_, [this] { look_for_remains(); });
+  return fs::exists(fs::path(path_) / kOff);
+}
+
+void PackageFolder::switch_off(const std::string& why) {
+  MPS_LOG(kWarning, "a process ended while macOS ", why, " a compiled graph in ", path_,
+          ": none are kept any more. To try again, remove the folder.");
+  write_file(fs::path(path_) / kOff, "a process ended while macOS " + why + " a compiled graph\n");
+}
+
+// What processes have left behind that are gone.
+void PackageFolder::look_for_remains() {
+  if (!fs::exists(path_)) return;
+  std::vector<fs::path> remains;
+  for (const auto& each : fs::directory_iterator(path_)) {
+    const std::string name = each.path().filename().string();
+    if (name.rfind(kAside, 0) == 0 && !is_alive(std::atol(name.c_str() + sizeof kAside - 1))) {
+      remains.push_back(each.path());
+    }
+  }
+  for (const fs::path& each : remains) {
+    const bool was_written = each.filename().string().find(kNew) == std::string::npos || fs::exists(each / kContents);
+    if (!was_written) switch_off("wrote");
+    std::error_code ignored;
+    fs::remove_all(each, ignored);
+  }
+}
 
 // Moved aside first, so that nobody finds half of it.
 void PackageFolder::drop(const std::string& entry) {
@@ -147,9 +174,7 @@ bool PackageFolder::find(const std::string& key,
     for (const auto& file : fs::directory_iterator(place)) {
       const std::string name = file.path().filename().string();
       if (name.rfind(kReading, 0) != 0 || is_alive(std::atol(name.c_str() + sizeof kReading - 1))) continue;
-      MPS_LOG(kWarning, "a process ended while macOS read a compiled graph in ", path_,
-              ": nothing is read from there any more. To try again, remove the folder.");
-      write_file(fs::path(path_) / kOff, "a process ended while it read " + place.filename().string() + "\n");
+      switch_off("read");
       drop(place.string());
       return false;
     }
@@ -181,7 +206,7 @@ bool PackageFolder::find(const std::string& key,
 bool PackageFolder::keep(const std::string& key, const std::string& notes,
                          const std::function<bool(const std::string&)>& write) {
   static std::atomic<int> count{0};
-  const fs::path aside = fs::path(path_) / (kAside + std::to_string(::getpid()) + ".new" + std::to_string(count++));
+  const fs::path aside = fs::path(path_) / (kAside + std::to_string(::getpid()) + kNew + std::to_string(count++));
   bool kept = false;
   try {
     const fs::path place = entry(key);

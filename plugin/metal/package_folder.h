@@ -17,6 +17,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <mutex>
 #include <string>
 
 namespace mps {
@@ -42,11 +43,14 @@ class PackageFolder {
  private:
   std::string entry(const std::string& key) const;
   bool is_off();
+  void switch_off(const std::string& why);
+  void look_for_remains();
   void drop(const std::string& entry);
   void shrink_after(uint64_t kept_bytes);
 
   const std::string path_;
   const uint64_t most_bytes_;
+  std::once_flag looked_;
   std::atomic<int64_t> room_{-1};  // bytes that may be kept before it is looked how many there are
 };
 

@@ -98,7 +98,7 @@ class MetalQueue : public std::enable_shared_from_this<MetalQueue> {
     uint64_t trace = 0;
     std::vector<std::shared_ptr<Moment>> moments;
     double end = 0;
-    std::vector<Mark> awaited;  // of other queues
+    std::vector<Mark> awaited;  // what must be known to be done before it, here and in other queues
     std::mutex mutex;           // guards what follows
     bool failed = false;
     Ref<NSError*> error;
@@ -122,6 +122,7 @@ class MetalQueue : public std::enable_shared_from_this<MetalQueue> {
   Ref<id<MTLCommandQueue>> queue_;
   Ref<id<MTLSharedEvent>> timeline_;  // its value is the ticket reached
   Progress progress_;
+  double end_ = 0;                  // of the newest command buffer that is known to be done
   std::mutex mutex_;                // THE encoding lock; guards what follows
   std::shared_ptr<Window> window_;  // the open one, if there is one
   std::shared_ptr<Window> newest_;  // the last one that was committed

@@ -138,8 +138,9 @@ void MetalQueue::commit() {
   Encoding& encoding = window->encoding;
   [encoding.commands() encodeSignalEvent:timeline_.get() value:window->last];
   window->trace = trace_commit(window->ops.size());
-  progress_.commit(window->last);
   const std::shared_ptr<MetalQueue> self = shared_from_this();
+  window->awaited.insert(window->awaited.begin(), {self, progress_.committed(), nullptr});  // those before it
+  progress_.commit(window->last);
   [encoding.root() addCompletedHandler:^(id<MTLCommandBuffer> commands) {
     self->finish(window, commands);
   }];
@@ -182,17 +183,17 @@ void MetalQueue::conclude(const std::shared_ptr<Window>& window) {
       self->conclude(window);
     });
   }
-  for (const auto& moment : window->moments) moment->store(window->end);
-  std::vector<Callback> callbacks;
+  end_ = std::max(end_, window->end);
+  for (const auto& moment : window->moments) moment->store(end_);
   std::exception_ptr failure;
   {
     std::lock_guard<std::mutex> lock(window->mutex);
-    window->done = true;
-    callbacks.swap(window->callbacks);
     if (window->failed) failure = failure_of(window->ops, window->error.get());
   }
   progress_.done(window->last, std::move(failure));
-  if (!callbacks.empty()) run(std::move(callbacks));
+  std::lock_guard<std::mutex> lock(window->mutex);
+  window->done = true;  // callbacks that come from now on follow these
+  if (!window->callbacks.empty()) run(std::exchange(window->callbacks, {}));
 }
 
 // Not on the thread of the completion handlers: a callback may wait for its own stream.

@@ -3,6 +3,8 @@
 Facts about the machine and the files are gathered here. What only a process with Paddle in it can
 tell is asked of a child process, so that a Paddle that cannot be imported, or whose import ends the
 process, is a line in the report. The exit status is 0 if there is a usable device, else 1.
+
+With --selftest the device is examined as well (paddle_mps/selftest).
 """
 
 from __future__ import annotations
@@ -11,16 +13,17 @@ import argparse
 import json
 import os
 import platform
-import signal
 import subprocess
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import paddle_mps
 
 from . import _library
 from ._words import bytes_in_words, limit_in_words
+from .selftest.child import how_it_ended
 
 _TIMEOUT_S = 120
 _MARK = "paddle_mps.info: "  # opens the child's line; imports may print other ones
@@ -118,9 +121,22 @@ def main(arguments: list[str] | None = None) -> int:
         description="Print what a bug report about paddle_mps needs.",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
-    as_json = parser.parse_args(arguments).json
+    test = parser.add_argument_group(
+        "self-test",
+        "Exit status: 0 if everything was asked and is right, 1 if something is wrong, 2 if "
+        "nothing is wrong but something was left out.",
+    )
+    test.add_argument("--selftest", action="store_true", help="ask the device everything")
+    test.add_argument("--report", type=Path, metavar="FILE", help="write the report there")
+    test.add_argument("--only", default="", metavar="TEXT", help="questions named like this")
+    test.add_argument("--minutes", type=float, default=60, help="most time to take (default: 60)")
+    options = parser.parse_args(arguments)
+    if options.selftest:
+        from .selftest import run
+
+        return run.selftest(options.only, options.minutes, options.report)
     facts = collect()
-    print(json.dumps(facts, indent=2) if as_json else format_text(facts))
+    print(json.dumps(facts, indent=2) if options.json else format_text(facts))
     return 0 if facts["usable"] else 1
 
 
@@ -138,7 +154,7 @@ def _ask_child() -> dict[str, Any]:
         )
     except subprocess.TimeoutExpired:
         return _no_answer(f"no end of it after {_TIMEOUT_S} seconds", "")
-    ended = _how_it_ended(child.returncode)
+    ended = how_it_ended(child.returncode)
     answers = [line for line in child.stdout.splitlines() if line.startswith(_MARK)]
     if not answers:
         return _no_answer(ended, child.stderr)
@@ -155,15 +171,6 @@ def _no_answer(how: str, stderr: str) -> dict[str, Any]:
         f"{_library.plugin_names()}) away one by one."
     )
     return {"reason": reason, "devices": [], "last_lines": stderr.strip().splitlines()[-12:]}
-
-
-def _how_it_ended(status: int) -> str:
-    if status >= 0:
-        return f"exit status {status}"
-    try:
-        return f"signal {signal.Signals(-status).name}"
-    except ValueError:  # a signal that Python has no name for
-        return f"signal {-status}"
 
 
 def _limit(index: int) -> str:

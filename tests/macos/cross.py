@@ -17,6 +17,7 @@ SDK = BUILD / "sdk"
 LOADER = CMAKE / "plugin" / "loader" / "libpaddle-mps.dylib"
 PLUGIN = CMAKE / "plugin" / "paddle" / "libpaddle_mps_plugin.dylib"
 MODULES = CMAKE / "python" / "paddle_mps" / "_C"
+EXAM = CMAKE / "tests" / "cpp" / "mps_conformance_metal"
 SECONDS = 120
 OLDEST = (ROOT / "MACOS_TARGET").read_text(encoding="utf-8").strip()
 

@@ -164,6 +164,33 @@ def custom_device_symbols() -> set[str]:
     return {demangled(name) for name in found}
 
 
+def stray_addresses(binary: lief.MachO.Binary) -> set[int]:
+    """Give the addresses that code computes (adrp, then add) and where nothing of the library is.
+
+    The linker makes them of symbols that it takes from another library but code takes for its own.
+    """
+    sections = [(s.virtual_address, s.virtual_address + s.size) for s in binary.sections]
+    text = binary.get_section("__text")
+    words = struct.unpack(f"<{text.size // 4}I", bytes(text.content)[: text.size // 4 * 4])
+    header = binary.imagebase
+    pages: dict[int, int] = {}
+    stray = set()
+    for number, word in enumerate(words):
+        target, source = word & 31, word >> 5 & 31
+        if word & 0x9F000000 == 0x90000000:  # adrp
+            high = (word >> 29 & 3) | (word >> 5 & 0x7FFFF) << 2
+            page = (text.virtual_address + 4 * number) // 4096 + (high ^ 1 << 20) - (1 << 20)
+            pages[target] = 4096 * page
+        elif word & 0xFFC00000 == 0x91000000 and source in pages:  # add of a number
+            address = pages.pop(source) + (word >> 10 & 0xFFF)
+            # The header itself is what code calls __dso_handle; an end may be an address, too.
+            if address != header and not any(start <= address <= end for start, end in sections):
+                stray.add(address)
+        else:
+            pages.pop(target, None)
+    return stray
+
+
 def owner_problem(name: str, owner: str) -> str | None:
     """Say what is wrong with taking a symbol from a library; None: nothing."""
     if owner == "":
@@ -219,6 +246,9 @@ def problems(path: Path, exports: set[str], python: bool = False) -> list[str]:
         since = tables.first_macos(name)
         if since is not None and tables.version(since) > oldest and not weak:
             found.append(f"{name} is of macOS {since} but not weak: older ones cannot load this")
+    stray = sorted(map(hex, stray_addresses(binary)))
+    if stray:
+        found.append(f"its code takes addresses where nothing is: {', '.join(stray[:5])}")
     unknown = selectors(binary) - tables.selectors() - own_selectors(binary)
     found += [f"no class has a selector {name}" for name in sorted(unknown)]
     if str(cross.ROOT).encode() in path.read_bytes():

@@ -5,6 +5,7 @@ python tools/macos_wheel/build.py
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -41,7 +42,12 @@ def compile_all(pythons: dict[int, Path]) -> None:
         generate.generate(SDK, "apple")
     except SdkError as error:
         sys.exit(str(error))
+    # CMake keeps the flags of the first time; other rules need another cache.
+    rules = hashlib.sha256()
+    for path in sorted((ROOT / "cmake").glob("macos_cross*.cmake")):
+        rules.update(path.read_bytes())
     defines = {
+        "MPS_CROSS_RULES": rules.hexdigest(),
         "CMAKE_TOOLCHAIN_FILE": str(ROOT / "cmake" / "macos_cross.cmake"),
         "MPS_ZIG": str(fetch.zig()),
         "MPS_MACOS_SDK": str(SDK),
@@ -51,6 +57,12 @@ def compile_all(pythons: dict[int, Path]) -> None:
         "MPS_ONEDNN": "OFF",
     }
     native.Native(CMAKE, defines=defines).build()
+
+
+def exams() -> list[Path]:
+    """Find the exam of the plugin's device, for `--selftest`; none where GoogleTest is missing."""
+    folder = ROOT / CMAKE / "tests" / "cpp"
+    return [path for path in sorted(folder.glob("mps_conformance_*")) if path.is_file()]
 
 
 def pack(minor: int, tree: Path) -> Path:
@@ -68,11 +80,13 @@ def pack(minor: int, tree: Path) -> Path:
     )
     built = ROOT / CMAKE
     module = f"_C.cpython-3{minor}-darwin.so"
-    for source, target in (
+    parts = [
         ("plugin/loader/libpaddle-mps.dylib", "paddle_custom_device"),
         ("plugin/paddle/libpaddle_mps_plugin.dylib", "paddle_mps/lib"),
         (f"python/paddle_mps/_C/{module}", "paddle_mps"),
-    ):
+    ]
+    parts += [(str(path.relative_to(built)), "paddle_mps/selftest") for path in exams()]
+    for source, target in parts:
         (tree / target).mkdir(parents=True, exist_ok=True)
         shutil.copy(built / source, tree / target)
         (tree / target / Path(source).name).chmod(0o755)
@@ -103,6 +117,12 @@ def main() -> None:
     """Fetch, compile, pack."""
     pythons = fetch.python_headers()
     compile_all(pythons)
+    if not exams():
+        fetch.say(
+            "*** THESE WHEELS LACK THE EXAM OF `python -m paddle_mps.info --selftest`: expected "
+            "GoogleTest's sources, got none. Install them (Debian, Ubuntu: apt-get install "
+            "libgtest-dev) or name them: make macos-wheel MPS_GTEST_SOURCE=/folder/of/googletest"
+        )
     for minor in pythons:
         wheel = pack(minor, fetch.BUILD / f"wheel-3.{minor}")
         fetch.say(f"{wheel.relative_to(ROOT)} ({wheel.stat().st_size >> 10} KiB)")

@@ -146,7 +146,11 @@ class Native:
         headers = (ROOT / "build" / "onednn" / "include").exists()
         compiler = [os.environ.get("CXX"), os.environ.get("CXXFLAGS")]
         settings = json.dumps([self.cmake, self.generator, self.defines, headers, compiler])
-        tests_settled = self.has_tests() or self.defines.get("MPS_BUILD_TESTS") == "OFF"
+        # GoogleTest, which the C++ tests and the packaged exam need.
+        without_tests = ("MPS_BUILD_TESTS", "MPS_BUILD_EXAM")
+        tests_settled = self.has_tests() or all(
+            self.defines.get(name) == "OFF" for name in without_tests
+        )
         files = any((self.folder / name).exists() for name in ("build.ninja", "Makefile"))
         same = stamp.exists() and stamp.read_text(encoding="utf-8") == settings
         if same and files and tests_settled:

@@ -61,6 +61,25 @@ constexpr Composition kCompositions[] = {
 #undef MPS_REWRITE
 };
 
+// A pointwise node without a method of MPSGraph must have a row here for everything that it takes.
+constexpr bool is_covered(const NodeInfo& row, NodeKind kind) {
+  const bool by_method = row.selector[0] != '\0' || row.family > NodeFamily::kCompare;
+  bool floats = by_method || row.dtypes == NodeDTypes::kBool, integers = by_method || row.dtypes == NodeDTypes::kFloat;
+  for (const Composition& each : kCompositions) {
+    if (each.kind != kind) continue;
+    floats = floats || each.numbers != Numbers::kIntegers;
+    integers = integers || each.numbers != Numbers::kFloats;
+  }
+  return floats && integers;
+}
+constexpr bool all_are_covered() {
+  for (int i = 0; i < kNodeCount; ++i) {
+    if (!is_covered(kNodeInfos[i], static_cast<NodeKind>(i))) return false;
+  }
+  return true;
+}
+static_assert(all_are_covered(), "a row of nodes.def without a selector needs rows in compositions.def");
+
 }  // namespace
 
 const Composition* find_composition(NodeKind kind, DType dtype) {

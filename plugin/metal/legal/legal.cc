@@ -154,6 +154,7 @@ class Legalizer {
     Value value = values_[result.node];
     // A result is bytes: its shape does not matter, unless it has too many axes.
     while (b_.is(value, NodeKind::reshape)) value = b_.graph().operand(b_.graph().node(value), 0);
+    if (b_.shape(value).size() > kMostAxes) value = b_.reshape(value, {b_.graph().elements(value)});
     if (b_.is(value, NodeKind::placeholder) || b_.is(value, NodeKind::scalar)) {
       const int64_t feed = b_.graph().attributes(b_.graph().node(value))[0];
       return {Source::kFeed, feeds_[static_cast<size_t>(feed)]};

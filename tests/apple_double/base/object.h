@@ -18,6 +18,7 @@
 
 #include <new>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 #include "tests/apple_double/base/violation.h"
@@ -75,6 +76,17 @@ class Kept {
   T object_ = nil;
 };
 
+// What a getter returns: an object is the caller's as long as a pool says, as on a Mac, where the getter cannot know
+// who else lets go of it.
+template <typename T>
+T given(T value) {
+  if constexpr (std::is_convertible_v<T, id>) {
+    return [[(id)value retain] autorelease];
+  } else {
+    return value;
+  }
+}
+
 // A block that this one keeps.
 template <class T>
 class KeptBlock {
@@ -112,9 +124,9 @@ class KeptBlock {
 
 // A property that is a field of the state with the same name. Objects are kept; strings, which are copied, as well:
 // those of the program under test are constants.
-#define APPLE_DOUBLE_READONLY(State, type, name)    \
-  -(type)name {                                     \
-    return ::apple_double::state<State>(self).name; \
+#define APPLE_DOUBLE_READONLY(State, type, name)                                 \
+  -(type)name {                                                                  \
+    return ::apple_double::given<type>(::apple_double::state<State>(self).name); \
   }
 #define APPLE_DOUBLE_PROPERTY(State, type, name, setter) \
   APPLE_DOUBLE_READONLY(State, type, name)               \

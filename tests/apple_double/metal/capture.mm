@@ -35,10 +35,10 @@ NSErrorDomain const MTLCaptureErrorDomain = @"MTLCaptureErrorDomain";
 APPLE_DOUBLE_STATE(CaptureScopeState)
 APPLE_DOUBLE_PROPERTY(CaptureScopeState, NSString*, label, setLabel)
 - (id<MTLDevice>)device {
-  return the_device();
+  return given(the_device());
 }
 - (id<MTLCommandQueue>)commandQueue {
-  return state<CaptureScopeState>(self).queue.get();
+  return given(state<CaptureScopeState>(self).queue.get());
 }
 - (void)beginScope {
 }

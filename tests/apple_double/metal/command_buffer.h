@@ -35,6 +35,8 @@ struct CommandBufferState {
   std::vector<DoubleBuffer*> used;  // each once per use; counted in flight until the GPU is done
   std::vector<KeptBlock<MTLCommandBufferHandler>> scheduled, completed;
   id encoder = nil;  // the open one; not kept
+  uint64_t passes = 0;
+  bool ordered = false;  // it waits for an event or a fence
   std::vector<std::string> groups;
   bool enqueued = false;
   std::atomic<bool> committed{false};
@@ -60,6 +62,8 @@ class Encoding {
   CommandBufferState* operator->() { return &buffer_; }
   // The GPU uses this buffer: it stays alive, or must be kept alive.
   BufferState& use(id<MTLBuffer> buffer, const char* what);
+  // The bytes of it that are read or written.
+  void touch(const BufferState& buffer, size_t offset, size_t size, bool writes, const char* what);
   void no_open_encoder(const char* what);
 
  private:

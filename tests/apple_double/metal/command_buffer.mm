@@ -5,6 +5,7 @@
 #include "tests/apple_double/base/control.h"
 #include "tests/apple_double/metal/encoders.h"
 #include "tests/apple_double/metal/event.h"
+#include "tests/apple_double/metal/hazards.h"
 #include "tests/apple_double/metal/queue.h"
 
 namespace apple_double {
@@ -63,6 +64,7 @@ double host_seconds() {
 }
 
 CommandBufferState::~CommandBufferState() {
+  forget_touches(this);
   for (DoubleBuffer* buffer : used) {
     BufferState& here = state<BufferState>(buffer);
     if (!committed) --here.in_flight;
@@ -84,6 +86,11 @@ BufferState& Encoding::use(id<MTLBuffer> buffer, const char* what) {
   ++here.in_flight;
   if (here.heap.get() != nil) ++state<HeapState>(here.heap.get()).in_flight;
   return here;
+}
+
+void Encoding::touch(const BufferState& buffer, size_t offset, size_t size, bool writes, const char* what) {
+  if (buffer.tracking == MTLHazardTrackingModeTracked) return;
+  note_touch({buffer.address + offset, size, writes, &buffer_, buffer_.passes}, buffer_.ordered, what);
 }
 
 void Encoding::no_open_encoder(const char* what) {
@@ -116,6 +123,7 @@ void run_command_buffer(DoubleCommandBuffer* object) {
     if (here.heap.get() != nil) --state<HeapState>(here.heap.get()).in_flight;
   }
   buffer.used.clear();
+  forget_touches(&buffer);
   @autoreleasepool {
     if (failure != 0) buffer.error = Kept<NSError*>::adopt(new_error(failure));
   }
@@ -136,10 +144,10 @@ APPLE_DOUBLE_STATE(CommandBufferState)
 APPLE_DOUBLE_PROPERTY(CommandBufferState, NSString*, label, setLabel)
 
 - (id<MTLDevice>)device {
-  return the_device();
+  return given(the_device());
 }
 - (id<MTLCommandQueue>)commandQueue {
-  return state<CommandBufferState>(self).queue.get();
+  return given(state<CommandBufferState>(self).queue.get());
 }
 - (BOOL)retainedReferences {
   return state<CommandBufferState>(self).retained_references;
@@ -153,7 +161,7 @@ APPLE_DOUBLE_PROPERTY(CommandBufferState, NSString*, label, setLabel)
   return buffer.status;
 }
 - (NSError*)error {
-  return self.status == MTLCommandBufferStatusError ? state<CommandBufferState>(self).error.get() : nil;
+  return self.status == MTLCommandBufferStatusError ? given(state<CommandBufferState>(self).error.get()) : nil;
 }
 - (CFTimeInterval)GPUStartTime {
   return self.status >= MTLCommandBufferStatusCompleted ? state<CommandBufferState>(self).gpu_start : 0;
@@ -183,6 +191,7 @@ APPLE_DOUBLE_PROPERTY(CommandBufferState, NSString*, label, setLabel)
 - (id<MTLBlitCommandEncoder>)blitCommandEncoder {
   Encoding encoding(self, "blitCommandEncoder");
   encoding.no_open_encoder("blitCommandEncoder");
+  ++encoding->passes;
   encoding->encoder = new_blit_encoder(self);
   return [encoding->encoder autorelease];
 }
@@ -193,6 +202,7 @@ APPLE_DOUBLE_PROPERTY(CommandBufferState, NSString*, label, setLabel)
 - (id<MTLComputeCommandEncoder>)computeCommandEncoderWithDispatchType:(MTLDispatchType)type {
   Encoding encoding(self, "computeCommandEncoder");
   encoding.no_open_encoder("computeCommandEncoder");
+  ++encoding->passes;
   encoding->encoder = new_compute_encoder(self, type);
   return [encoding->encoder autorelease];
 }
@@ -214,6 +224,7 @@ APPLE_DOUBLE_PROPERTY(CommandBufferState, NSString*, label, setLabel)
   Encoding encoding(self, "encodeWaitForEvent:value:");
   encoding.no_open_encoder("encodeWaitForEvent:value:");
   std::shared_ptr<EventValue> source = event_value(event);
+  encoding->ordered = true;
   encoding->kept.push_back((id)event);
   encoding->steps.push_back([source, value] { source->wait(value, -1, "a command buffer"); });
 }

@@ -45,7 +45,10 @@ void dispatch(id encoder, MTLSize grid, MTLSize group, const char* what) {
       bytes.push_back(bound.bytes);
       addresses[index] = bound.bytes->data();
     } else {
-      addresses[index] = call.encoding().use(bound.buffer, what).address + bound.offset;
+      const BufferState& buffer = call.encoding().use(bound.buffer, what);
+      addresses[index] = buffer.address + bound.offset;
+      // What a kernel does with it, it does not say.
+      call.encoding().touch(buffer, bound.offset, buffer.length - bound.offset, true, what);
     }
   }
   std::vector<void*> all(addresses, addresses + kMostBuffers);

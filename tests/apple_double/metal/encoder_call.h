@@ -32,7 +32,7 @@ void pop_group(id encoder);
 #define APPLE_DOUBLE_ENCODER                                                           \
   APPLE_DOUBLE_PROPERTY(EncoderState, NSString*, label, setLabel)                      \
   -(id<MTLDevice>)device {                                                             \
-    return the_device();                                                               \
+    return given(the_device());                                                        \
   }                                                                                    \
   -(void)endEncoding {                                                                 \
     end_encoder(self);                                                                 \
@@ -51,7 +51,9 @@ void pop_group(id encoder);
     EncoderCall(self, "updateFence:").encoding()->kept.push_back(fence);               \
   }                                                                                    \
   -(void)waitForFence : (id<MTLFence>)fence {                                          \
-    EncoderCall(self, "waitForFence:").encoding()->kept.push_back(fence);              \
+    EncoderCall call(self, "waitForFence:");                                           \
+    call.encoding()->kept.push_back(fence);                                            \
+    call.encoding()->ordered = true;                                                   \
   }                                                                                    \
   -(void)barrierAfterQueueStages : (MTLStages)after beforeStages : (MTLStages)before { \
     (void)after, (void)before;                                                         \

@@ -45,7 +45,7 @@ using namespace apple_double;
 APPLE_DOUBLE_STATE(FenceState)
 APPLE_DOUBLE_PROPERTY(FenceState, NSString*, label, setLabel)
 - (id<MTLDevice>)device {
-  return the_device();
+  return given(the_device());
 }
 @end
 
@@ -72,6 +72,8 @@ APPLE_DOUBLE_ENCODER
           kMostBlitBytes, " bytes.");
   require((from_offset | to_offset | size) % 4 == 0, "copyFromBuffer: ", size, " bytes from offset ", from_offset,
           " to ", to_offset, ": on macOS all three must be multiples of 4 (Apple's documentation).");
+  call.encoding().touch(source, from_offset, size, false, "copyFromBuffer: the source");
+  call.encoding().touch(target, to_offset, size, true, "copyFromBuffer: the destination");
   char* const begin = target.address + to_offset;
   const char* const first = source.address + from_offset;
   require(begin + size <= first || first + size <= begin,
@@ -91,6 +93,7 @@ APPLE_DOUBLE_ENCODER
           " at once are not safe.");
   require((range.location | range.length) % 4 == 0, "fillBuffer: ", range.length, " bytes at offset ", range.location,
           ": on macOS both must be multiples of 4 (Apple's documentation).");
+  call.encoding().touch(target, range.location, range.length, true, "fillBuffer: the buffer");
   char* const begin = target.address + range.location;
   const size_t size = range.length;
   call.encoding()->steps.push_back([=] { std::memset(begin, value, size); });

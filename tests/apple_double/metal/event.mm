@@ -7,6 +7,10 @@
 
 namespace apple_double {
 
+struct ListenerState {
+  Kept<id> queue;
+};
+
 void EventValue::set(uint64_t to) {
   std::vector<Listener> due;
   {
@@ -22,7 +26,7 @@ void EventValue::set(uint64_t to) {
   for (Listener& one : due) {
     id<MTLSharedEvent> const event = one.event;
     MTLSharedEventNotificationBlock const block = one.block.get();
-    dispatch_async(one.listener.get().dispatchQueue, ^{
+    dispatch_async((dispatch_queue_t)state<ListenerState>(one.listener.get()).queue.get(), ^{
       block(event, to);
     });
   }
@@ -48,10 +52,6 @@ std::shared_ptr<EventValue> event_value(id<MTLEvent> event) {
   return state<EventState>(event).value;
 }
 
-struct ListenerState {
-  Kept<id> queue;
-};
-
 }  // namespace apple_double
 
 using namespace apple_double;
@@ -60,7 +60,7 @@ using namespace apple_double;
 APPLE_DOUBLE_STATE(EventState)
 APPLE_DOUBLE_PROPERTY(EventState, NSString*, label, setLabel)
 - (id<MTLDevice>)device {
-  return the_device();
+  return given(the_device());
 }
 @end
 
@@ -68,7 +68,7 @@ APPLE_DOUBLE_PROPERTY(EventState, NSString*, label, setLabel)
 APPLE_DOUBLE_STATE(EventState)
 APPLE_DOUBLE_PROPERTY(EventState, NSString*, label, setLabel)
 - (id<MTLDevice>)device {
-  return the_device();
+  return given(the_device());
 }
 - (uint64_t)signaledValue {
   EventValue& here = *state<EventState>(self).value;
@@ -117,6 +117,6 @@ APPLE_DOUBLE_STATE(ListenerState)
   return self;
 }
 - (dispatch_queue_t)dispatchQueue {
-  return (dispatch_queue_t)state<ListenerState>(self).queue.get();
+  return (dispatch_queue_t)given(state<ListenerState>(self).queue.get());
 }
 @end

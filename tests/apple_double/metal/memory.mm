@@ -99,7 +99,7 @@ APPLE_DOUBLE_READONLY(HeapState, NSUInteger, size)
 APPLE_DOUBLE_READONLY(HeapState, MTLHeapType, type)
 
 - (id<MTLDevice>)device {
-  return the_device();
+  return given(the_device());
 }
 - (NSUInteger)usedSize {
   return state<HeapState>(self).used.load();
@@ -193,10 +193,10 @@ APPLE_DOUBLE_READONLY(BufferState, NSUInteger, length)
   return reinterpret_cast<MTLGPUAddress>(state<BufferState>(self).address);
 }
 - (id<MTLDevice>)device {
-  return the_device();
+  return given(the_device());
 }
 - (id<MTLHeap>)heap {
-  return state<BufferState>(self).heap.get();
+  return given<id<MTLHeap>>(state<BufferState>(self).heap.get());
 }
 - (NSUInteger)heapOffset {
   return state<BufferState>(self).heap_offset;

@@ -155,7 +155,7 @@ APPLE_DOUBLE_STATE(QueueState)
 APPLE_DOUBLE_PROPERTY(QueueState, NSString*, label, setLabel)
 
 - (id<MTLDevice>)device {
-  return the_device();
+  return given(the_device());
 }
 - (id<MTLCommandBuffer>)commandBuffer {
   state<QueueState>(self).core->enter();

@@ -47,7 +47,7 @@ APPLE_DOUBLE_STATE(ResidencySetState)
 APPLE_DOUBLE_READONLY(ResidencySetState, NSString*, label)
 
 - (id<MTLDevice>)device {
-  return the_device();
+  return given(the_device());
 }
 - (void)addAllocation:(id<MTLAllocation>)allocation {
   ResidencySetState& set = state<ResidencySetState>(self);

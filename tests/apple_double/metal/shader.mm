@@ -194,7 +194,7 @@ APPLE_DOUBLE_PROPERTY(CompileOptionsState, NSDictionary*, preprocessorMacros, se
 APPLE_DOUBLE_STATE(LibraryState)
 APPLE_DOUBLE_PROPERTY(LibraryState, NSString*, label, setLabel)
 - (id<MTLDevice>)device {
-  return the_device();
+  return given(the_device());
 }
 - (NSArray<NSString*>*)functionNames {
   NSMutableArray* const names = [NSMutableArray array];
@@ -218,7 +218,7 @@ APPLE_DOUBLE_PROPERTY(LibraryState, NSString*, label, setLabel)
 APPLE_DOUBLE_STATE(FunctionState)
 APPLE_DOUBLE_PROPERTY(FunctionState, NSString*, label, setLabel)
 - (id<MTLDevice>)device {
-  return the_device();
+  return given(the_device());
 }
 - (MTLFunctionType)functionType {
   return MTLFunctionTypeKernel;
@@ -231,7 +231,7 @@ APPLE_DOUBLE_PROPERTY(FunctionState, NSString*, label, setLabel)
 @implementation DoubleComputePipelineState
 APPLE_DOUBLE_STATE(PipelineState)
 - (id<MTLDevice>)device {
-  return the_device();
+  return given(the_device());
 }
 - (NSUInteger)maxTotalThreadsPerThreadgroup {
   return kThreadsPerThreadgroup;

@@ -47,10 +47,10 @@ APPLE_DOUBLE_PROPERTY(MpsCommandBufferState, id<MPSHeapProvider>, heapProvider, 
   return self;
 }
 - (id<MTLCommandBuffer>)commandBuffer {
-  return current(self);
+  return given(current(self));
 }
 - (id<MTLCommandBuffer>)rootCommandBuffer {
-  return underlying(self);  // through all MPSCommandBuffers that lie over it
+  return given(underlying(self));  // through all MPSCommandBuffers that lie over it
 }
 - (void)commitAndContinue {
   @autoreleasepool {

@@ -116,7 +116,7 @@ APPLE_DOUBLE_PROPERTY(NDArrayState, NSString*, label, setLabel)
   return made;
 }
 - (id<MTLDevice>)device {
-  return the_device();
+  return given(the_device());
 }
 - (MPSDataType)dataType {
   return type_of(state<NDArrayState>(self).dtype);
@@ -132,7 +132,7 @@ APPLE_DOUBLE_PROPERTY(NDArrayState, NSString*, label, setLabel)
   return static_cast<NSUInteger>(shape[dimension(shape, from_fastest)]);
 }
 - (id<MTLBuffer>)userBuffer {
-  return state<NDArrayState>(self).buffer;
+  return given(state<NDArrayState>(self).buffer.get());
 }
 - (MPSNDArray*)arrayViewWithShape:(MPSShape*)shape strides:(MPSShape*)strides {
   const NDArrayState& base = state<NDArrayState>(self);

@@ -60,10 +60,11 @@ struct Bytes {
   bool overlaps(const Bytes& other) const { return begin < other.begin + other.size && other.begin < begin + size; }
 };
 
-Bytes bytes_of(Encoding& encoding, const NDArrayState& array, const char* what) {
+Bytes bytes_of(Encoding& encoding, const NDArrayState& array, bool writes, const char* what) {
   BufferState& buffer = encoding.use(array.buffer, what);
-  return {buffer.address + array.offset,
-          static_cast<size_t>(mps::element_count(array.shape)) * mps::size_of(array.dtype)};
+  const size_t size = static_cast<size_t>(mps::element_count(array.shape)) * mps::size_of(array.dtype);
+  encoding.touch(buffer, array.offset, size, writes, what);
+  return {buffer.address + array.offset, size};
 }
 
 void encode(MPSGraphExecutable* executable, MPSCommandBuffer* commands, NSArray* inputs, NSArray* results) {
@@ -74,14 +75,17 @@ void encode(MPSGraphExecutable* executable, MPSCommandBuffer* commands, NSArray*
           compiled->targets().size(), " targets. (The double gives no memory of its own.)");
   Encoding encoding(underlying(commands), "encodeToCommandBuffer:");
   encoding.no_open_encoder("encodeToCommandBuffer:");
+  ++encoding->passes;
   std::vector<Bytes> feeds, targets;
   for (size_t i = 0; i < compiled->feeds().size(); ++i) {
     const std::string what = "input " + std::to_string(i);
-    feeds.push_back(bytes_of(encoding, checked([inputs objectAtIndex:i], compiled->feed(i), what), what.c_str()));
+    feeds.push_back(
+        bytes_of(encoding, checked([inputs objectAtIndex:i], compiled->feed(i), what), false, what.c_str()));
   }
   for (size_t i = 0; i < compiled->targets().size(); ++i) {
     const std::string what = "result " + std::to_string(i);
-    targets.push_back(bytes_of(encoding, checked([results objectAtIndex:i], compiled->target(i), what), what.c_str()));
+    targets.push_back(
+        bytes_of(encoding, checked([results objectAtIndex:i], compiled->target(i), what), true, what.c_str()));
     for (size_t k = 0; k < i; ++k) require(!targets[i].overlaps(targets[k]), what, " overlaps result ", k, ".");
     for (size_t k = 0; k < feeds.size(); ++k) {
       if (!targets[i].overlaps(feeds[k])) continue;
@@ -181,6 +185,13 @@ APPLE_DOUBLE_READONLY(ExecutableState, NSArray*, targetTensors)
   const Compiled& compiled = *state<ExecutableState>(self).compiled;
   require([types count] == compiled.feeds().size(), "specializeWithDevice: ", [types count], " types for ",
           compiled.feeds().size(), " feeds.");
+  for (size_t i = 0; i < compiled.feeds().size(); ++i) {
+    MPSGraphShapedType* const type = (MPSGraphShapedType*)[types objectAtIndex:i];
+    const Node& feed = compiled.feed(i);
+    require(dtype_of(type.dataType, "specializeWithDevice:") == feed.dtype &&
+                mps::same_shape(shape_of(type.shape, "specializeWithDevice:"), feed.shape),
+            "specializeWithDevice: type ", i, " differs from its feed's ", describe(feed.dtype, feed.shape), ".");
+  }
 }
 
 - (NSArray<MPSGraphShapedType*>*)getOutputTypesWithDevice:(MPSGraphDevice*)device

@@ -60,7 +60,7 @@ APPLE_DOUBLE_STATE(TensorDataState)
   return self;
 }
 - (MPSNDArray*)mpsndarray {
-  return state<TensorDataState>(self).array;
+  return given(state<TensorDataState>(self).array.get());
 }
 - (MPSShape*)shape {
   return numbers_of(state<NDArrayState>(state<TensorDataState>(self).array).shape);

@@ -163,6 +163,24 @@ TEST_F(MetalMistakes, Blits) {
   [blit endEncoding];
 }
 
+TEST_F(MetalMistakes, Hazards) {
+  id<MTLBuffer> const untracked = [device_ newBufferWithLength:1024 options:MTLResourceHazardTrackingModeUntracked];
+  const auto fill = [&](id<MTLCommandBuffer> commands, size_t offset) {
+    id<MTLBlitCommandEncoder> blit = [commands blitCommandEncoder];
+    [blit fillBuffer:untracked range:NSMakeRange(offset, 512) value:0];
+    [blit endEncoding];
+  };
+  fill(commands_, 0);
+  fill(commands_, 512);  // beside it
+  EXPECT_DEATH(fill(commands_, 256), "an untracked buffer that another pass, not done yet, writes");
+  id<MTLCommandBuffer> const other = [queue_ commandBuffer];
+  EXPECT_DEATH(fill(other, 0), "an untracked buffer that another pass");
+  [commands_ commit];
+  [commands_ waitUntilCompleted];
+  fill(other, 0);
+  [(id)untracked release];
+}
+
 TEST_F(MetalMistakes, Dispatches) {
   id<MTLLibrary> library = [device_ newLibraryWithSource:@"kernel void f(device int* to [[buffer(2)]]) { *to = 1; }"
                                                  options:nil

@@ -1,10 +1,6 @@
 // Legalisation under exam: graphs are rewritten for a macOS and then run on the host device, which knows nothing of it.
-// PADDLE_MPS_DOUBLE_OS names the release.
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 
-#include "plugin/core/check.h"
 #include "plugin/host/device_host.h"
 #include "plugin/host/executable_host.h"
 #include "plugin/metal/legal/legal.h"
@@ -12,13 +8,6 @@
 #include "tests/cpp/legal/target.h"
 
 namespace mps::exam {
-
-legal::Target target() {
-  const char* const text = std::getenv("PADDLE_MPS_DOUBLE_OS");
-  int major = 26, minor = 0;
-  if (text != nullptr && std::sscanf(text, "%d.%d", &major, &minor) != 2) MPS_THROW(kArgument, "bad release: ", text);
-  return {major * 10 + minor};
-}
 
 namespace {
 

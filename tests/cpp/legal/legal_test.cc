@@ -131,6 +131,7 @@ void expect_legal_node(const Graph& graph, const Node& node, legal::Target targe
 
 void expect_legal(const Graph& graph, legal::Target target) {
   const std::vector<bool> live = legal::find_live(graph);
+  for (uint32_t result : graph.results()) EXPECT_LE(graph.node(result).rank, legal::kMostAxes) << "result";
   for (uint32_t i = 0; i < graph.node_count(); ++i) {
     if (!live[i]) continue;
     const Node& node = graph.node(i);

@@ -6,7 +6,7 @@
 
 namespace mps::exam {
 
-// The release that this run is for.
+// The release that this run is for: PADDLE_MPS_DOUBLE_OS (on a Mac the self-test sets it to the Mac's), or 26.0.
 legal::Target target();
 
 // Fails unless every node is one that MPSGraph is left to do: the right dtypes, few axes, no method that is too new.

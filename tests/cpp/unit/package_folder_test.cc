@@ -226,6 +226,27 @@ TEST_F(Packages, ACrashWhileReadingSwitchesTheFolderOff) {
   EXPECT_EQ(find(here, "a"), "model");
 }
 
+TEST_F(Packages, ACrashWhileWritingSwitchesTheFolderOff) {
+  {
+    PackageFolder here = folder();
+    ASSERT_TRUE(keep(here, "a"));
+    const pid_t child = ::fork();
+    if (child == 0) {
+      here.keep("b", "", [](const std::string&) -> bool { ::_exit(3); });
+      ::_exit(0);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    ASSERT_EQ(WEXITSTATUS(status), 3);
+  }
+  PackageFolder next = folder();
+  EXPECT_EQ(find(next, "a"), "");
+  EXPECT_FALSE(keep(next, "c"));
+  EXPECT_EQ(entries(), 1u);  // what the child left is gone
+  EXPECT_TRUE(next.clear());
+  EXPECT_TRUE(keep(next, "a"));
+}
+
 TEST_F(Packages, TwoMayReadAtOnce) {
   PackageFolder here = folder(), other = folder();
   ASSERT_TRUE(keep(here, "a"));

@@ -1,0 +1,106 @@
+"""The operator suite of Paddle, through plugin/metal on the test double, at each level of macOS.
+
+    make test-double
+    python tests/apple_double/suite.py --build build/double --releases 13.3 -- tests/test_ops.py
+
+The plugin that was built on the double is put into a folder of its own, so that the developer's
+installed plugin stays what it is. A test may end in a refusal: supports() said, in a sentence, what
+this macOS cannot do. Which sentences may be said at which release, refusals.py knows; any other
+failure, and any other refusal, fails the run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+RELEASES = ("12.0", "13.3", "14.0", "15.0", "26.0")
+# What is asked of every release, and what only of the newest, whose code paths the others share.
+EVERYWHERE = ("tests/test_ops.py", "tests/test_layouts.py")
+NEWEST = ("tests/test_grads.py", "tests/test_copies.py", "tests/test_runtime.py")
+TIME_LIMIT_S = 1800
+
+
+def install(build: Path) -> Path:
+    """Put the plugin, the loader and the Python package below one folder, as a wheel would."""
+    prefix = build / "prefix"
+    for component in ("package", "loader"):
+        command = ["cmake", "--install", str(build), "--component", component]
+        command += ["--prefix", str(prefix)]
+        subprocess.run(command, check=True, timeout=120, stdout=subprocess.DEVNULL)
+    package = ROOT / "python"
+    for path in package.rglob("*.py"):
+        place = prefix / path.relative_to(package)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, place)
+    version = (ROOT / "VERSION").read_text(encoding="utf-8").strip()
+    info = prefix / f"paddle_mps-{version}.dist-info"
+    info.mkdir(exist_ok=True)
+    metadata = f"Metadata-Version: 2.1\nName: paddle-mps\nVersion: {version}\n"
+    (info / "METADATA").write_text(metadata, encoding="utf-8")
+    return prefix
+
+
+def environment(prefix: Path, release: str, folder: Path) -> dict[str, str]:
+    """Choose the plugin and the Mac that it believes to run on."""
+    env = dict(os.environ)
+    for name in [name for name in env if name.startswith("PADDLE_MPS_")]:
+        del env[name]
+    env["PYTHONPATH"] = os.pathsep.join((str(prefix), str(Path(__file__).parent)))
+    env["CUSTOM_DEVICE_ROOT"] = str(prefix / "paddle_custom_device")
+    env["PADDLE_MPS_DOUBLE_OS"] = release
+    env["PADDLE_MPS_GRAPH_FOLDER"] = str(folder / f"graphs-{release}")
+    env["PADDLE_MPS_DOUBLE_LOG"] = str(folder / f"violations-{release}")
+    env["GLOG_minloglevel"] = "2"
+    return env
+
+
+def run(prefix: Path, release: str, tests: list[str], jobs: int, folder: Path) -> bool:
+    """Run pytest as if on a Mac with this release; tell whether all is well."""
+    start = time.monotonic()
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "refusals", "-n", str(jobs)]
+    command += ["-p", "no:cacheprovider", *tests]
+    env = environment(prefix, release, folder)
+    code = subprocess.run(command, cwd=ROOT, env=env, check=False, timeout=TIME_LIMIT_S).returncode
+    violations = Path(env["PADDLE_MPS_DOUBLE_LOG"])
+    if violations.exists():
+        code = code or 1
+        print("[double] rules that were broken:")
+        print("  " + "\n  ".join(sorted(set(violations.read_text(encoding="utf-8").splitlines()))))
+    words = "fine" if code == 0 else f"failed (status {code})"
+    print(f"[double] macOS {release}: {words}, {time.monotonic() - start:.0f} s", flush=True)
+    return code == 0
+
+
+def main() -> int:
+    """Serve `make test-double`."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--build", type=Path, required=True)
+    parser.add_argument("--releases", nargs="+", default=list(RELEASES))
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("tests", nargs="*", help="instead of the usual ones; pytest's options too")
+    options = parser.parse_args()
+    prefix = install((ROOT / options.build).resolve())
+    newest = max(options.releases, key=float)
+    failed = []
+    with tempfile.TemporaryDirectory(prefix="apple_double.") as folder:
+        for release in options.releases:
+            usual = [*EVERYWHERE, *(NEWEST if release == newest else ())]
+            tests = options.tests or usual
+            if not run(prefix, release, tests, options.jobs, Path(folder)):
+                failed.append(release)
+    if failed:
+        print(f"[double] failed at macOS {', '.join(failed)}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
