@@ -86,8 +86,8 @@ inline Value take(Graph& g, Value x, size_t axis, Value index) {
 inline Value put(Graph& g, ScatterMode mode, Value x, size_t axis, Value index, Value updates) {
   const Shape shape(g.shape(x));
   const Shape rows = around(shape, axis);
-  const Value changed = g.scatter(mode, g.reshape(x, rows), flat(g, index),
-                                  g.reshape(updates, {rows[0], g.elements(index), rows[2]}));
+  const Value changed =
+      g.scatter(mode, g.reshape(x, rows), flat(g, index), g.reshape(updates, {rows[0], g.elements(index), rows[2]}));
   return g.reshape(changed, shape);
 }
 

@@ -188,6 +188,7 @@ void put_along_axis_grad(const CustomContext& ctx, const DenseTensor& x, const D
   if (!include_self && reduce != Reduce::kAssign) to_x = g.select(hit, nothing, to_x);
   if (dx != nullptr) record.output(dx, g.cast(to_x, dtype_of(*dx)));
   if (dvalue != nullptr) {
+    ctx.Alloc(dvalue, dout.dtype());  // Paddle has given it the dtype of the positions
     record.output(dvalue, g.cast(graphs::sum_to_shape(g, to_value, dims_of(*dvalue)), dtype_of(*dvalue)));
   }
   record.launch();

@@ -61,8 +61,7 @@ void roll_by(const CustomContext& ctx, const DenseTensor& x, const IntArray& shi
   Graph& g = record.graph;
   Value rolled = axes.empty() ? record.input(x, {x.numel()}) : record.input(x);
   for (size_t i = 0; i < shifts.GetData().size() && x.numel() != 0; ++i) {
-    const size_t axis =
-        axes.empty() ? 0 : static_cast<size_t>(normalize_axis(axes[i], dims_of(x).size()));
+    const size_t axis = axes.empty() ? 0 : static_cast<size_t>(normalize_axis(axes[i], dims_of(x).size()));
     const int64_t size = g.shape(rolled)[axis];
     const int64_t shift = (sign * shifts.GetData()[i] % size + size) % size;
     if (shift == 0) continue;
@@ -173,6 +172,7 @@ void meshgrid(const CustomContext& ctx, const std::vector<const DenseTensor*>& x
 void meshgrid_grad(const CustomContext& ctx, const std::vector<const DenseTensor*>& x,
                    const std::vector<const DenseTensor*>& dout, std::vector<DenseTensor*> dx) {
   for (size_t i = 0; i < x.size(); ++i) {
+    if (dx[i] == nullptr) continue;
     Ints others;
     for (size_t axis = 0; axis < x.size(); ++axis) {
       if (axis != i) others.push_back(static_cast<int64_t>(axis));
@@ -240,6 +240,7 @@ void crop_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTensor
                DenseTensor* dx) {
   if (dx == nullptr) return;
   const Shape shape(dims_of(x));
+  dx->Resize(x.dims());
   const Ints strides = contiguous_strides(shape), starts = crop_starts(offsets, shape.size());
   int64_t offset = 0;
   for (size_t i = 0; i < shape.size(); ++i) offset += starts[i] * strides[i];

@@ -97,8 +97,8 @@ Diagonal diagonal_of(Dims shape, int64_t offset, int axis1, int axis2) {
 void read_diagonal(const CustomContext& ctx, const DenseTensor& x, const Diagonal& diagonal, DenseTensor* out) {
   if (out == nullptr) return;
   Recorder record(ctx);
-  record.output(out, record.graph.strided_view(record.input(x, {x.numel()}), diagonal.shape, diagonal.strides,
-                                               diagonal.offset));
+  record.output(
+      out, record.graph.strided_view(record.input(x, {x.numel()}), diagonal.shape, diagonal.strides, diagonal.offset));
   record.launch();
 }
 

@@ -61,8 +61,7 @@ void prod(const CustomContext& ctx, const DenseTensor& x, const IntArray& dims, 
 }
 
 // any and all: of nothing they are false and true.
-void reduce_truth(const CustomContext& ctx, NodeKind kind, const DenseTensor& x, const Axes64& dims,
-                  DenseTensor* out) {
+void reduce_truth(const CustomContext& ctx, NodeKind kind, const DenseTensor& x, const Axes64& dims, DenseTensor* out) {
   ctx.Alloc(out, phi::DataType::BOOL);  // Paddle has given it the dtype of x
   Recorder record(ctx);
   Graph& g = record.graph;
@@ -82,10 +81,10 @@ void all(const CustomContext& ctx, const DenseTensor& x, const Axes64& dims, boo
 // -- gradients
 // ------------------------------------------------------------------------------------------------------------
 
-// Every element that equals the extreme gets the gradient; `shared`: they divide it among them.
+// Elements that equal the extreme divide the gradient among them.
 template <typename Axes>
 void extreme_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& out, const DenseTensor& dout,
-                  const Axes& dims, bool reduce_all, bool shared, DenseTensor* dx) {
+                  const Axes& dims, bool reduce_all, DenseTensor* dx) {
   if (dx == nullptr) return;
   const Ints axes = axes_of(dims, dims_of(x).size(), reduce_all);
   const Shape kept = graphs::keep_dims_shape(dims_of(x), axes);
@@ -93,19 +92,19 @@ void extreme_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTen
   Graph& g = record.graph;
   const DType to = dtype_of(*dx), compute = graphs::compute_dtype(to);
   const Value chosen = g.equal(record.input(x), record.input(out, kept));
-  Value gradient = g.cast(record.input(dout, kept), compute);
-  if (shared) gradient = g.division(gradient, g.reduction_sum(g.cast(chosen, compute), axes));
+  const Value count = g.reduction_sum(g.cast(chosen, compute), axes);
+  const Value gradient = g.division(g.cast(record.input(dout, kept), compute), count);
   record.output(dx, g.cast(g.select(chosen, gradient, graphs::number(g, gradient, 0)), to));
   record.launch();
 }
 
 void max_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& out, const DenseTensor& dout,
               const IntArray& dims, bool, bool reduce_all, DenseTensor* dx) {
-  extreme_grad(ctx, x, out, dout, dims.GetData(), reduce_all, /*shared=*/false, dx);
+  extreme_grad(ctx, x, out, dout, dims.GetData(), reduce_all, dx);
 }
 void amax_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& out, const DenseTensor& dout,
                const Axes64& dims, bool, bool reduce_all, DenseTensor* dx) {
-  extreme_grad(ctx, x, out, dout, dims, reduce_all, /*shared=*/true, dx);
+  extreme_grad(ctx, x, out, dout, dims, reduce_all, dx);
 }
 
 // dout * out / x, as Paddle's CPU device has it: NaN where x is 0.
@@ -117,8 +116,8 @@ void prod_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTensor
   Recorder record(ctx);
   Graph& g = record.graph;
   const DType to = dtype_of(*dx), compute = graphs::compute_dtype(to);
-  const Value product = g.multiplication(g.cast(record.input(dout, kept), compute),
-                                         g.cast(record.input(out, kept), compute));
+  const Value product =
+      g.multiplication(g.cast(record.input(dout, kept), compute), g.cast(record.input(out, kept), compute));
   record.output(dx, g.cast(g.division(product, g.cast(record.input(x), compute)), to));
   record.launch();
 }
@@ -152,9 +151,7 @@ constexpr DTypes kCompared = {phi::DataType::FLOAT32, phi::DataType::FLOAT16, ph
                               phi::DataType::INT32,   phi::DataType::INT64,   phi::DataType::INT16,
                               phi::DataType::UINT8};
 
-void give_bool(const phi::KernelKey&, phi::Kernel* kernel) {
-  kernel->OutputAt(0).SetDataType(phi::DataType::BOOL);
-}
+void give_bool(const phi::KernelKey&, phi::Kernel* kernel) { kernel->OutputAt(0).SetDataType(phi::DataType::BOOL); }
 void give_what_is_asked(const phi::KernelKey&, phi::Kernel* kernel) {
   kernel->OutputAt(0).SetDataType(phi::DataType::UNDEFINED);
 }

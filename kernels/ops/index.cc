@@ -47,6 +47,11 @@ void read_rows(const CustomContext& ctx, const DenseTensor& x, const DenseTensor
     const size_t along = static_cast<size_t>(normalize_axis(axis, dims_of(x).size()));
     const Value rows = rows_of(record, index, dims_of(x)[along]);
     const Value taken = graphs::take(record.graph, record.input(x), along, rows);
+    // Where the axis came as a tensor, Paddle has inferred the shape for another.
+    const Dims shape = record.graph.shape(taken);
+    if (out->numel() != element_count(shape)) {
+      out->Resize(phi::make_ddim(std::vector<int64_t>(shape.begin(), shape.end())));
+    }
     record.output(out, record.graph.reshape(taken, dims_of(*out)));
   }
   record.launch();
@@ -81,8 +86,7 @@ void gather_grad(const CustomContext& ctx, const DenseTensor&, const DenseTensor
   add_rows(ctx, dout, index, axis.to<int64_t>(), dx);
 }
 
-void index_select(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& index, int dim,
-                  DenseTensor* out) {
+void index_select(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& index, int dim, DenseTensor* out) {
   read_rows(ctx, x, index, dim, out);
 }
 void index_select_grad(const CustomContext& ctx, const DenseTensor&, const DenseTensor& index, const DenseTensor& dout,
@@ -221,8 +225,7 @@ void add_named(const CustomContext& ctx, const DenseTensor* x, const DenseTensor
   const DType to = dtype_of(*out), compute = graphs::compute_dtype(to);
   Recorder record(ctx);
   Graph& g = record.graph;
-  const Value begun =
-      x == nullptr ? graphs::zeros(g, compute, dims_of(*out)) : g.cast(record.input(*x), compute);
+  const Value begun = x == nullptr ? graphs::zeros(g, compute, dims_of(*out)) : g.cast(record.input(*x), compute);
   if (updates.numel() != 0 && out->numel() != 0) {
     const NamedRows named = named_rows(record, index, dims_of(*out));
     const Value added = g.cast(record.input(updates, {1, g.elements(named.at), named.rows[2]}), compute);

@@ -165,15 +165,17 @@ void index_put_grad(const CustomContext& ctx, const DenseTensor& x, const std::v
   record.launch();
 }
 
-void give_int64(const phi::KernelKey&, phi::Kernel* kernel) {
-  kernel->OutputAt(0).SetDataType(phi::DataType::INT64);
-}
+constexpr DTypes kCounted = {phi::DataType::FLOAT32, phi::DataType::FLOAT16, phi::DataType::BFLOAT16,
+                             phi::DataType::INT32,   phi::DataType::INT64,   phi::DataType::INT16,
+                             phi::DataType::BOOL};
+
+void give_int64(const phi::KernelKey&, phi::Kernel* kernel) { kernel->OutputAt(0).SetDataType(phi::DataType::INT64); }
 
 }  // namespace
 
 MPS_KERNEL(masked_select, phi::MaskedSelectKernel, masked_select, kAllDTypes)
 MPS_KERNEL(masked_select_grad, phi::MaskedSelectGradKernel, masked_select_grad, kAllDTypes)
-MPS_KERNEL_WITH_DEFINE(nonzero, phi::NonZeroKernel, nonzero, kAllDTypes, give_int64)
+MPS_KERNEL_WITH_DEFINE(nonzero, phi::NonZeroKernel, nonzero, kCounted, give_int64)
 MPS_KERNEL(index_put, phi::IndexPutKernel, index_put, kAllDTypes)
 MPS_KERNEL(index_put_grad, phi::IndexPutGradKernel, index_put_grad, kNumbers)
 

@@ -55,6 +55,7 @@ Value fitted(Graph& g, Value value, const Target& target) {
 void write_part(Recorder& record, const DenseTensor& x, const Target& target, Value value, DenseTensor* out) {
   Graph& g = record.graph;
   const Value all = record.input(x, {x.numel()});
+  if (element_count(target.part.shape) == 0) return record.output(out, all);
   const Value update = fitted(g, value, target);
   record.output(out, g.strided_update(all, update, target.part.strides, target.part.offset));
 }
@@ -120,6 +121,6 @@ void set_value_grad(const CustomContext& ctx, const DenseTensor& dout, const Int
 
 MPS_KERNEL(set_value, phi::SetValueKernel, set_value, kAllDTypes)
 MPS_KERNEL(set_value_with_tensor, phi::SetTensorValueKernel, set_value_with_tensor, kAllDTypes)
-MPS_KERNEL(set_value_grad, phi::SetValueGradKernel, set_value_grad, kAllDTypes)
+MPS_KERNEL(set_value_grad, phi::SetValueGradKernel, set_value_grad, kNumbers)
 
 }  // namespace mps::paddle

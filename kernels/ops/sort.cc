@@ -61,8 +61,8 @@ void put_back(const CustomContext& ctx, const DenseTensor& indices, const DenseT
     const size_t axis = static_cast<size_t>(line.axis);
     const Shape shape = graphs::with_axis(line.shape, axis, count);
     const Value at = graphs::positions_along(g, record.input(indices, shape), axis, line.shape);
-    record.output(dx, g.reshape(graphs::put_at(g, ScatterMode::kSet, nothing, at, record.input(dout, shape)),
-                                dims_of(*dx)));
+    record.output(
+        dx, g.reshape(graphs::put_at(g, ScatterMode::kSet, nothing, at, record.input(dout, shape)), dims_of(*dx)));
   }
   record.launch();
 }
@@ -163,7 +163,8 @@ void mode(const CustomContext& ctx, const DenseTensor& x, int axis, bool, DenseT
   if (length > 1) {
     const Value differs = g.not_equal(graphs::slice_axis(g, sorted, along, 1, length - 1),
                                       graphs::slice_axis(g, sorted, along, 0, length - 1));
-    const Value begins = g.select(differs, graphs::slice_axis(g, place, along, 1, length - 1), g.constant(0, DType::int32));
+    const Value begins =
+        g.select(differs, graphs::slice_axis(g, place, along, 1, length - 1), g.constant(0, DType::int32));
     const Value first = g.constant(0, DType::int32, graphs::with_axis(line.shape, along, 1));
     const Value begin = g.scan(NodeKind::cumulative_maximum, g.concatenation({first, begins}, line.axis), line.axis);
     run = g.subtraction(place, begin);
@@ -239,9 +240,7 @@ void bincount(const CustomContext& ctx, const DenseTensor& x, const ::paddle::op
 void give_counts(const phi::KernelKey&, phi::Kernel* kernel) {
   kernel->OutputAt(0).SetDataType(phi::DataType::UNDEFINED);
 }
-void give_indices(const phi::KernelKey&, phi::Kernel* kernel) {
-  kernel->OutputAt(1).SetDataType(phi::DataType::INT64);
-}
+void give_indices(const phi::KernelKey&, phi::Kernel* kernel) { kernel->OutputAt(1).SetDataType(phi::DataType::INT64); }
 
 constexpr DTypes kSorted = {phi::DataType::FLOAT32, phi::DataType::FLOAT16, phi::DataType::BFLOAT16,
                             phi::DataType::INT32,   phi::DataType::INT64,   phi::DataType::INT16,

@@ -187,8 +187,8 @@ Inferred infer_scatter(const Graph& graph, Value data, Value indices, Value upda
   check_same_dtype(NodeKind::scatter, graph.dtype(data), graph.dtype(updates));
   const Shape shape(graph.shape(data));
   const Shape wanted{shape[0], graph.shape(indices)[0], shape[2]};
-  MPS_CHECK(same_shape(graph.shape(updates), wanted), kInternal, "bad updates of scatter: expected ",
-            to_string(wanted), ", got ", to_string(graph.shape(updates)), ".");
+  MPS_CHECK(same_shape(graph.shape(updates), wanted), kInternal, "bad updates of scatter: expected ", to_string(wanted),
+            ", got ", to_string(graph.shape(updates)), ".");
   return {graph.dtype(data), shape};
 }
 

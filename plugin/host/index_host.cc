@@ -183,8 +183,7 @@ WholeProgram compile_scatter(const Graph& graph, Value value) {
       }
     });
   };
-  program.cost_ns =
-      50 + bytes / 8 + 2 * static_cast<uint64_t>(graph.elements(graph.operand(node, 2)));
+  program.cost_ns = 50 + bytes / 8 + 2 * static_cast<uint64_t>(graph.elements(graph.operand(node, 2)));
   return program;
 }
 

@@ -145,7 +145,8 @@ void arg_reduce(const Call& call) {
       // Where the best is what nothing can be worse than, NaN before it counts as that, too.
       if (best > 0) {
         const auto y = load<T>(call.operands[0], first + best * step);
-        if (y == start_of<Accumulated<T>>(greatest ? NodeKind::reduction_maximum : NodeKind::reduction_minimum)) best = 0;
+        if (y == start_of<Accumulated<T>>(greatest ? NodeKind::reduction_maximum : NodeKind::reduction_minimum))
+          best = 0;
       }
       *to++ = static_cast<int32_t>(std::max<int64_t>(best, 0));
     });
@@ -174,7 +175,8 @@ void coordinate(const Call& call) {
   const Dims shape = call.graph.shape(call.value);
   const size_t axis = static_cast<size_t>(call.attribute(0));
   each_line(shape, axis, [&](int64_t first, int64_t step) {
-    for (int64_t i = 0; i < shape[axis]; ++i) static_cast<int32_t*>(call.out)[first + i * step] = static_cast<int32_t>(i);
+    for (int64_t i = 0; i < shape[axis]; ++i)
+      static_cast<int32_t*>(call.out)[first + i * step] = static_cast<int32_t>(i);
   });
 }
 
@@ -243,7 +245,8 @@ void arg_sort(const Call& call) {
         return descending ? less(y, x) : less(x, y);
       });
       const int64_t line = first / (length * step) * count * step + first % step;
-      for (int64_t i = 0; i < count; ++i) static_cast<int32_t*>(call.out)[line + i * step] = order[static_cast<size_t>(i)];
+      for (int64_t i = 0; i < count; ++i)
+        static_cast<int32_t*>(call.out)[line + i * step] = order[static_cast<size_t>(i)];
     });
   });
 }

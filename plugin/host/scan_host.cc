@@ -239,8 +239,7 @@ void arg_reduce(const Lines& lines, const T* x, int32_t* out) {
     std::vector<Best<A>> found(static_cast<size_t>(blocks));
     parallel_for(blocks, 1, [&](int64_t first, int64_t last) {
       for (int64_t block = first; block < last; ++block) {
-        found[static_cast<size_t>(block)] =
-            best_of<Order>(x, block * kBlock, std::min(length, (block + 1) * kBlock));
+        found[static_cast<size_t>(block)] = best_of<Order>(x, block * kBlock, std::min(length, (block + 1) * kBlock));
       }
     });
     Best<A> best{Order::Start::template start<A>(), -1};

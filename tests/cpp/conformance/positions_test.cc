@@ -1,4 +1,5 @@
 // Extremes, scans, gathers, scatters and sorts: what is computed along whole lines, and by positions.
+#include <algorithm>
 #include <cmath>
 
 #include "tests/cpp/conformance/exam.h"
@@ -53,7 +54,8 @@ TEST_P(Positions, ExtremesOfMany) {
     const Value x = graph.placeholder(dtype(), {200003});
     graph.result(graph.reduction(kind, x, {0}));
     const bool greatest = kind == NodeKind::reduction_maximum;
-    graph.result(graph.arg_reduction(greatest ? NodeKind::reduction_arg_maximum : NodeKind::reduction_arg_minimum, x, 0));
+    graph.result(
+        graph.arg_reduction(greatest ? NodeKind::reduction_arg_maximum : NodeKind::reduction_arg_minimum, x, 0));
     expect_reference(graph, {whole_numbers(dtype(), {200003}, 2000, 1)});
   }
 }
@@ -70,7 +72,7 @@ TEST_P(Positions, SpecialValues) {
     const NodeKind place = greatest ? NodeKind::reduction_arg_maximum : NodeKind::reduction_arg_minimum;
     graph.result(graph.arg_reduction(place, x, 0));
     graph.result(graph.arg_sort(x, 0, greatest, count));
-    graph.result(graph.arg_sort(x, 0, greatest, 3));
+    graph.result(graph.arg_sort(x, 0, greatest, std::min<int64_t>(count, 3)));
     expect_reference(graph, {special});
   }
 }
@@ -123,8 +125,8 @@ TEST_P(Positions, Gathers) {
 }
 
 TEST_P(Positions, Scatters) {
-  for (ScatterMode mode : {ScatterMode::kSet, ScatterMode::kAdd, ScatterMode::kMultiply, ScatterMode::kMinimum,
-                           ScatterMode::kMaximum}) {
+  for (ScatterMode mode :
+       {ScatterMode::kSet, ScatterMode::kAdd, ScatterMode::kMultiply, ScatterMode::kMinimum, ScatterMode::kMaximum}) {
     for (const Shape& shape : {Shape{1, 9, 1}, Shape{1, 9, 5}, Shape{3, 9, 1}, Shape{2, 9, 200}, Shape{1, 900, 50}}) {
       SCOPED_TRACE(std::to_string(static_cast<int>(mode)) + " " + to_string(shape));
       const int64_t count = shape[1] > 100 ? 3000 : 20;
@@ -144,9 +146,8 @@ TEST_P(Positions, Sorts) {
     along_axes(NodeKind::arg_sort, 50, 0, [&](Graph& graph, Value x, int axis) {
       return graph.arg_sort(x, axis, descending, graph.shape(x)[static_cast<size_t>(axis)]);
     });
-    along_axes(NodeKind::arg_sort, 50, 0, [&](Graph& graph, Value x, int axis) {
-      return graph.arg_sort(x, axis, descending, 1);
-    });
+    along_axes(NodeKind::arg_sort, 50, 0,
+               [&](Graph& graph, Value x, int axis) { return graph.arg_sort(x, axis, descending, 1); });
   }
 }
 
@@ -156,8 +157,8 @@ TEST_P(Positions, Searches) {
     Graph graph;
     const Value sequence = graph.placeholder(dtype(), {2, 9}), values = graph.placeholder(dtype(), {2, 40});
     graph.result(graph.search_sorted(sequence, values, right));
-    expect_reference(graph, {tensor_of(dtype(), {2, 9}, {0, 1, 1, 2, 3, 3, 3, 5, 9}),
-                             whole_numbers(dtype(), {2, 40}, 10, 3)});
+    expect_reference(graph,
+                     {tensor_of(dtype(), {2, 9}, {0, 1, 1, 2, 3, 3, 3, 5, 9}), whole_numbers(dtype(), {2, 40}, 10, 3)});
   }
 }
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 import paddle
-from ..tolerance import EXACT
 
+from ..tolerance import EXACT
 from .case import ALL, FLOATS, Case, Gradient
 
 _INTS = (*FLOATS, "int32", "int64")
@@ -41,26 +41,31 @@ CASES = (
         dtypes=_INTS,
         creates=True,
     ),
-    Case(
-        kernel="diag",
-        call=lambda x: [paddle.diag(x, k) for k in (0, 2, -1)],
-        shapes=(((3, 4),), ((5, 2),), ((3, 3),)),
-        dtypes=_INTS,
-        numpy=lambda x: [np.diag(x, k) for k in (0, 2, -1)],
-        gradient=Gradient(kernel="diag_grad", rule=EXACT, dtypes=_INTS),
+    *(
+        Case(
+            kernel="diag",
+            name=name,
+            call=lambda x, k=k: paddle.diag(x, k),
+            shapes=(((3, 4),), ((5, 2),), ((3, 3),)),
+            dtypes=_INTS,
+            numpy=lambda x, k=k: np.diag(x, k),
+            gradient=Gradient(kernel="diag_grad", rule=EXACT, dtypes=_INTS),
+        )
+        for k, name in ((0, ""), (1, "above"), (-1, "below"))
     ),
-    Case(
-        kernel="diag",
-        name="of_a_line",
-        call=lambda x: [paddle.diag(x, 0), paddle.diag(x, 1), paddle.diag(x, -2, 5)],
-        shapes=(((3,),), ((1,),), ((67,),)),
-        dtypes=_INTS,
-        numpy=lambda x: [
-            np.diag(x),
-            np.diag(x, 1),
-            np.where(np.diag(np.ones(len(x), bool), -2), np.diag(x, -2), 5),
-        ],
-        gradient=Gradient(kernel="diag_grad", rule=EXACT, dtypes=_INTS),
+    *(
+        Case(
+            kernel="diag",
+            name=f"of_a_line{name}",
+            call=lambda x, k=k, v=value: paddle.diag(x, k, v),
+            shapes=(((3,),), ((1,),), ((67,),)),
+            dtypes=_INTS,
+            numpy=lambda x, k=k, v=value: np.where(
+                np.diag(np.ones(len(x), bool), k), np.diag(x, k), v
+            ),
+            gradient=Gradient(kernel="diag_grad", rule=EXACT, dtypes=_INTS),
+        )
+        for k, value, name in ((0, 0, ""), (1, 0, "_above"), (-2, 5, "_padded"))
     ),
     Case(
         kernel="diagonal",
@@ -71,17 +76,17 @@ CASES = (
         numpy=lambda x: np.diagonal(x, 1, 0, -1),
         gradient=Gradient(kernel="diagonal_grad", rule=EXACT, dtypes=ALL),
     ),
-    Case(
-        kernel="fill_diagonal",
-        call=lambda x: [
-            paddle._C_ops.fill_diagonal(x, 3.0, 0, False),
-            paddle._C_ops.fill_diagonal(x, 3.0, 1, False),
-            paddle._C_ops.fill_diagonal(x, 3.0, 0, True),
-        ],
-        shapes=(((3, 4),), ((7, 2),), ((3, 3),)),
-        dtypes=_INTS,
-        layouts=False,
-        gradient=Gradient(kernel="fill_diagonal_grad", rule=EXACT, dtypes=_INTS),
+    *(
+        Case(
+            kernel="fill_diagonal",
+            name=name,
+            call=lambda x, k=k, w=wrap: paddle._C_ops.fill_diagonal(x, 3.0, k, w),
+            shapes=(((3, 4),), ((7, 2),), ((3, 3),)),
+            dtypes=_INTS,
+            layouts=False,
+            gradient=Gradient(kernel="fill_diagonal_grad", rule=EXACT, dtypes=_INTS),
+        )
+        for k, wrap, name in ((0, False, ""), (1, False, "above"), (0, True, "wrap"))
     ),
     Case(
         kernel="fill_diagonal_tensor",
@@ -90,8 +95,6 @@ CASES = (
         dtypes=ALL,
         numpy=_on_diagonal,
         layouts=False,
-        gradient=Gradient(
-            kernel="fill_diagonal_tensor_grad", rule=EXACT, dtypes=ALL, inputs=(0,)
-        ),
+        gradient=Gradient(kernel="fill_diagonal_tensor_grad", rule=EXACT, dtypes=ALL, inputs=(0,)),
     ),
 )

@@ -2,8 +2,8 @@
 
 import paddle
 from paddle.nn import functional as F
-from ..tolerance import composed
 
+from ..tolerance import composed
 from .case import FLOATS, Case
 
 _INTS = (*FLOATS, "int32", "int64")
