@@ -82,6 +82,7 @@ test-cpp: setup
 test-double: setup
 	@$(NATIVE) --folder build/double -D MPS_APPLE_DOUBLE=ON
 	$(VENV)/bin/ctest --test-dir build/double --output-on-failure --timeout 600 -j $(TEST_JOBS) -L double
+	$(PY) -m pytest -q -p no:cacheprovider tests/apple_double/mutants.py -n $(TEST_JOBS)
 	$(PY) tests/apple_double/suite.py --build build/double --jobs $(TEST_JOBS) $(DOUBLE_ARGS)
 
 .PHONY: run-cpp-tests

@@ -171,6 +171,7 @@ for name in [name for name in sys.modules if name.split(".")[0] == "paddle_mps"]
 import paddle_mps as fresh
 told["fresh"] = fresh.is_available() and fresh.memory_allocated() == before
 side = fresh.Stream()
+side.wait_stream(fresh.current_stream())
 with fresh.stream(side):
     y = x + 1.0
 side.synchronize()

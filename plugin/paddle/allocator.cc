@@ -44,7 +44,13 @@ class TensorAllocator final : public allocation::Allocator {
 
  protected:
   phi::Allocation* AllocateImpl(size_t bytes) override {
-    const Memory::Allocation block = memory_.allocate(bytes, t_stream);
+    Memory::Allocation block;
+    try {
+      block = memory_.allocate(bytes, t_stream);
+    } catch (...) {  // a device may refuse, say in a child of fork()
+      keep_last_error();
+      rethrow_to_paddle();
+    }
     if (block.address == nullptr) throw_to_paddle(ErrorKind::kMemory, memory_.shortage(bytes).c_str());
     return new TensorMemory(block.address, block.bytes, place_);
   }
