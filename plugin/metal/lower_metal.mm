@@ -70,6 +70,7 @@ class Lowering {
       }
       case NodeFamily::kBinary:
       case NodeFamily::kCompare: {
+        if (MPSGraphTensor* const test = nan_test(node)) return test;
         const auto send = method<Binary>(graph_, node, &selector);
         return send(graph_, selector, operand(node, 0), operand(node, 1), nil);
       }
@@ -224,6 +225,15 @@ class Lowering {
     for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<int32_t>(i);
     NSData* const data = [NSData dataWithBytes:values.data() length:values.size() * sizeof values[0]];
     return [graph_ constantWithData:data shape:shape dataType:MPSDataTypeInt32];
+  }
+
+  // A float that is compared with itself is asked for NaN; a compiler with fast math may take it for equal.
+  MPSGraphTensor* nan_test(const Node& node) {
+    const bool equal = node.kind == NodeKind::equal, not_equal = node.kind == NodeKind::not_equal;
+    if (!(equal || not_equal) || operand(node, 0) != operand(node, 1)) return nil;
+    if (!is_float(from_.dtype(from_.operand(node, 0)))) return nil;
+    MPSGraphTensor* const is_nan = [graph_ isNaNWithTensor:operand(node, 0) name:nil];
+    return equal ? [graph_ notWithTensor:is_nan name:nil] : is_nan;
   }
 
   // The method that the table names propagates NaN; integers have none, and no kernel for it.
