@@ -80,6 +80,7 @@ FUNCTIONS = (
         _gamma,
         "positive",
         rule=WITH_ZEROS,
+        roundings=8,  # digamma's
         magnitude=lambda x, g: [np.abs(g) * (1 + 1 / x)],
     ),
     _function(
@@ -87,6 +88,7 @@ FUNCTIONS = (
         _gamma,
         "positive",
         rule=WITH_ZEROS,
+        roundings=8,  # digamma's
         call=paddle.gammaln,
         magnitude=lambda x, g: [np.abs(g) * (1 + 1 / x)],
     ),
