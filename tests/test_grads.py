@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import paddle
 import pytest
 from conftest import rows
 from paddle_mps.selftest import gradients as questions
@@ -20,6 +21,18 @@ pytestmark = pytest.mark.usefixtures("on_mps")
 @pytest.mark.parametrize(("case", "dtype"), rows(questions.pairs()))
 def test_gradient(case: Case, dtype: str) -> None:
     questions.gradient(case, dtype)
+
+
+@pytest.mark.parametrize("shape", [[], [1]])
+def test_gradient_of_the_value_of_masked_fill(shape: list[int]) -> None:
+    """The sum of what was filled. Not a case: Paddle 3.3.1's CPU device says 0."""
+    x = paddle.to_tensor([-1.0, 2.0, -3.0, 4.0])
+    value = paddle.to_tensor(9.0).reshape(shape).detach()
+    x.stop_gradient = value.stop_gradient = False
+    paddle.masked_fill(x, x < 0, value).backward(paddle.to_tensor([1.0, 2.0, 4.0, 8.0]))
+    assert value.grad.shape == shape
+    assert value.grad.item() == 5.0
+    np.testing.assert_array_equal(x.grad.numpy(), [0.0, 2.0, 0.0, 8.0])
 
 
 @pytest.mark.parametrize(("case", "dtype"), rows(questions.ALONE))

@@ -1,5 +1,7 @@
 #include "plugin/core/graph.h"
 
+#include <cmath>
+
 #include "plugin/core/check.h"
 #include "plugin/core/infer.h"
 
@@ -19,6 +21,17 @@ uint64_t mix(uint64_t hash, uint64_t word) {
   hash ^= word * 0x9e3779b185ebca87u;
   hash = (hash << 27) | (hash >> 37);
   return hash * 0xc2b2ae3d27d4eb4fu + 0x165667b19e3779f9u;
+}
+
+// The number that changes nothing.
+Scalar reduction_of_nothing(NodeKind kind, DType dtype) {
+  if (kind == NodeKind::reduction_sum) return int64_t{0};
+  if (kind == NodeKind::reduction_product) return int64_t{1};
+  const bool highest = kind == NodeKind::reduction_minimum;
+  if (is_float(dtype)) return highest ? HUGE_VAL : -HUGE_VAL;
+  if (info(dtype).kind != DTypeKind::kSigned) return int64_t{highest ? (dtype == DType::bool_ ? 1 : 255) : 0};
+  const int64_t limit = INT64_MAX >> (64 - 8 * size_of(dtype));
+  return highest ? limit : -limit - 1;
 }
 
 }  // namespace
@@ -121,11 +134,41 @@ Value Graph::strided_update(Value storage, Value update, Dims strides, int64_t o
   return add(NodeKind::strided_update, {storage, update}, attributes);
 }
 
-Value Graph::reduction_sum(Value x, Dims axes) {
-  const Inferred result = infer(*this, NodeKind::reduction_sum, {x}, axes, {});
+Value Graph::reduction(NodeKind kind, Value x, Dims axes) {
+  const Inferred result = infer(*this, kind, {x}, axes, {});
   if (same_shape(shape(x), result.shape)) return x;  // every reduced dimension has size 1 already
-  if (elements(x) == 0) return constant(int64_t{0}, result.dtype, result.shape);
-  return push(NodeKind::reduction_sum, result.dtype, result.shape, {x}, axes);
+  if (elements(x) == 0) return constant(reduction_of_nothing(kind, result.dtype), result.dtype, result.shape);
+  return push(kind, result.dtype, result.shape, {x}, axes);
+}
+
+Value Graph::arg_reduction(NodeKind kind, Value x, int axis) { return add(kind, {x}, {int64_t{axis}}); }
+
+Value Graph::scan(NodeKind kind, Value x, int axis, bool exclusive, bool reverse) {
+  return add(kind, {x}, {int64_t{axis}, int64_t{exclusive}, int64_t{reverse}});
+}
+
+Value Graph::coordinate(Dims shape, int axis) { return add(NodeKind::coordinate, {}, {int64_t{axis}}, shape); }
+
+Value Graph::gather(Value indices, Value data) {
+  const Inferred result = infer(*this, NodeKind::gather, {indices, data}, {}, {});
+  if (elements(data) == 0) return constant(int64_t{0}, result.dtype, result.shape);
+  return push(NodeKind::gather, result.dtype, result.shape, {indices, data}, {});
+}
+
+Value Graph::scatter(ScatterMode mode, Value data, Value indices, Value updates) {
+  if (elements(updates) == 0) return data;
+  return add(NodeKind::scatter, {data, indices, updates}, {static_cast<int64_t>(mode)});
+}
+
+Value Graph::arg_sort(Value x, int axis, bool descending, int64_t count) {
+  Shape target(shape(x));
+  target[static_cast<size_t>(axis)] = count;
+  return add(NodeKind::arg_sort, {x}, {int64_t{axis}, int64_t{descending}}, target);
+}
+
+Value Graph::search_sorted(Value sequence, Value values, bool right) {
+  if (elements(sequence) == 0) return constant(int64_t{0}, DType::int32, shape(values));
+  return add(NodeKind::search_sorted, {sequence, values}, {int64_t{right}});
 }
 
 Value Graph::matrix_multiplication(Value x, Value y) {

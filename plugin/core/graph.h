@@ -36,6 +36,9 @@ struct Node {
   uint32_t at;
 };
 
+// What scatter makes of an element and an update of it.
+enum class ScatterMode : uint8_t { kSet, kAdd, kMultiply, kMinimum, kMaximum };
+
 class Graph {
  public:
   // -- sources
@@ -77,10 +80,38 @@ class Graph {
   // -- reductions and linear algebra
   // -------------------------------------------------------------------------------- Reduced
   // dimensions stay, with size 1. Attributes: the axes. float16 and bfloat16 accumulate in float32.
-  Value reduction_sum(Value x, Dims axes);
+  Value reduction_sum(Value x, Dims axes) { return reduction(NodeKind::reduction_sum, x, axes); }
+  Value reduction(NodeKind kind, Value x, Dims axes);
   // [..., M, K] x [..., K, N] -> [..., M, N]; leading dimensions broadcast; at least two dimensions
   // each. float16 and bfloat16 accumulate in float32; integers wrap.
   Value matrix_multiplication(Value x, Value y);
+
+  // -- scans, positions and order
+  // -------------------------------------------------------------------------------------------
+  // The first position (int32) of the extreme along `axis`, which stays with size 1. NaN is passed over; where nothing
+  // else is, 0. Attributes: axis.
+  Value arg_reduction(NodeKind kind, Value x, int axis);
+  // Each element becomes the reduction of those up to it; exclusive: without itself. reverse: from the end. Attributes:
+  // axis, exclusive, reverse. float16 and bfloat16 accumulate in float32.
+  Value scan(NodeKind kind, Value x, int axis, bool exclusive = false, bool reverse = false);
+  // int32: each element's own index along `axis`. Attributes: axis.
+  Value coordinate(Dims shape, int axis);
+  // indices [M], data [B, N, I] -> [B, M, I]: data[b, indices[m], i]; 0 where an index is outside of 0..N-1.
+  Value gather(Value indices, Value data);
+  // data [B, N, I] with updates [B, M, I] combined into rows `indices` [M], in the order of m where several meet one
+  // row; an index outside of 0..N-1 is passed over. Attributes: mode.
+  Value scatter(ScatterMode mode, Value data, Value indices, Value updates);
+  // int32: the positions of the first `count` elements along `axis` in sorted order; equal ones in their own order, NaN
+  // greatest of all. Attributes: axis, descending.
+  Value arg_sort(Value x, int axis, bool descending, int64_t count);
+  // sequences [B, N] that rise, values [B, M] -> int32 [B, M]: how many elements of the sequence are less than the
+  // value; right: or equal. NaN is greatest. Attributes: right.
+  Value search_sorted(Value sequence, Value values, bool right);
+
+  // A node like one of another graph, for what copies graphs: attributes as that one has them.
+  Value record(NodeKind kind, Span<const Value> operands, Dims attributes, Dims target) {
+    return add(kind, operands, attributes, target);
+  }
 
   // -- results
   // ------------------------------------------------------------------------------------------------------

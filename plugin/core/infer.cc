@@ -16,8 +16,12 @@ const char* describe(NodeDTypes set) {
       return "a number";
     case NodeDTypes::kFloat:
       return "float32, float16 or bfloat16";
+    case NodeDTypes::kInteger:
+      return "an integer";
     case NodeDTypes::kBool:
       return "bool";
+    case NodeDTypes::kInt32:
+      return "int32";
   }
   __builtin_unreachable();
 }
@@ -30,8 +34,12 @@ bool accepts(NodeDTypes set, DType dtype) {
       return dtype != DType::bool_;
     case NodeDTypes::kFloat:
       return is_float(dtype);
+    case NodeDTypes::kInteger:
+      return is_integer(dtype);
     case NodeDTypes::kBool:
       return dtype == DType::bool_;
+    case NodeDTypes::kInt32:
+      return dtype == DType::int32;
   }
   __builtin_unreachable();
 }
@@ -137,6 +145,71 @@ Inferred infer_reduce(const Graph& graph, NodeKind kind, Value x, Dims axes) {
   return {graph.dtype(x), shape};
 }
 
+size_t check_axis(const Graph& graph, NodeKind kind, Value x, int64_t axis) {
+  check_dtype(kind, graph.dtype(x));
+  const size_t rank = graph.shape(x).size();
+  MPS_CHECK(axis >= 0 && axis < static_cast<int64_t>(rank), kInternal, "bad axis of ", info(kind).name,
+            ": expected one of ", rank, ", got ", axis, ".");
+  return static_cast<size_t>(axis);
+}
+
+Inferred infer_arg_reduce(const Graph& graph, NodeKind kind, Value x, int64_t attribute) {
+  const size_t axis = check_axis(graph, kind, x, attribute);
+  Shape shape(graph.shape(x));
+  MPS_CHECK(shape[axis] > 0 || graph.elements(x) == 0, kArgument, "nothing to choose from along axis ", axis, ".");
+  shape[axis] = 1;
+  return {DType::int32, shape};
+}
+
+Inferred infer_coordinate(Dims target, int64_t axis) {
+  MPS_CHECK(axis >= 0 && axis < static_cast<int64_t>(target.size()), kInternal,
+            "bad axis of coordinate: expected one of ", target.size(), ", got ", axis, ".");
+  return {DType::int32, Shape(target)};
+}
+
+void check_indices(const Graph& graph, NodeKind kind, Value indices, Value data) {
+  const DType dtype = graph.dtype(indices);
+  MPS_CHECK(dtype == DType::int32 || dtype == DType::int64, kArgument, "wrong dtype of the indices of ",
+            info(kind).name, ": expected int32 or int64, got ", name(dtype), ". Cast them.");
+  MPS_CHECK(graph.shape(indices).size() == 1 && graph.shape(data).size() == 3, kInternal, "bad operands of ",
+            info(kind).name, ": expected indices [M] and data [B, N, I], got ", to_string(graph.shape(indices)),
+            " and ", to_string(graph.shape(data)), ".");
+}
+
+Inferred infer_gather(const Graph& graph, Value indices, Value data) {
+  check_indices(graph, NodeKind::gather, indices, data);
+  const Dims from = graph.shape(data);
+  return {graph.dtype(data), {from[0], graph.shape(indices)[0], from[2]}};
+}
+
+Inferred infer_scatter(const Graph& graph, Value data, Value indices, Value updates) {
+  check_indices(graph, NodeKind::scatter, indices, data);
+  check_same_dtype(NodeKind::scatter, graph.dtype(data), graph.dtype(updates));
+  const Shape shape(graph.shape(data));
+  const Shape wanted{shape[0], graph.shape(indices)[0], shape[2]};
+  MPS_CHECK(same_shape(graph.shape(updates), wanted), kInternal, "bad updates of scatter: expected ", to_string(wanted),
+            ", got ", to_string(graph.shape(updates)), ".");
+  return {graph.dtype(data), shape};
+}
+
+Inferred infer_arg_sort(const Graph& graph, Value x, int64_t attribute, Dims target) {
+  const size_t axis = check_axis(graph, NodeKind::arg_sort, x, attribute);
+  const Dims from = graph.shape(x);
+  MPS_CHECK(target[axis] <= from[axis], kArgument, "too many elements asked for along axis ", axis,
+            ": expected at most ", from[axis], ", got ", target[axis], ". Ask for fewer.");
+  return {DType::int32, Shape(target)};
+}
+
+Inferred infer_search_sorted(const Graph& graph, Value sequence, Value values) {
+  check_same_dtype(NodeKind::search_sorted, graph.dtype(sequence), graph.dtype(values));
+  check_dtype(NodeKind::search_sorted, graph.dtype(values));
+  const Dims from = graph.shape(sequence), to = graph.shape(values);
+  MPS_CHECK(from.size() == 2 && to.size() == 2 && from[0] == to[0], kInternal,
+            "bad operands of search_sorted: expected [B, N] and [B, M], got ", to_string(from), " and ", to_string(to),
+            ".");
+  return {DType::int32, Shape(to)};
+}
+
 Inferred infer_matmul(const Graph& graph, Value x, Value y) {
   const Dims a = graph.shape(x), b = graph.shape(y);
   check_same_dtype(NodeKind::matrix_multiplication, graph.dtype(x), graph.dtype(y));
@@ -208,6 +281,21 @@ Inferred infer(const Graph& graph, NodeKind kind, Span<const Value> operands, Di
       return {graph.dtype(operands[0]), Shape(graph.shape(operands[0]))};
     case NodeFamily::kReduce:
       return infer_reduce(graph, kind, operands[0], attributes);
+    case NodeFamily::kArgReduce:
+      return infer_arg_reduce(graph, kind, operands[0], attributes[0]);
+    case NodeFamily::kScan:
+      check_axis(graph, kind, operands[0], attributes[0]);
+      return {graph.dtype(operands[0]), Shape(graph.shape(operands[0]))};
+    case NodeFamily::kCoordinate:
+      return infer_coordinate(target, attributes[0]);
+    case NodeFamily::kGather:
+      return infer_gather(graph, operands[0], operands[1]);
+    case NodeFamily::kScatter:
+      return infer_scatter(graph, operands[0], operands[1], operands[2]);
+    case NodeFamily::kArgSort:
+      return infer_arg_sort(graph, operands[0], attributes[0], target);
+    case NodeFamily::kSearchSorted:
+      return infer_search_sorted(graph, operands[0], operands[1]);
     case NodeFamily::kMatmul:
       return infer_matmul(graph, operands[0], operands[1]);
   }

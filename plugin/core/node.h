@@ -26,10 +26,17 @@ enum class NodeFamily : uint8_t {
   kStridedView,
   kStridedUpdate,
   kReduce,
+  kArgReduce,
+  kScan,
+  kCoordinate,
+  kGather,
+  kScatter,
+  kArgSort,
+  kSearchSorted,
   kMatmul,
 };
 
-enum class NodeDTypes : uint8_t { kAny, kNumeric, kFloat, kBool };
+enum class NodeDTypes : uint8_t { kAny, kNumeric, kFloat, kInteger, kBool, kInt32 };
 
 struct NodeInfo {
   const char* name;
@@ -56,6 +63,13 @@ constexpr bool is_pointwise(NodeKind kind) {
   const NodeFamily family = info(kind).family;
   return family == NodeFamily::kUnary || family == NodeFamily::kBinary || family == NodeFamily::kCompare ||
          family == NodeFamily::kSelect || family == NodeFamily::kCast;
+}
+
+// Nodes that are computed as a whole, from dense operands into a dense result of its own; a device has a program for
+// each.
+constexpr bool is_whole(NodeFamily family) {
+  return family == NodeFamily::kArgReduce || family == NodeFamily::kScan || family == NodeFamily::kGather ||
+         family == NodeFamily::kScatter || family == NodeFamily::kArgSort || family == NodeFamily::kSearchSorted;
 }
 
 }  // namespace mps

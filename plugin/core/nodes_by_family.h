@@ -17,6 +17,13 @@
 #define MPS_NODE_kStridedView(kind)
 #define MPS_NODE_kStridedUpdate(kind)
 #define MPS_NODE_kReduce(kind)
+#define MPS_NODE_kArgReduce(kind)
+#define MPS_NODE_kScan(kind)
+#define MPS_NODE_kCoordinate(kind)
+#define MPS_NODE_kGather(kind)
+#define MPS_NODE_kScatter(kind)
+#define MPS_NODE_kArgSort(kind)
+#define MPS_NODE_kSearchSorted(kind)
 #define MPS_NODE_kMatmul(kind)
 #include "plugin/core/nodes.def"
 #undef MPS_NODE
@@ -34,6 +41,13 @@
 #undef MPS_NODE_kStridedView
 #undef MPS_NODE_kStridedUpdate
 #undef MPS_NODE_kReduce
+#undef MPS_NODE_kArgReduce
+#undef MPS_NODE_kScan
+#undef MPS_NODE_kCoordinate
+#undef MPS_NODE_kGather
+#undef MPS_NODE_kScatter
+#undef MPS_NODE_kArgSort
+#undef MPS_NODE_kSearchSorted
 #undef MPS_NODE_kMatmul
 #undef MPS_UNARY_NODE
 #undef MPS_BINARY_NODE

@@ -25,6 +25,13 @@ bool is_view(NodeKind kind) {
     case NodeFamily::kConcatenation:
     case NodeFamily::kStridedUpdate:
     case NodeFamily::kReduce:
+    case NodeFamily::kArgReduce:
+    case NodeFamily::kScan:
+    case NodeFamily::kCoordinate:
+    case NodeFamily::kGather:
+    case NodeFamily::kScatter:
+    case NodeFamily::kArgSort:
+    case NodeFamily::kSearchSorted:
     case NodeFamily::kMatmul:
       return false;
   }

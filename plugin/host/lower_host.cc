@@ -99,7 +99,26 @@ class Lowering {
       case NodeKind::strided_update:
         return to_.strided_update(operand(node, 0), operand(node, 1), tail(node, 1), from_.attributes(node)[0]);
       case NodeKind::reduction_sum:
-        return to_.reduction_sum(operand(node, 0), from_.attributes(node));
+      case NodeKind::reduction_product:
+      case NodeKind::reduction_maximum:
+      case NodeKind::reduction_minimum:
+        return to_.reduction(node.kind, operand(node, 0), from_.attributes(node));
+      case NodeKind::reduction_arg_maximum:
+      case NodeKind::reduction_arg_minimum:
+      case NodeKind::cumulative_sum:
+      case NodeKind::cumulative_product:
+      case NodeKind::cumulative_maximum:
+      case NodeKind::cumulative_minimum:
+      case NodeKind::cumulative_log_sum_exp:
+      case NodeKind::coordinate:
+      case NodeKind::gather:
+      case NodeKind::scatter:
+      case NodeKind::arg_sort:
+      case NodeKind::search_sorted: {
+        SmallVector<Value, 4> operands;
+        for (size_t i = 0; i < node.operand_count; ++i) operands.push_back(operand(node, i));
+        return to_.record(node.kind, operands, from_.attributes(node), from_.shape(node));
+      }
       case NodeKind::matrix_multiplication:
         return matrix_multiplication(node);
     }

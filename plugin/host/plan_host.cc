@@ -10,6 +10,7 @@
 #include "plugin/host/lower_host.h"
 #include "plugin/host/steps_host.h"
 #include "plugin/host/view_host.h"
+#include "plugin/host/whole_host.h"
 
 namespace mps {
 namespace {
@@ -150,6 +151,15 @@ class Planner {
         return strided_update(value, operand(0), operand(1), attributes[0], attributes_from(1));
       case NodeFamily::kReduce:
         return reduction(value, operand(0));
+      case NodeFamily::kArgReduce:
+      case NodeFamily::kScan:
+      case NodeFamily::kGather:
+      case NodeFamily::kScatter:
+      case NodeFamily::kArgSort:
+      case NodeFamily::kSearchSorted:
+        return whole(value, node);
+      case NodeFamily::kCoordinate:
+        return coordinate(value, static_cast<size_t>(attributes[0]));
       case NodeFamily::kMatmul:
         return matrix_multiplication(value, operand(0), operand(1));
     }
@@ -211,6 +221,27 @@ class Planner {
       plan_.steps.push_back(make_reduce_step(std::move(program), std::move(inputs), to));
     }
     return dense_view(to.slot, graph_.shape(value));
+  }
+
+  View whole(Value value, const Node& node) {
+    std::vector<SlotAt> inputs;
+    for (size_t i = 0; i < node.operand_count; ++i) {
+      const Value operand = graph_.operand(node, i);
+      inputs.push_back(place(dense(operand), graph_.dtype(operand)));
+    }
+    const SlotAt to{home(value), 0};
+    plan_.steps.push_back(make_whole_step(compile_whole(graph_, value), std::move(inputs), to));
+    return dense_view(to.slot, graph_.shape(value));
+  }
+
+  // One line of numbers, looked at from all sides.
+  View coordinate(Value value, size_t axis) {
+    const int64_t count = graph_.shape(value)[axis];
+    View line{new_temporary(static_cast<size_t>(count) * sizeof(int32_t)), 0, {}};
+    line.strides.resize(graph_.shape(value).size(), 0);
+    line.strides[axis] = 1;
+    plan_.steps.push_back(make_whole_step(count_to(count), {}, {line.slot, 0}));
+    return line;
   }
 
   View matrix_multiplication(Value value, Value x, Value y) {

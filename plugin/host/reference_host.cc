@@ -5,7 +5,9 @@
 #include <vector>
 
 #include "plugin/core/check.h"
+#include "plugin/host/reference_functions_host.h"
 #include "plugin/host/reference_nodes_host.h"
+#include "plugin/host/reference_whole_host.h"
 
 namespace mps {
 namespace {
@@ -66,8 +68,12 @@ constexpr bool accepts(NodeDTypes set) {
       return !std::is_same_v<T, bool>;
     case NodeDTypes::kFloat:
       return !std::is_integral_v<T>;
+    case NodeDTypes::kInteger:
+      return std::is_integral_v<T> && !std::is_same_v<T, bool>;
     case NodeDTypes::kBool:
       return std::is_same_v<T, bool>;
+    case NodeDTypes::kInt32:
+      return std::is_same_v<T, int32_t>;
   }
   return false;
 }
@@ -129,7 +135,25 @@ class Interpreter {
         std::memcpy(out(value), in(node, 0), graph_.bytes(value));
         return scatter(value, graph_.operand(node, 1), graph_.attributes(node)[0], view_strides(node));
       case NodeKind::reduction_sum:
-        return reduction_sum(value, node);
+      case NodeKind::reduction_product:
+      case NodeKind::reduction_maximum:
+      case NodeKind::reduction_minimum:
+      case NodeKind::reduction_arg_maximum:
+      case NodeKind::reduction_arg_minimum:
+      case NodeKind::cumulative_sum:
+      case NodeKind::cumulative_product:
+      case NodeKind::cumulative_maximum:
+      case NodeKind::cumulative_minimum:
+      case NodeKind::cumulative_log_sum_exp:
+      case NodeKind::coordinate:
+      case NodeKind::gather:
+      case NodeKind::scatter:
+      case NodeKind::arg_sort:
+      case NodeKind::search_sorted: {
+        std::vector<const void*> operands;
+        for (size_t i = 0; i < node.operand_count; ++i) operands.push_back(in(node, i));
+        return reference_whole(graph_, value, operands, out(value));
+      }
       case NodeKind::matrix_multiplication:
         return matrix_multiplication(value, node);
     }
@@ -243,20 +267,6 @@ class Interpreter {
       scatter(value, graph_.operand(node, i), start * strides[axis], strides);
       start += operand_shape(node, i)[axis];
     }
-  }
-
-  void reduction_sum(Value value, const Node& node) {
-    const Dims from = operand_shape(node, 0);
-    const std::array<Ints, 2> strides = {broadcast_strides(graph_.shape(value), from), contiguous_strides(from)};
-    visit(node.dtype, [&](auto zero) {
-      using T = decltype(zero);
-      using Sum = Accumulated<T>;
-      std::vector<Sum> sums(static_cast<size_t>(graph_.elements(value)), Sum{0});
-      walk<2>(from, strides, {0, 0}, [&](const auto& at) {
-        sums[static_cast<size_t>(at[0])] += static_cast<Sum>(load<T>(in(node, 0), at[1]));
-      });
-      for (size_t i = 0; i < sums.size(); ++i) store<T>(out(value), static_cast<int64_t>(i), sums[i]);
-    });
   }
 
   void matrix_multiplication(Value value, const Node& node) {

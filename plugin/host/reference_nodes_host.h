@@ -1,7 +1,7 @@
 // What every pointwise node means: one functor per row of nodes.def, named like it, on one element.
 //
 // float16 and bfloat16 elements arrive as float and are rounded by the caller, once per node. A functor is only
-// instantiated for the dtypes that its row accepts.
+// instantiated for the dtypes that its row accepts. Those of elementary functions are in reference_functions_host.h.
 #pragma once
 
 #include <cmath>

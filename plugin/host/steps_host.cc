@@ -54,6 +54,23 @@ class ReduceStep final : public PlanStep {
   const SlotAt output_;
 };
 
+class WholeStep final : public PlanStep {
+ public:
+  WholeStep(WholeProgram program, std::vector<SlotAt> inputs, SlotAt output)
+      : program_(std::move(program)), inputs_(std::move(inputs)), output_(output) {
+    for (const SlotAt& input : inputs_) reads.push_back({input.slot, false});
+    writes.push_back(output_.slot);
+  }
+  void run(char* const* slots) const override { program_.run(addresses(slots, inputs_), address(slots, output_)); }
+  uint64_t cost_ns() const override { return program_.cost_ns; }
+  size_t bytes() const override { return sizeof *this; }
+
+ private:
+  const WholeProgram program_;
+  const std::vector<SlotAt> inputs_;
+  const SlotAt output_;
+};
+
 class MatmulStep final : public PlanStep {
  public:
   MatmulStep(MatmulProgram program, SlotAt x, SlotAt y, SlotAt to)
@@ -97,6 +114,10 @@ std::unique_ptr<PlanStep> make_pointwise_step(PointwiseProgram program, std::vec
 
 std::unique_ptr<PlanStep> make_reduce_step(ReduceProgram program, std::vector<SlotAt> inputs, SlotAt output) {
   return std::make_unique<ReduceStep>(std::move(program), std::move(inputs), output);
+}
+
+std::unique_ptr<PlanStep> make_whole_step(WholeProgram program, std::vector<SlotAt> inputs, SlotAt output) {
+  return std::make_unique<WholeStep>(std::move(program), std::move(inputs), output);
 }
 
 std::unique_ptr<PlanStep> make_matmul_step(MatmulProgram program, SlotAt x, SlotAt y, SlotAt to) {

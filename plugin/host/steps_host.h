@@ -10,6 +10,7 @@
 #include "plugin/host/movement_host.h"
 #include "plugin/host/pointwise_host.h"
 #include "plugin/host/reduce_host.h"
+#include "plugin/host/whole_host.h"
 
 namespace mps {
 
@@ -38,6 +39,7 @@ class PlanStep {
 std::unique_ptr<PlanStep> make_pointwise_step(PointwiseProgram program, std::vector<SlotAt> inputs,
                                               std::vector<SlotAt> outputs);
 std::unique_ptr<PlanStep> make_reduce_step(ReduceProgram program, std::vector<SlotAt> inputs, SlotAt output);
+std::unique_ptr<PlanStep> make_whole_step(WholeProgram program, std::vector<SlotAt> inputs, SlotAt output);
 std::unique_ptr<PlanStep> make_matmul_step(MatmulProgram program, SlotAt x, SlotAt y, SlotAt to);
 std::unique_ptr<PlanStep> make_copy_step(CopyProgram program, SlotAt from, SlotAt to);
 

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "plugin/host/vector_formats.h"
+#include "plugin/host/vector_function_ops.h"
 #include "plugin/host/vector_loops.h"
 #include "plugin/host/vector_ops.h"
 #include "plugin/host/vector_reductions.h"
@@ -33,6 +34,9 @@ struct OpOf;
 #define MPS_BINARY_NODE(kind) MPS_OP_OF(kind)
 #include "plugin/core/nodes_by_family.h"
 MPS_OP_OF(reduction_sum)
+MPS_OP_OF(reduction_product)
+MPS_OP_OF(reduction_maximum)
+MPS_OP_OF(reduction_minimum)
 #undef MPS_OP_OF
 
 template <DType kDType>
@@ -58,8 +62,12 @@ constexpr bool accepts(NodeDTypes set, DType dtype) {
       return dtype != DType::bool_;
     case NodeDTypes::kFloat:
       return is_float(dtype);
+    case NodeDTypes::kInteger:
+      return is_integer(dtype);
     case NodeDTypes::kBool:
       return dtype == DType::bool_;
+    case NodeDTypes::kInt32:
+      return dtype == DType::int32;
   }
   return false;
 }
@@ -208,8 +216,9 @@ constexpr void add_node(VectorKernels& table) {
     } else if constexpr (kInfo.family == NodeFamily::kReduce) {
       using Op = OpOf<kKind>;
       using A = typename Op::template Accumulator<T>;
+      using X = std::conditional_t<std::is_same_v<T, Boolean>, uint8_t, T>;  // there are no vectors of enumerators
       static_assert(sizeof(A) == accumulator_bytes(kDType));
-      table.reduce[kRow][kColumn] = {start<Op, A>, rows<Op, T, A>, columns<Op, T, A>, merge<Op, A>};
+      table.reduce[kRow][kColumn] = {start<Op, A>, rows<Op, X, A>, columns<Op, X, A>, merge<Op, A>};
     }
   }
 }

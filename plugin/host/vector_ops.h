@@ -229,6 +229,43 @@ struct reduction_sum {
   }
 };
 
+struct reduction_product : reduction_sum {
+  template <typename A>
+  static constexpr A kStart = A{1};
+  template <typename V>
+  static inline __attribute__((always_inline)) V combine(V x, V y) {
+    return x * y;
+  }
+};
+
+// Bools are compared as bytes. NaN wins.
+template <typename T>
+using Ordered = std::conditional_t<kIsFloat<T>, double, std::conditional_t<kIsBoolean<T>, uint8_t, T>>;
+
+struct reduction_maximum {
+  template <typename T>
+  using Accumulator = Ordered<T>;
+  template <typename A>
+  static constexpr A kStart =
+      std::is_floating_point_v<A> ? -std::numeric_limits<A>::infinity() : std::numeric_limits<A>::min();
+  template <typename V>
+  static inline __attribute__((always_inline)) V combine(V x, V y) {
+    return (x > y) | (x != x) ? x : y;
+  }
+};
+
+struct reduction_minimum {
+  template <typename T>
+  using Accumulator = Ordered<T>;
+  template <typename A>
+  static constexpr A kStart =
+      std::is_floating_point_v<A> ? std::numeric_limits<A>::infinity() : std::numeric_limits<A>::max();
+  template <typename V>
+  static inline __attribute__((always_inline)) V combine(V x, V y) {
+    return (x < y) | (x != x) ? x : y;
+  }
+};
+
 #undef MPS_OP_UNARY
 #undef MPS_OP_BINARY
 #undef MPS_OP_COMPARE

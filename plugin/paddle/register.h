@@ -77,7 +77,17 @@ phi::DataType first_dtype(const First& first, const Rest&... rest) {
   return first_dtype(rest...);
 }
 
-// Row: a type with kName, kFunction and counter().
+// As first_dtype, of what comes after the first `skipped` arguments.
+template <int kSkipped, typename First, typename... Rest>
+phi::DataType key_dtype(const First& first, const Rest&... rest) {
+  if constexpr (kSkipped == 0) {
+    return first_dtype(first, rest...);
+  } else {
+    return key_dtype<kSkipped - 1>(rest...);
+  }
+}
+
+// Row: a type with kName, kFunction, kKey and counter().
 template <typename Row, typename Function>
 struct Thunk;
 template <typename Row, typename... Args>
@@ -87,7 +97,7 @@ struct Thunk<Row, void (*)(const phi::CustomContext&, Args...)> {
     const Interruptible interruptible;  // a launch waits when very much is queued
     try {
       check_not_forked();
-      Row::counter().count(first_dtype(args...));
+      Row::counter().count(key_dtype<Row::kKey>(args...));
       const phi::CustomContext& own = thread_context(ctx);
       const AllocationScope allocates_for_stream(*static_cast<Stream*>(own.stream()));
       Row::kFunction(own, std::forward<Args>(args)...);
@@ -127,10 +137,19 @@ inline void define_nothing(const phi::KernelKey&, phi::Kernel*) {}
                 "the parameters of kernel " #name " are not those of Paddle's declaration");       \
   MPS_KERNEL_UNCHECKED(name, function, dtypes, ::mps::paddle::detail::define_nothing)
 
-#define MPS_KERNEL_UNCHECKED(name, function, dtypes, define)                                             \
+// As MPS_KERNEL, for a kernel that Paddle chooses by the dtype of argument `key`, counted from 0.
+#define MPS_KERNEL_KEYED(name, declaration, function, dtypes, key)                                        \
+  static_assert(std::is_same_v<decltype(&declaration<float, ::phi::CustomContext>), decltype(&function)>, \
+                "the parameters of kernel " #name " are not those of Paddle's declaration");              \
+  MPS_KERNEL_ROW(name, function, dtypes, ::mps::paddle::detail::define_nothing, key)
+
+#define MPS_KERNEL_UNCHECKED(name, function, dtypes, define) MPS_KERNEL_ROW(name, function, dtypes, define, 0)
+
+#define MPS_KERNEL_ROW(name, function, dtypes, define, key)                                              \
   namespace {                                                                                            \
   struct name##_row {                                                                                    \
     static constexpr const char* kName = #name;                                                          \
+    static constexpr int kKey = key;                                                                     \
     static constexpr auto kFunction = &function;                                                         \
     static ::mps::paddle::OpCounter& counter() {                                                         \
       static ::mps::paddle::OpCounter instance(kName);                                                   \

@@ -1,5 +1,7 @@
 #include "plugin/metal/legal/compositions.h"
 
+#include "plugin/metal/legal/functions.h"
+
 namespace mps::legal {
 namespace {
 
@@ -52,6 +54,55 @@ Value minimum_of_integers(Builder& b, Span<const Value> operands) {
   const auto [x, y] = broadcast_pair(b, operands);
   return b.select(b.record(NodeKind::less_than, {x, y}), x, y);
 }
+
+Value truncate(Builder& b, Span<const Value> x) {
+  return b.select(is_negative(b, x[0]), b.record(NodeKind::ceil, {x[0]}), b.record(NodeKind::floor, {x[0]}));
+}
+
+// By the quotient, which is 0 where the divisor is.
+Value modulo_of_integers(Builder& b, Span<const Value> operands) {
+  const auto [x, y] = broadcast_pair(b, operands);
+  const Value whole = b.record(NodeKind::multiplication, {division_of_integers(b, {x, y}), y});
+  return b.record(NodeKind::subtraction, {x, whole});
+}
+
+// By squaring, a step for each bit of the exponent that its dtype has. To a negative power only 1 and -1 are not 0.
+Value power_of_integers(Builder& b, Span<const Value> operands) {
+  const auto [x, y] = broadcast_pair(b, operands);
+  const Value one = b.like(x, 1), two = b.like(x, 2);
+  const Value inverts = is_negative(b, y);
+  const auto half_of = [&](Value value) { return b.record(NodeKind::division, {value, two}); };
+  const auto is_odd = [&](Value value, Value half) {
+    return b.record(NodeKind::not_equal, {b.record(NodeKind::addition, {half, half}), value});
+  };
+  const Value is_one = b.record(NodeKind::equal, {x, one});
+  const Value is_minus_one = b.record(NodeKind::equal, {x, b.like(x, -1)});
+  const Value unit = b.select(is_odd(y, half_of(y)), x, one);
+  const Value inverse = b.select(is_one, one, b.select(is_minus_one, unit, zero(b, x)));
+  Value bits = b.select(inverts, zero(b, y), y), square = x, result = one;
+  const size_t steps = 8 * size_of(b.dtype(x)) - 1;
+  for (size_t i = 0; i < steps; ++i) {
+    const Value half = half_of(bits);
+    result = b.select(is_odd(bits, half), b.record(NodeKind::multiplication, {result, square}), result);
+    if (i + 1 < steps) square = b.record(NodeKind::multiplication, {square, square});
+    bits = half;
+  }
+  return b.select(inverts, inverse, result);
+}
+
+// Metal says nothing of counts that are negative or not below the width.
+Value shift(Builder& b, NodeKind kind, Span<const Value> operands, bool keeps_sign) {
+  const auto [x, y] = broadcast_pair(b, operands);
+  const int last = static_cast<int>(8 * size_of(b.dtype(x))) - 1;
+  const Value most = b.like(y, last);
+  const Value is_far = b.record(NodeKind::greater_than, {y, most});
+  const Value count = b.select(is_negative(b, y), most, b.select(is_far, most, y));
+  const Value shifted = b.record(kind, {x, count});
+  if (keeps_sign) return shifted;
+  return b.select(is_negative(b, y), zero(b, x), b.select(is_far, zero(b, x), shifted));
+}
+Value left_shift(Builder& b, Span<const Value> x) { return shift(b, NodeKind::bitwise_left_shift, x, false); }
+Value right_shift(Builder& b, Span<const Value> x) { return shift(b, NodeKind::bitwise_right_shift, x, true); }
 
 constexpr Composition kCompositions[] = {
 #define MPS_COMPOSITION(kind, numbers, function, words) {NodeKind::kind, Numbers::numbers, function},

@@ -170,6 +170,24 @@ void bitwise_xor(const Node&, Span<const Array> operands, const Array& result) {
   binary_integer(operands, result, [](auto x, auto y) { return static_cast<decltype(x)>(x ^ y); });
 }
 
+// Metal says nothing of counts that are negative or not below the width (MSL Specification, section 3.1).
+template <typename T>
+bool shifts_by_bits(T count) {
+  return count >= T{0} && static_cast<uint64_t>(count) < 8 * sizeof(T);
+}
+void bitwise_left_shift(const Node&, Span<const Array> operands, const Array& result) {
+  binary_integer(operands, result, [](auto x, auto y) {
+    using T = decltype(x);
+    return static_cast<T>(shifts_by_bits(y) ? static_cast<uint64_t>(x) << y : 0x5A5A5A5A5A5A5A5A);
+  });
+}
+void bitwise_right_shift(const Node&, Span<const Array> operands, const Array& result) {
+  binary_integer(operands, result, [](auto x, auto y) {
+    using T = decltype(x);
+    return shifts_by_bits(y) ? static_cast<T>(x >> y) : static_cast<T>(0x5A5A5A5A5A5A5A5A);
+  });
+}
+
 // -- bool
 // ---------------------------------------------------------------------------------------------------------------
 
@@ -267,6 +285,8 @@ constexpr NamedKernel kKernels[] = {
     {"bitwiseAND", bitwise_and},
     {"bitwiseOR", bitwise_or},
     {"bitwiseXOR", bitwise_xor},
+    {"bitwiseLeftShift", bitwise_left_shift},
+    {"bitwiseRightShift", bitwise_right_shift},
     {"logicalAND", logical_and},
     {"logicalOR", logical_or},
     {"logicalXOR", logical_xor},

@@ -149,7 +149,7 @@ double value_at(const Tensor& tensor, int64_t index) {
   });
 }
 
-void expect_close(const Tensor& got, const Tensor& want, int64_t ulp) {
+void expect_close(const Tensor& got, const Tensor& want, int64_t ulp, double absolute) {
   ASSERT_EQ(got.dtype, want.dtype);
   ASSERT_EQ(to_string(got.shape), to_string(want.shape));
   const size_t size = size_of(got.dtype);
@@ -162,7 +162,8 @@ void expect_close(const Tensor& got, const Tensor& want, int64_t ulp) {
       const double a = value_at(got, i), b = value_at(want, i);
       fine = (std::isnan(a) && std::isnan(b)) ||
              (!std::isnan(a) && !std::isnan(b) && std::abs(position(got.dtype, x) - position(want.dtype, y)) <= ulp &&
-              ulp > 0);
+              ulp > 0) ||
+             std::abs(a - b) < absolute;
     }
     if (fine) continue;
     if (++wrong <= 5) {
@@ -281,11 +282,11 @@ std::vector<Tensor> Exam::reference(const Graph& graph, const std::vector<Input>
   return values;
 }
 
-void Exam::expect_reference(const Graph& graph, const std::vector<Input>& inputs, int64_t ulp) {
+void Exam::expect_reference(const Graph& graph, const std::vector<Input>& inputs, int64_t ulp, double absolute) {
   const std::vector<Tensor> got = run(graph, inputs), want = reference(graph, inputs);
   for (size_t i = 0; i < got.size(); ++i) {
     SCOPED_TRACE("result " + std::to_string(i));
-    expect_close(got[i], want[i], ulp);
+    expect_close(got[i], want[i], ulp, absolute);
   }
 }
 
@@ -313,6 +314,21 @@ Value record(Graph& graph, NodeKind kind, Span<const Value> operands, DType cast
     case NodeKind::strided_view:
     case NodeKind::strided_update:
     case NodeKind::reduction_sum:
+    case NodeKind::reduction_product:
+    case NodeKind::reduction_maximum:
+    case NodeKind::reduction_minimum:
+    case NodeKind::reduction_arg_maximum:
+    case NodeKind::reduction_arg_minimum:
+    case NodeKind::cumulative_sum:
+    case NodeKind::cumulative_product:
+    case NodeKind::cumulative_maximum:
+    case NodeKind::cumulative_minimum:
+    case NodeKind::cumulative_log_sum_exp:
+    case NodeKind::coordinate:
+    case NodeKind::gather:
+    case NodeKind::scatter:
+    case NodeKind::arg_sort:
+    case NodeKind::search_sorted:
     case NodeKind::matrix_multiplication:
       break;
   }
@@ -328,8 +344,12 @@ bool takes(NodeKind kind, DType dtype) {
       return dtype != DType::bool_;
     case NodeDTypes::kFloat:
       return is_float(dtype);
+    case NodeDTypes::kInteger:
+      return is_integer(dtype);
     case NodeDTypes::kBool:
       return dtype == DType::bool_;
+    case NodeDTypes::kInt32:
+      return dtype == DType::int32;
   }
   return false;
 }

@@ -60,7 +60,8 @@ Tensor special_values(DType dtype);
 double value_at(const Tensor& tensor, int64_t index);
 
 // `ulp`: how many representable numbers of the dtype may lie between them; 0 asks for the same bits, any NaN for a NaN.
-void expect_close(const Tensor& got, const Tensor& want, int64_t ulp);
+// `absolute`: an error that is allowed whatever the number, for functions whose terms cancel.
+void expect_close(const Tensor& got, const Tensor& want, int64_t ulp, double absolute = 0);
 
 // -- the exam --------------------------------------------------------------------------------------------------------
 
@@ -108,7 +109,7 @@ class Exam : public ::testing::Test {
   std::vector<Tensor> run(const Graph& graph, const std::vector<Input>& inputs);
   // What the reference interpreter says.
   static std::vector<Tensor> reference(const Graph& graph, const std::vector<Input>& inputs);
-  void expect_reference(const Graph& graph, const std::vector<Input>& inputs, int64_t ulp = 0);
+  void expect_reference(const Graph& graph, const std::vector<Input>& inputs, int64_t ulp = 0, double absolute = 0);
   void refuse(const Graph& graph, const std::string& why);
 
  private:

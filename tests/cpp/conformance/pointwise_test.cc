@@ -8,11 +8,24 @@ namespace {
 
 // Float functions may be 4 ULP off in float32, which is at most 1 ULP in the short dtypes. All else is exact.
 int64_t tolerance(NodeKind kind, DType dtype) {
-  const bool approximate =
-      kind == NodeKind::exponent || kind == NodeKind::logarithm || kind == NodeKind::sigmoid || kind == NodeKind::tanh;
-  if (!approximate) return 0;
+  if (!is_float(dtype)) return 0;
+  switch (kind) {
+    case NodeKind::reciprocal:
+    case NodeKind::square_root:
+    case NodeKind::ceil:
+    case NodeKind::floor:
+    case NodeKind::rint:
+    case NodeKind::truncate:
+      return 0;
+    default:
+      if (info(kind).dtypes != NodeDTypes::kFloat && kind != NodeKind::power) return 0;
+  }
   return dtype == DType::float32 ? 4 : 1;
 }
+
+// Near their zeros these two are differences of large terms, which a device without double does not know well enough.
+// The host's own accuracy is asked in tests/cpp/unit/host_vector_test.cc.
+double slack(NodeKind kind) { return kind == NodeKind::lgamma || kind == NodeKind::digamma ? 2e-5 : 0; }
 
 struct Question {
   NodeKind kind;
@@ -77,7 +90,7 @@ class Pointwise : public Exam, public ::testing::WithParamInterface<Question> {
   }
 
   void expect(Span<const Shape> shapes, double low = -20, double high = 20) {
-    expect_reference(graph_of(shapes), inputs_of(shapes, low, high), ulp());
+    expect_reference(graph_of(shapes), inputs_of(shapes, low, high), ulp(), slack(kind()));
   }
 };
 
@@ -96,7 +109,7 @@ TEST_P(Pointwise, SpecialValues) {
   if (selects()) inputs.emplace_back(whole_numbers(DType::bool_, {count, count}, 1, 1));
   inputs.emplace_back(column);
   if (operand_count() > 1) inputs.emplace_back(row);
-  expect_reference(graph_of({shapes, 3}), inputs, ulp());
+  expect_reference(graph_of({shapes, 3}), inputs, ulp(), slack(kind()));
 }
 
 TEST_P(Pointwise, DenseOperands) {
@@ -153,7 +166,7 @@ TEST_P(Pointwise, ScalarOperands) {
   operands.push_back(graph.scalar(dtype()));
   inputs.emplace_back(Scalar(3));
   graph.result(record(graph, kind(), operands));
-  expect_reference(graph, inputs, ulp());
+  expect_reference(graph, inputs, ulp(), slack(kind()));
 }
 
 TEST_P(Pointwise, ConstantOperands) {
@@ -163,7 +176,7 @@ TEST_P(Pointwise, ConstantOperands) {
     operands.push_back(graph.constant(static_cast<int>(i) + 1, selects() && i == 0 ? DType::bool_ : dtype(), {2, 3}));
   }
   graph.result(record(graph, kind(), operands, DType::float32));
-  expect_reference(graph, {}, ulp());
+  expect_reference(graph, {}, ulp(), slack(kind()));
 }
 
 TEST_P(Pointwise, Denormals) {
@@ -182,7 +195,7 @@ TEST_P(Pointwise, Denormals) {
   if (selects()) inputs.emplace_back(whole_numbers(DType::bool_, {8, 8}, 1, 1));
   inputs.emplace_back(column);
   if (operand_count() > 1) inputs.emplace_back(row);
-  expect_reference(graph_of({shapes, 3}), inputs, ulp());
+  expect_reference(graph_of({shapes, 3}), inputs, ulp(), slack(kind()));
 }
 
 }  // namespace

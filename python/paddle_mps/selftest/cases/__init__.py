@@ -1,15 +1,46 @@
 """Every case, from the tables beside this file."""
 
-from . import creation, elementwise, linalg, movement, reduce, shape
+from . import (
+    activations,
+    arrange,
+    binary,
+    creation,
+    diagonal,
+    elementwise,
+    extreme,
+    functions,
+    index,
+    linalg,
+    movement,
+    norm,
+    order,
+    pad,
+    reduce,
+    scan,
+    sequence,
+    shape,
+)
 from .case import Case, Gradient
 
 ALL_CASES: tuple[Case, ...] = (
     *elementwise.CASES,
+    *functions.CASES,
+    *activations.CASES,
+    *binary.CASES,
     *linalg.CASES,
     *reduce.CASES,
     *movement.CASES,
     *shape.CASES,
     *creation.CASES,
+    *arrange.CASES,
+    *pad.CASES,
+    *diagonal.CASES,
+    *sequence.CASES,
+    *extreme.CASES,
+    *norm.CASES,
+    *scan.CASES,
+    *index.CASES,
+    *order.CASES,
 )
 
 __all__ = ["ALL_CASES", "Case", "Gradient"]

@@ -58,15 +58,36 @@ def _nonzero(rng: np.random.Generator, shape: tuple, dtype: str) -> np.ndarray:
     return rounded(np.where(rng.random(shape) < 0.5, -numbers, numbers), dtype)
 
 
+def _eighths(rng: np.random.Generator, shape: tuple, dtype: str) -> np.ndarray:
+    """Floats with few digits, so that sums and products of some are exact in every format."""
+    return np.asarray(rng.integers(-48, 49, shape) / 8.0)
+
+
+def _distinct(rng: np.random.Generator, shape: tuple, dtype: str) -> np.ndarray:
+    """Numbers of which no two are equal, for ops that choose one of equals in their own way."""
+    count = int(np.prod(shape, dtype=np.int64))
+    numbers = rng.permutation(count).reshape(shape) - (0 if dtype == "uint8" else count // 2)
+    return numbers.astype(np.float64 if dtype in FORMATS else dtype)
+
+
 DOMAINS: dict[str, Callable] = {
     "any": _any,
     "nonzero": _nonzero,
     "small": _uniform(-3.0, 3.0, (-5, 5)),
     "unit": _uniform(-1.0, 1.0, (-1, 1)),
     "positive": _uniform(0.05, 20.0, (1, 100)),
+    "inside_unit": _uniform(-0.95, 0.95, (0, 0)),
+    "above_one": _uniform(1.05, 20.0, (2, 100)),
+    "eighths": _eighths,
+    "few": _uniform(0.0, 9.0, (0, 9)),
+    "fractions": _uniform(0.01, 0.99, (0, 1)),
     "near_one": _uniform(0.99, 1.01, (1, 1)),
     "exponents": _uniform(-20.0, 10.0, (-20, 10)),
     "wide": _uniform(-30.0, 30.0, (-30, 30)),
+    "distinct": _distinct,
+    "classes": lambda rng, shape, dtype: np.asarray(rng.integers(0, 6, shape)).astype(
+        np.float64 if dtype in FORMATS else dtype
+    ),
     "bytes": _uniform(
         0.0, 100.0, (0, 100)
     ),  # in the range of every integer type, so that casts are defined

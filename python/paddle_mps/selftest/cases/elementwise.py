@@ -189,6 +189,7 @@ def _unary(
     gradient=None,
     call=None,
     in_place=None,
+    pointwise=True,
     **more,
 ):
     return Case(
@@ -200,7 +201,7 @@ def _unary(
         rule=rule,
         numpy=numpy,
         in_place=in_place,
-        pointwise=True,
+        pointwise=pointwise,
         large=_LARGE_UNARY,
         gradient=Gradient(kernel=f"{kernel}_grad", **gradient) if gradient else None,
         **more,

@@ -1,0 +1,190 @@
+// Gathers and scatters: rows of I elements, picked or changed at positions that are known only when they run.
+#include <algorithm>
+#include <cstring>
+
+#include "plugin/host/movement_host.h"
+#include "plugin/host/threads.h"
+#include "plugin/host/whole_host.h"
+
+namespace mps {
+namespace {
+
+struct Sizes {
+  int64_t batches, rows, inner;  // of the data
+  int64_t picked;                // indices
+};
+
+template <typename F>
+void visit_index(DType dtype, const void* indices, F f) {
+  if (dtype == DType::int64) return f(static_cast<const int64_t*>(indices));
+  f(static_cast<const int32_t*>(indices));
+}
+
+// Any type of its size: elements are only moved.
+template <typename F>
+void visit_size(size_t bytes, F f) {
+  if (bytes == 1) return f(uint8_t{});
+  if (bytes == 2) return f(uint16_t{});
+  if (bytes == 4) return f(uint32_t{});
+  f(uint64_t{});
+}
+
+template <typename T, typename Index>
+void gather(const Sizes& sizes, const Index* indices, const T* data, T* out) {
+  const uint64_t rows = static_cast<uint64_t>(sizes.rows);
+  const int64_t inner = sizes.inner;
+  parallel_for(sizes.batches * sizes.picked, grain_of(2 * inner), [&](int64_t begin, int64_t end) {
+    int64_t m = begin % sizes.picked;
+    const T* from = data + begin / sizes.picked * sizes.rows * inner;
+    T* to = out + begin * inner;
+    for (int64_t left = end - begin; left > 0; --left, to += inner) {
+      const int64_t row = static_cast<int64_t>(indices[m]);
+      const bool inside = static_cast<uint64_t>(row) < rows;
+      if (inner == 1) {
+        *to = inside ? from[row] : T{0};
+      } else if (inside) {
+        std::memcpy(to, from + row * inner, static_cast<size_t>(inner) * sizeof(T));
+      } else {
+        std::memset(to, 0, static_cast<size_t>(inner) * sizeof(T));
+      }
+      if (++m == sizes.picked) m = 0, from += sizes.rows * inner;
+    }
+  });
+}
+
+// -- scatter --------------------------------------------------------------------------------------
+
+template <typename T>
+using Computed = std::conditional_t<std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>, float, T>;
+template <typename A>
+using Wide = std::conditional_t<std::is_integral_v<A>, uint64_t, A>;
+
+template <ScatterMode kMode, typename A>
+A combine(A x, A y) {
+  if constexpr (kMode == ScatterMode::kAdd) return static_cast<A>(static_cast<Wide<A>>(x) + static_cast<Wide<A>>(y));
+  if constexpr (kMode == ScatterMode::kMultiply) {
+    return static_cast<A>(static_cast<Wide<A>>(x) * static_cast<Wide<A>>(y));
+  }
+  if constexpr (kMode == ScatterMode::kMinimum) return x < y || x != x ? x : y;
+  if constexpr (kMode == ScatterMode::kMaximum) return x > y || x != x ? x : y;
+  return y;
+}
+
+template <ScatterMode kMode, typename T>
+void update(T* to, const T* from, int64_t count) {
+  if constexpr (kMode == ScatterMode::kSet) {
+    std::memcpy(to, from, static_cast<size_t>(count) * sizeof(T));
+  } else {
+    using A = Computed<T>;
+    for (int64_t i = 0; i < count; ++i) {
+      to[i] = static_cast<T>(combine<kMode>(static_cast<A>(to[i]), static_cast<A>(from[i])));
+    }
+  }
+}
+
+// Updates of one element stay in order: work is divided by columns, or by the rows that are written to.
+template <ScatterMode kMode, typename T, typename Index>
+void scatter(const Sizes& sizes, const Index* indices, const T* updates, T* out) {
+  const int64_t inner = sizes.inner, picked = sizes.picked;
+  // Rows [low, high) and columns [left, left + width) of a batch.
+  const auto part = [&](int64_t batch, int64_t low, int64_t high, int64_t left, int64_t width) {
+    T* const to = out + batch * sizes.rows * inner + left;
+    const T* from = updates + batch * picked * inner + left;
+    const uint64_t count = static_cast<uint64_t>(high - low);
+    for (int64_t m = 0; m < picked; ++m, from += inner) {
+      const int64_t row = static_cast<int64_t>(indices[m]);
+      if (static_cast<uint64_t>(row - low) < count) update<kMode>(to + row * inner, from, width);
+    }
+  };
+  constexpr int64_t kColumns = 64;
+  if (inner >= 2 * kColumns) {
+    const int64_t strips = (inner + kColumns - 1) / kColumns;
+    parallel_for(sizes.batches * strips, grain_of(picked * kColumns), [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end;) {  // neighbouring strips at once
+        const int64_t batch = i / strips, first = i % strips, last = std::min(strips, first + end - i);
+        part(batch, 0, sizes.rows, first * kColumns, std::min(inner, last * kColumns) - first * kColumns);
+        i += last - first;
+      }
+    });
+    return;
+  }
+  const bool is_small = picked * inner < 65536;
+  const int64_t parts = sizes.batches >= 8 || is_small ? 1 : std::min<int64_t>({8, thread_count(), sizes.rows});
+  const int64_t height = (sizes.rows + parts - 1) / parts;
+  parallel_for(sizes.batches * parts, grain_of(picked * inner / parts), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t low = i % parts * height;
+      part(i / parts, low, std::max(low, std::min(sizes.rows, low + height)), 0, inner);
+    }
+  });
+}
+
+template <typename T, typename Index>
+void scatter_as(ScatterMode mode, const Sizes& sizes, const Index* indices, const T* updates, T* out) {
+  switch (mode) {
+    case ScatterMode::kSet:
+      return scatter<ScatterMode::kSet>(sizes, indices, updates, out);
+    case ScatterMode::kAdd:
+      return scatter<ScatterMode::kAdd>(sizes, indices, updates, out);
+    case ScatterMode::kMultiply:
+      return scatter<ScatterMode::kMultiply>(sizes, indices, updates, out);
+    case ScatterMode::kMinimum:
+      return scatter<ScatterMode::kMinimum>(sizes, indices, updates, out);
+    case ScatterMode::kMaximum:
+      return scatter<ScatterMode::kMaximum>(sizes, indices, updates, out);
+  }
+}
+
+Sizes sizes_of(const Graph& graph, Value data, Value indices) {
+  const Dims shape = graph.shape(data);
+  return {shape[0], shape[1], shape[2], graph.elements(indices)};
+}
+
+}  // namespace
+
+WholeProgram compile_gather(const Graph& graph, Value value) {
+  const Value indices = graph.operand(graph.node(value), 0), data = graph.operand(graph.node(value), 1);
+  const Sizes sizes = sizes_of(graph, data, indices);
+  const DType dtype = graph.dtype(value), index = graph.dtype(indices);
+  WholeProgram program;
+  program.run = [=](Span<const void* const> inputs, void* output) {
+    visit_size(size_of(dtype), [&](auto zero) {
+      using T = decltype(zero);
+      visit_index(index, inputs[0], [&](auto* positions) {
+        gather(sizes, positions, static_cast<const T*>(inputs[1]), static_cast<T*>(output));
+      });
+    });
+  };
+  program.cost_ns = 50 + static_cast<uint64_t>(graph.elements(value));
+  return program;
+}
+
+WholeProgram compile_scatter(const Graph& graph, Value value) {
+  const Node& node = graph.node(value);
+  const Value indices = graph.operand(node, 1);
+  const Sizes sizes = sizes_of(graph, value, indices);
+  const DType dtype = graph.dtype(value), index = graph.dtype(indices);
+  const ScatterMode mode = static_cast<ScatterMode>(graph.attributes(node)[0]);
+  const size_t bytes = graph.bytes(value);
+  WholeProgram program;
+  program.run = [=](Span<const void* const> inputs, void* output) {
+    copy_bytes(output, inputs[0], bytes);
+    visit_index(index, inputs[1], [&](auto* positions) {
+      if (mode == ScatterMode::kSet) {
+        visit_size(size_of(dtype), [&](auto zero) {
+          using T = decltype(zero);
+          scatter<ScatterMode::kSet>(sizes, positions, static_cast<const T*>(inputs[2]), static_cast<T*>(output));
+        });
+      } else {
+        visit(dtype, [&](auto zero) {
+          using T = decltype(zero);
+          scatter_as(mode, sizes, positions, static_cast<const T*>(inputs[2]), static_cast<T*>(output));
+        });
+      }
+    });
+  };
+  program.cost_ns = 50 + bytes / 8 + 2 * static_cast<uint64_t>(graph.elements(graph.operand(node, 2)));
+  return program;
+}
+
+}  // namespace mps
