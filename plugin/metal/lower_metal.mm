@@ -90,6 +90,8 @@ class Lowering {
         return concatenation(node);
       case NodeFamily::kStridedView:
         return strided_view(node, shape);
+      case NodeFamily::kCoordinate:
+        return [graph_ reshapeTensor:count_to(from_.shape(node)[0]) withShape:shape name:nil];
       case NodeFamily::kReduce:
         return [graph_ reductionSumWithTensor:operand(node, 0) axes:numbers(from_.attributes(node)) name:nil];
       case NodeFamily::kMatmul:
@@ -99,11 +101,11 @@ class Lowering {
       case NodeFamily::kStridedUpdate:
       case NodeFamily::kArgReduce:
       case NodeFamily::kScan:
-      case NodeFamily::kCoordinate:
       case NodeFamily::kGather:
       case NodeFamily::kScatter:
       case NodeFamily::kArgSort:
       case NodeFamily::kSearchSorted:
+      case NodeFamily::kRandom:
         MPS_THROW(kInternal, "not a legal node: got ", info(node.kind).name, ".");
     }
     __builtin_unreachable();

@@ -5,6 +5,7 @@
 #include "plugin/core/check.h"
 #include "plugin/metal/legal/matmul.h"
 #include "plugin/metal/legal/numbers.h"
+#include "plugin/metal/legal/random.h"
 #include "plugin/metal/legal/shapes.h"
 #include "plugin/metal/legal/strided.h"
 #include "plugin/metal/legal/workarounds.h"
@@ -137,12 +138,17 @@ class Legalizer {
         return reduction_sum(b_, operand(node, 0), from_.attributes(node));
       case NodeFamily::kArgReduce:
       case NodeFamily::kScan:
-      case NodeFamily::kCoordinate:
       case NodeFamily::kGather:
       case NodeFamily::kScatter:
       case NodeFamily::kArgSort:
       case NodeFamily::kSearchSorted:
         refuse(node);
+      case NodeFamily::kCoordinate:
+        return coordinate(b_, from_.shape(node), static_cast<size_t>(from_.attributes(node)[0]));
+      case NodeFamily::kRandom: {
+        const auto word = [&](size_t i) { return operand(node, i); };
+        return random_bits(b_, {{word(0), word(1)}, {word(2), word(3), word(4), word(5)}}, from_.shape(node));
+      }
       case NodeFamily::kMatmul:
         return matrix_multiplication(b_, operand(node, 0), operand(node, 1));
     }

@@ -229,6 +229,14 @@ static Value reverse_axis(Builder& b, Value x, size_t axis) {
   return b.graph().strided_view(b.reshape(x, {element_count(shape)}), shape, strides, offset);
 }
 
+Value coordinate(Builder& b, Dims shape, size_t axis) {
+  const Shape target(shape);
+  Shape line;
+  line.resize(target.size(), 1);
+  line[axis] = target[axis];
+  return broadcast(b, b.reshape(b.graph().coordinate({target[axis]}, 0), line), target);
+}
+
 Value reverse(Builder& b, Value x, Span<const bool> axes) {
   const Shape shape = b.shape(x);
   return moved(b, x, [&](Value value) {

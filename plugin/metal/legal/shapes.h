@@ -23,6 +23,8 @@ Value transpose(Builder& b, Value x, Dims permutation);
 Value slice(Builder& b, Value x, Dims starts, Dims steps, Dims sizes);
 Value concatenation(Builder& b, Span<const Value> values, size_t axis);
 Value reduction_sum(Builder& b, Value x, Dims axes);
+// Along every line of the axis 0, 1, 2 ..., made as one line that repeats.
+Value coordinate(Builder& b, Dims shape, size_t axis);
 // The elements of `x` backwards along the axes that are marked.
 Value reverse(Builder& b, Value x, Span<const bool> axes);
 

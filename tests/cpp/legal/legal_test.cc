@@ -98,9 +98,11 @@ void expect_legal_node(const Graph& graph, const Node& node, legal::Target targe
     case NodeFamily::kConcatenation:
       EXPECT_NE(dtype, DType::bool_);
       return;
+    case NodeFamily::kCoordinate:
+      EXPECT_EQ(node.rank, 1);
+      return;
     case NodeFamily::kArgReduce:
     case NodeFamily::kScan:
-    case NodeFamily::kCoordinate:
     case NodeFamily::kGather:
     case NodeFamily::kScatter:
     case NodeFamily::kArgSort:
@@ -108,6 +110,7 @@ void expect_legal_node(const Graph& graph, const Node& node, legal::Target targe
       ADD_FAILURE() << "there is no lowering of " << info(node.kind).name << " yet";
       return;
     case NodeFamily::kStridedUpdate:
+    case NodeFamily::kRandom:
       ADD_FAILURE() << "MPSGraph has no such node";
       return;
     case NodeFamily::kReduce:
