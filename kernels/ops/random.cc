@@ -183,7 +183,8 @@ Value whole_numbers(Random& random, Recorder& record, int64_t count, int64_t low
   return g.addition(wide, record.scalar(low, dtype));
 }
 
-// The same for a range that has more: the rest of a number of 63 bits.
+// The same for a range that has more: the rest of a number of 63 bits. How much more likely one number is than another is
+// at most range / 2^63.
 Value wide_numbers(Random& random, Recorder& record, int64_t count, int64_t low, uint64_t range) {
   Graph& g = record.graph;
   const Value words = random.words({2, count});
@@ -228,7 +229,8 @@ void random_inplace(const CustomContext& ctx, const DenseTensor&, int64_t low, i
 
 // The order of random keys, of 64 bits each so that hardly any two are equal.
 void randperm(const CustomContext& ctx, int count, phi::DataType, DenseTensor* out) {
-  MPS_CHECK(count >= 0, kInternal, "bad length of a permutation: expected 0 or more, got ", count, ".");
+  MPS_CHECK(count >= 0, kArgument, "bad length of a permutation: expected 0 or more, got ", count,
+            ". Ask for a length.");
   Recorder record(ctx);
   Random random(ctx, record);
   Graph& g = record.graph;
