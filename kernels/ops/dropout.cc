@@ -156,7 +156,7 @@ void give_mask(const phi::KernelKey&, phi::Kernel* kernel) { kernel->OutputAt(1)
 }  // namespace
 
 MPS_KERNEL_WITH_DEFINE(dropout, phi::DropoutRawKernel, dropout, kFloats, give_mask)
-MPS_KERNEL(dropout_grad, phi::DropoutGradRawKernel, dropout_grad, kFloats)
+MPS_KERNEL_KEYED(dropout_grad, phi::DropoutGradRawKernel, dropout_grad, kFloats, 1)
 MPS_KERNEL(rrelu, phi::RReluKernel, rrelu, kFloats)
 MPS_KERNEL(rrelu_grad, phi::RReluGradKernel, rrelu_grad, kFloats)
 MPS_KERNEL(gumbel_softmax, phi::GumbelSoftmaxKernel, gumbel_softmax, kFloats)

@@ -1,6 +1,6 @@
 #include "plugin/metal/legal/random.h"
 
-#include "plugin/metal/legal/shapes.h"
+#include "plugin/metal/legal/lines.h"
 
 namespace mps::legal {
 namespace {
@@ -48,7 +48,6 @@ Product multiply(int64_t factor, Word x) {
 }  // namespace
 
 Value random_bits(Builder& b, const Graph::Counter& counter, Dims shape) {
-  b.need(info(NodeKind::random_bits).macos, "random_bits (it is made of bitwise operations)");
   constexpr int64_t kFactors[] = {0xD2511F53, 0xCD9E8D57}, kWeyl[] = {0x9E3779B9, 0xBB67AE85};
   const Shape target(shape);
   const int64_t count = element_count(target), blocks = (count + 3) / 4;
