@@ -57,6 +57,9 @@ DRAWS: dict[str, Callable[[], paddle.Tensor]] = {
     "bernoulli": lambda: paddle.bernoulli(paddle.full([100], 0.5)),
     "multinomial": lambda: paddle.multinomial(weights(), 40, replacement=True),
     "multinomial_once": lambda: paddle.multinomial(paddle.ones([50]), 40),
+    "poisson": lambda: paddle.poisson(paddle.full([50], 20.0)),
+    "standard_gamma": lambda: paddle.standard_gamma(paddle.full([50], 2.0)),
+    "dirichlet": lambda: _C_ops.dirichlet(paddle.full([5, 7], 2.0)),
     "dropout": lambda: F.dropout(paddle.ones([100]), 0.5),
     "dropout_by_axis": lambda: F.dropout(paddle.ones([100, 3]), 0.5, axis=0),
     "rrelu": lambda: F.rrelu(paddle.full([35], -1.0), 0.1, 0.9),
@@ -440,6 +443,47 @@ def test_multinomial_of_many_categories() -> None:
     drawn = numbers(paddle.multinomial(paddle.ones([100_000]), COUNT, replacement=True))
     assert drawn.max() < 100_000
     assert_even(np.bincount(drawn // 1000, minlength=100))
+
+
+@pytest.mark.parametrize("mean", [1e-3, 0.5, 4.0, 11.9, 12.0, 13.5, 60.0, 1000.0, 3e5])
+def test_poisson(mean: float) -> None:
+    """Chi-square over counts that come often enough; and the moments."""
+    paddle.seed(7)
+    drawn = numbers(paddle.poisson(paddle.full([COUNT], mean)))
+    distribution = stats.poisson(np.float64(np.float32(mean)))
+    assert (drawn == np.round(drawn)).all()
+    edges = np.unique(distribution.ppf(np.linspace(0.002, 0.998, 40)))
+    counts = np.histogram(drawn, np.concatenate([[-np.inf], edges + 0.5, [np.inf]]))[0]
+    expected = np.diff(np.concatenate([[0], distribution.cdf(edges), [1]])) * COUNT
+    keep = expected > 5
+    counts = np.append(counts[keep], counts[~keep].sum())
+    expected = np.append(expected[keep], expected[~keep].sum())
+    assert_even(counts[expected > 0], expected[expected > 0])
+    assert abs(drawn.mean() - mean) < 4 * np.sqrt(mean / COUNT)
+
+
+def test_poisson_of_what_is_no_mean() -> None:
+    drawn = numbers(paddle.poisson(paddle.to_tensor([0.0, -1.0, float("nan")])))
+    np.testing.assert_array_equal(drawn, [0, 0, np.nan])
+
+
+@pytest.mark.parametrize("alpha", [0.2, 0.5, 0.99, 1.0, 1.5, 7.0, 2000.0])
+def test_standard_gamma(alpha: float) -> None:
+    paddle.seed(8)
+    drawn = numbers(paddle.standard_gamma(paddle.full([COUNT], alpha)))
+    assert drawn.min() > 0
+    assert stats.kstest(drawn, stats.gamma(np.float32(alpha)).cdf).pvalue > RARE
+    assert abs(drawn.mean() - alpha) < 4 * np.sqrt(alpha / COUNT)
+
+
+def test_dirichlet() -> None:
+    """Each share is of a beta distribution."""
+    paddle.seed(9)
+    alpha = np.array([0.5, 1.0, 3.0])
+    drawn = numbers(_C_ops.dirichlet(paddle.to_tensor(np.tile(alpha, (COUNT, 1)), "float32")))
+    np.testing.assert_allclose(drawn.sum(1), 1, rtol=1e-6)
+    for share, a in zip(drawn.T, alpha):
+        assert stats.kstest(share, stats.beta(a, alpha.sum() - a).cdf).pvalue > RARE
 
 
 def test_gumbel_softmax() -> None:

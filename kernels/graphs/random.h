@@ -67,4 +67,14 @@ inline Value below_range(Graph& g, Value words, Value range) {
   return g.addition(high_product(g, upper, range), g.cast(carry, DType::int32));
 }
 
+// The same for a range below 2^16 and one word each: no number is more likely than another by more than 2^-16 of
+// itself.
+inline constexpr int64_t kSmallRange = 1 << 16;
+inline Value below_small_range(Graph& g, Value words, Value range) {
+  const auto low = [&](Value word) { return g.bitwise_and(word, like(g, word, 0xFFFF)); };
+  const auto high = [&](Value word) { return low(g.bitwise_right_shift(word, like(g, word, 16))); };
+  const Value rest = high(g.multiplication(low(words), range));
+  return high(g.addition(g.multiplication(high(words), range), rest));
+}
+
 }  // namespace mps::graphs

@@ -174,8 +174,10 @@ void exponential(const CustomContext& ctx, const DenseTensor&, float lambda, Den
 // low <= number < low + range, where range has up to 32 bits.
 Value whole_numbers(Random& random, Recorder& record, int64_t count, int64_t low, int64_t range, DType dtype) {
   Graph& g = record.graph;
-  const Value words = random.words({2, count});
-  const Value number = graphs::below_range(g, words, record.scalar(range, DType::int32));
+  const bool is_small = range < graphs::kSmallRange;
+  const Value words = is_small ? random.words({count}) : random.words({2, count});
+  const Value limit = record.scalar(range, DType::int32);
+  const Value number = is_small ? graphs::below_small_range(g, words, limit) : graphs::below_range(g, words, limit);
   if (dtype != DType::int64) {  // then all of them have 32 bits
     return g.cast(g.addition(number, record.scalar(low, DType::int32)), dtype);
   }

@@ -1,7 +1,12 @@
-// Samples of a distribution that a tensor describes: bernoulli, multinomial.
+// Samples of a distribution that a tensor describes: bernoulli, multinomial, poisson, standard_gamma, dirichlet.
 #include "kernels/graphs/random.h"
+#include "kernels/graphs/rejection.h"
 #include "paddle/phi/kernels/bernoulli_kernel.h"
+#include "paddle/phi/kernels/dirichlet_kernel.h"
 #include "paddle/phi/kernels/multinomial_kernel.h"
+#include "paddle/phi/kernels/poisson_grad_kernel.h"
+#include "paddle/phi/kernels/poisson_kernel.h"
+#include "paddle/phi/kernels/standard_gamma_kernel.h"
 #include "plugin/core/check.h"
 #include "plugin/paddle/host_value.h"
 #include "plugin/paddle/random.h"
@@ -91,11 +96,60 @@ void multinomial(const CustomContext& ctx, const DenseTensor& x, const phi::Scal
   record.launch();
 }
 
+// -- by rejection ----------------------------------------------------------------------------------------------------
+
+void poisson(const CustomContext& ctx, const DenseTensor& x, DenseTensor* out) {
+  Recorder record(ctx);
+  Random random(ctx, record);
+  Graph& g = record.graph;
+  const Value mean = g.cast(record.input(x, {x.numel()}), DType::float32);
+  const Value count = graphs::poisson(g, random.words({graphs::kPoissonWords, x.numel()}), mean);
+  record.output(out, g.reshape(g.cast(count, dtype_of(*out)), dims_of(*out)));
+  record.launch();
+}
+
+void poisson_grad(const CustomContext& ctx, const DenseTensor&, DenseTensor* dx) {
+  if (dx == nullptr) return;
+  Recorder record(ctx);
+  record.output(dx, graphs::zeros(record.graph, dtype_of(*dx), dims_of(*dx)));
+  record.launch();
+}
+
+// float32 numbers in a line.
+Value gamma_numbers(const CustomContext& ctx, Recorder& record, const DenseTensor& alpha) {
+  Random random(ctx, record);
+  Graph& g = record.graph;
+  const Value means = g.cast(record.input(alpha, {alpha.numel()}), DType::float32);
+  return graphs::standard_gamma(g, random.words({graphs::kGammaWords, alpha.numel()}), means);
+}
+
+void standard_gamma(const CustomContext& ctx, const DenseTensor& alpha, DenseTensor* out) {
+  Recorder record(ctx);
+  Graph& g = record.graph;
+  record.output(out, g.reshape(g.cast(gamma_numbers(ctx, record, alpha), dtype_of(*out)), dims_of(*out)));
+  record.launch();
+}
+
+// Shares in a sum of gamma numbers along the last axis.
+void dirichlet(const CustomContext& ctx, const DenseTensor& alpha, DenseTensor* out) {
+  Recorder record(ctx);
+  Graph& g = record.graph;
+  const Value numbers = g.reshape(gamma_numbers(ctx, record, alpha), dims_of(alpha));
+  const Value sum = g.reduction_sum(numbers, {static_cast<int64_t>(dims_of(alpha).size()) - 1});
+  record.output(out, g.cast(g.division(numbers, sum), dtype_of(*out)));
+  record.launch();
+}
+
 void give_int64(const phi::KernelKey&, phi::Kernel* kernel) { kernel->OutputAt(0).SetDataType(phi::DataType::INT64); }
 
 }  // namespace
 
 MPS_KERNEL(bernoulli, phi::BernoulliKernel, bernoulli, kFloats)
 MPS_KERNEL_WITH_DEFINE(multinomial, phi::MultinomialKernel, multinomial, kFloats, give_int64)
+
+MPS_KERNEL(poisson, phi::PoissonKernel, poisson, kFloats)
+MPS_KERNEL(poisson_grad, phi::PoissonGradKernel, poisson_grad, kFloats)
+MPS_KERNEL(standard_gamma, phi::StandardGammaKernel, standard_gamma, kFloats)
+MPS_KERNEL(dirichlet, phi::DirichletKernel, dirichlet, kFloats)
 
 }  // namespace mps::paddle

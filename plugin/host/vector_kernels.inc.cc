@@ -202,10 +202,11 @@ MPS_BLOCK_FUNCTION round(const void* x, const void*, const void*, void* out, siz
 
 MPS_BLOCK_FUNCTION random_bits(const RandomCounter& counter, uint64_t index, uint32_t* out, size_t count) {
   using vector_random::kLanes;
+  const vector_random::Keys keys(counter);
   uint32_t words[4][kLanes];
   uint64_t block = (counter.block[0] | static_cast<uint64_t>(counter.block[1]) << 32) + index;
   for (; count > 0; block += kLanes) {
-    vector_random::philox(counter, block, words);
+    vector_random::philox(counter, keys, block, words);
     const size_t here = std::min(count, kLanes);
     if (here == kLanes) {
       for (size_t i = 0; i < kLanes; ++i) {

@@ -7,35 +7,62 @@
 #include <cstdint>
 
 #include "plugin/host/vector_kernels.h"
+#include "plugin/host/vector_loops.h"
 
 namespace mps {
 namespace {
 namespace vector_random {
 
-constexpr size_t kLanes = 16;
+constexpr size_t kLanes = 64;
 
-// Blocks `block` ... `block` + kLanes - 1, word by word.
-inline __attribute__((always_inline)) void philox(const RandomCounter& counter, uint64_t block,
-                                                  uint32_t (&words)[4][kLanes]) {
-  constexpr uint64_t kFactors[2] = {0xD2511F53, 0xCD9E8D57};
-  constexpr uint32_t kWeyl[2] = {0x9E3779B9, 0xBB67AE85};
-  for (size_t i = 0; i < kLanes; ++i) {
-    words[0][i] = static_cast<uint32_t>(block + i);
-    words[1][i] = static_cast<uint32_t>((block + i) >> 32);
-    words[2][i] = counter.block[2];
-    words[3][i] = counter.block[3];
-  }
-  uint32_t key_low = counter.key[0], key_high = counter.key[1];
-  for (int round = 0; round < 10; ++round) {
-    for (size_t i = 0; i < kLanes; ++i) {
-      const uint64_t first = kFactors[0] * words[0][i], second = kFactors[1] * words[2][i];
-      words[0][i] = static_cast<uint32_t>(second >> 32) ^ words[1][i] ^ key_low;
-      words[1][i] = static_cast<uint32_t>(second);
-      words[2][i] = static_cast<uint32_t>(first >> 32) ^ words[3][i] ^ key_high;
-      words[3][i] = static_cast<uint32_t>(first);
+struct Keys {
+  uint32_t low[10], high[10];  // of the rounds
+  explicit Keys(const RandomCounter& counter) {
+    for (uint32_t round = 0; round < 10; ++round) {
+      low[round] = counter.key[0] + round * 0x9E3779B9;
+      high[round] = counter.key[1] + round * 0xBB67AE85;
     }
-    key_low += kWeyl[0];
-    key_high += kWeyl[1];
+  }
+};
+
+// The high half of a product.
+inline __attribute__((always_inline)) uint32_t high_product(uint32_t x, uint32_t factor) {
+  return static_cast<uint32_t>((static_cast<uint64_t>(x) * factor) >> 32);
+}
+
+// Blocks `block` ... `block` + kLanes - 1, word by word. Lanes are the one loop, and the rounds are written out in it:
+// that is the form of which the compiler makes vectors.
+inline __attribute__((always_inline)) void philox(const RandomCounter& counter, const Keys& keys, uint64_t block,
+                                                  uint32_t (&words)[4][kLanes]) {
+  const uint32_t low = static_cast<uint32_t>(block), high = static_cast<uint32_t>(block >> 32);
+  const uint32_t third = counter.block[2], fourth = counter.block[3];
+  MPS_NO_DEPENDENCE
+  for (uint32_t i = 0; i < kLanes; ++i) {
+    uint32_t x = low + i, y = high + (low + i < low ? 1 : 0), z = third, w = fourth;
+#define MPS_PHILOX_ROUND(round)                                                    \
+  {                                                                                \
+    const uint32_t a = high_product(z, 0xCD9E8D57), b = high_product(x, 0xD2511F53); \
+    const uint32_t second = z * 0xCD9E8D57, first = x * 0xD2511F53;                 \
+    x = a ^ y ^ keys.low[round];                                                   \
+    y = second;                                                                    \
+    z = b ^ w ^ keys.high[round];                                                  \
+    w = first;                                                                     \
+  }
+    MPS_PHILOX_ROUND(0)
+    MPS_PHILOX_ROUND(1)
+    MPS_PHILOX_ROUND(2)
+    MPS_PHILOX_ROUND(3)
+    MPS_PHILOX_ROUND(4)
+    MPS_PHILOX_ROUND(5)
+    MPS_PHILOX_ROUND(6)
+    MPS_PHILOX_ROUND(7)
+    MPS_PHILOX_ROUND(8)
+    MPS_PHILOX_ROUND(9)
+#undef MPS_PHILOX_ROUND
+    words[0][i] = x;
+    words[1][i] = y;
+    words[2][i] = z;
+    words[3][i] = w;
   }
 }
 

@@ -253,6 +253,28 @@ CASES = (
         gradient=_gradient("rrelu_grad"),
     ),
     Case(
+        kernel="poisson",
+        call=lambda x: paddle.poisson(x.abs() * 0).astype(x.dtype),
+        shapes=_LINES,
+        dtypes=FLOATS,
+        gradient=_gradient("poisson_grad"),
+    ),
+    Case(
+        kernel="standard_gamma",
+        call=lambda x: _are_within(paddle.standard_gamma(x * 0 + 1), 0, 30),
+        shapes=_LINES,
+        dtypes=FLOATS,
+        layouts=False,
+    ),
+    Case(
+        kernel="dirichlet",
+        call=lambda x: _C_ops.dirichlet(x * 0 + 2).sum(-1),
+        shapes=(((7,),), ((5, 3),), ((2, 3, 4),)),
+        dtypes=FLOATS,
+        rule=composed(40),
+        layouts=False,
+    ),
+    Case(
         kernel="gumbel_softmax",
         call=lambda x: F.gumbel_softmax(_highest(x), hard=True),
         shapes=(((7,),), ((5, 3),), ((2, 3, 4),)),
