@@ -83,8 +83,8 @@ inline Value poisson_of_many(Graph& g, Value words, Value mean) {
     const Value k = g.floor(g.addition(g.multiplication(slope, u), plus(mean, 0.43)));
     const auto both = [&](Value x, Value y) { return g.multiplication(x, y); };
     const Value at_once = both(g.greater_than_or_equal_to(margin, number(0.07)), g.less_than_or_equal_to(v, squeeze));
-    const Value is_outside = g.addition(g.less_than(k, number(0)),
-                                        both(g.less_than(margin, number(0.013)), g.greater_than(v, margin)));
+    const Value is_outside =
+        g.addition(g.less_than(k, number(0)), both(g.less_than(margin, number(0.013)), g.greater_than(v, margin)));
     const Value width = g.addition(g.division(a, g.square(margin)), b);
     const Value height = g.logarithm(g.division(g.multiplication(v, inverse_alpha), width));
     const Value is_under = g.less_than_or_equal_to(height, log_of_poisson(g, k, mean));

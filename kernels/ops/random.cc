@@ -185,8 +185,8 @@ Value whole_numbers(Random& random, Recorder& record, int64_t count, int64_t low
   return g.addition(wide, record.scalar(low, dtype));
 }
 
-// The same for a range that has more: the rest of a number of 63 bits. How much more likely one number is than another is
-// at most range / 2^63.
+// The same for a range that has more: the rest of a number of 63 bits. How much more likely one number is than another
+// is at most range / 2^63.
 Value wide_numbers(Random& random, Recorder& record, int64_t count, int64_t low, uint64_t range) {
   Graph& g = record.graph;
   const Value words = random.words({2, count});
@@ -223,9 +223,8 @@ void random_inplace(const CustomContext& ctx, const DenseTensor&, int64_t low, i
   MPS_CHECK(!is_wide || dtype == DType::int64, kArgument, "range too large for ", name(dtype),
             ": expected fewer than 2^32 numbers, got ", low, " to ", high, ".");
   write(record, out,
-        is_wide
-            ? wide_numbers(random, record, out->numel(), low, range)
-            : whole_numbers(random, record, out->numel(), low, static_cast<int64_t>(range), dtype));
+        is_wide ? wide_numbers(random, record, out->numel(), low, range)
+                : whole_numbers(random, record, out->numel(), low, static_cast<int64_t>(range), dtype));
   record.launch();
 }
 

@@ -89,8 +89,8 @@ void multinomial(const CustomContext& ctx, const DenseTensor& x, const phi::Scal
     record.output(out, graphs::zeros(g, DType::int64, dims_of(*out)));
   } else {
     const Value weights = weights_of(record, x);
-    const Value chosen = replacement ? with_replacement(random, g, weights, samples)
-                                     : without_replacement(random, g, weights, samples);
+    const Value chosen =
+        replacement ? with_replacement(random, g, weights, samples) : without_replacement(random, g, weights, samples);
     record.output(out, g.reshape(g.cast(chosen, DType::int64), dims_of(*out)));
   }
   record.launch();

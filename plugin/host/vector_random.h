@@ -39,14 +39,14 @@ inline __attribute__((always_inline)) void philox(const RandomCounter& counter, 
   MPS_NO_DEPENDENCE
   for (uint32_t i = 0; i < kLanes; ++i) {
     uint32_t x = low + i, y = high + (low + i < low ? 1 : 0), z = third, w = fourth;
-#define MPS_PHILOX_ROUND(round)                                                    \
-  {                                                                                \
+#define MPS_PHILOX_ROUND(round)                                                      \
+  {                                                                                  \
     const uint32_t a = high_product(z, 0xCD9E8D57), b = high_product(x, 0xD2511F53); \
-    const uint32_t second = z * 0xCD9E8D57, first = x * 0xD2511F53;                 \
-    x = a ^ y ^ keys.low[round];                                                   \
-    y = second;                                                                    \
-    z = b ^ w ^ keys.high[round];                                                  \
-    w = first;                                                                     \
+    const uint32_t second = z * 0xCD9E8D57, first = x * 0xD2511F53;                  \
+    x = a ^ y ^ keys.low[round];                                                     \
+    y = second;                                                                      \
+    z = b ^ w ^ keys.high[round];                                                    \
+    w = first;                                                                       \
   }
     MPS_PHILOX_ROUND(0)
     MPS_PHILOX_ROUND(1)

@@ -36,6 +36,7 @@ NEWEST = (
     "tests/test_events.py",
     "tests/test_fork.py",
     "tests/test_signals.py",
+    "tests/test_random.py",
     "tests/test_zero_copy.py",
 )
 TIME_LIMIT_S = 1800
