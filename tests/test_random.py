@@ -58,6 +58,7 @@ DRAWS: dict[str, Callable[[], paddle.Tensor]] = {
     "multinomial": lambda: paddle.multinomial(weights(), 40, replacement=True),
     "multinomial_once": lambda: paddle.multinomial(paddle.ones([50]), 40),
     "poisson": lambda: paddle.poisson(paddle.full([50], 20.0)),
+    "binomial": lambda: _C_ops.binomial(paddle.full([50], 40.0), paddle.full([50], 0.3)),
     "standard_gamma": lambda: paddle.standard_gamma(paddle.full([50], 2.0)),
     "dirichlet": lambda: _C_ops.dirichlet(paddle.full([5, 7], 2.0)),
     "dropout": lambda: F.dropout(paddle.ones([100]), 0.5),
@@ -445,12 +446,8 @@ def test_multinomial_of_many_categories() -> None:
     assert_even(np.bincount(drawn // 1000, minlength=100))
 
 
-@pytest.mark.parametrize("mean", [1e-3, 0.5, 4.0, 11.9, 12.0, 13.5, 60.0, 1000.0, 3e5])
-def test_poisson(mean: float) -> None:
-    """Chi-square over counts that come often enough; and the moments."""
-    paddle.seed(7)
-    drawn = numbers(paddle.poisson(paddle.full([COUNT], mean)))
-    distribution = stats.poisson(np.float64(np.float32(mean)))
+def assert_counts(drawn: np.ndarray, distribution: object) -> None:
+    """Chi-square over counts that come often enough, and the mean."""
     assert (drawn == np.round(drawn)).all()
     edges = np.unique(distribution.ppf(np.linspace(0.002, 0.998, 40)))
     counts = np.histogram(drawn, np.concatenate([[-np.inf], edges + 0.5, [np.inf]]))[0]
@@ -459,7 +456,29 @@ def test_poisson(mean: float) -> None:
     counts = np.append(counts[keep], counts[~keep].sum())
     expected = np.append(expected[keep], expected[~keep].sum())
     assert_even(counts[expected > 0], expected[expected > 0])
-    assert abs(drawn.mean() - mean) < 4 * np.sqrt(mean / COUNT)
+    mean, variance = distribution.stats("mv")
+    assert abs(drawn.mean() - mean) < 4 * np.sqrt(variance / COUNT)
+
+
+@pytest.mark.parametrize("mean", [1e-3, 0.5, 4.0, 11.9, 12.0, 13.5, 60.0, 1000.0, 3e5])
+def test_poisson(mean: float) -> None:
+    paddle.seed(7)
+    drawn = numbers(paddle.poisson(paddle.full([COUNT], mean)))
+    assert_counts(drawn, stats.poisson(np.float64(np.float32(mean))))
+
+
+@pytest.mark.parametrize(
+    ("trials", "rate"),
+    [(1, 0.3), (7, 0.5), (20, 0.5), (20, 0.51), (25, 0.9), (1000, 0.002), (1000, 0.01)]
+    + [(1000, 0.5), (1000, 0.997), (100_000, 0.25), (10_000_000, 0.6)],
+)
+def test_binomial(trials: int, rate: float) -> None:
+    paddle.seed(7)
+    counts, rates = paddle.full([COUNT], float(trials)), paddle.full([COUNT], rate)
+    drawn = numbers(_C_ops.binomial(counts, rates))
+    assert drawn.min() >= 0
+    assert drawn.max() <= trials
+    assert_counts(drawn, stats.binom(trials, np.float64(np.float32(rate))))
 
 
 def test_poisson_of_what_is_no_mean() -> None:

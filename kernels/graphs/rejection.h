@@ -33,74 +33,178 @@ inline Value standard_gamma(Graph& g, Value words, Value alpha) {
   return g.maximum(result, like(g, result, 0x1p-126));  // never 0, as on Paddle's CPU device
 }
 
-inline constexpr double kPoissonFew = 12;  // means below it
-inline constexpr int kPoissonSteps = 40;   // counts beyond which a mean of 12 does not come (10^-10)
-inline constexpr int kPoissonAttempts = 10;
-inline constexpr int kPoissonWords = 2 * kPoissonAttempts + 1;
-
-// For small means: how many of P(X > 0), P(X > 1) ... a uniform number is below. These are summed from their small end.
-inline Value poisson_of_few(Graph& g, Value words, Value mean) {
+// Small counts, by the probabilities of 1, 2, 3 ...: how many of P(X > 0), P(X > 1) ... a uniform number is below.
+// These are summed from their small end.
+inline constexpr int kFewSteps = 40;  // counts beyond which a mean of 12 does not come (10^-10)
+using FewTerms = SmallVector<Value, kFewSteps>;
+inline Value count_of_few(Graph& g, Value words, const FewTerms& terms) {
   const Value unit = open_unit_interval(g, words);
-  SmallVector<Value, kPoissonSteps> terms;
-  Value term = g.exponent(g.negative(mean));
-  for (int i = 1; i <= kPoissonSteps; ++i) {
-    term = g.multiplication(term, g.multiplication(mean, like(g, mean, 1.0 / i)));
-    terms.push_back(term);
-  }
-  Value beyond = like(g, mean, 0), count = beyond;
-  for (int i = kPoissonSteps; i-- > 0;) {
-    beyond = g.addition(beyond, terms[static_cast<size_t>(i)]);
+  Value beyond = g.constant(0, DType::float32), count = beyond;
+  for (size_t i = terms.size(); i-- > 0;) {
+    beyond = g.addition(beyond, terms[i]);
     count = g.addition(count, g.cast(g.less_than(unit, beyond), DType::float32));
   }
   return count;
 }
 
-// The logarithm of P(X = k), by Stirling's series; what is large in it is not subtracted from each other.
-inline Value log_of_poisson(Graph& g, Value k, Value mean) {
-  const Value difference = g.subtraction(mean, k), r = g.reciprocal(k);
-  const Value main = g.subtraction(g.multiplication(k, g.log1p(g.multiplication(difference, r))), difference);
-  const Value root = g.multiplication(g.logarithm(g.multiplication(k, like(g, k, 2 * kPi))), like(g, k, 0.5));
-  const Value series =
-      g.multiplication(r, g.subtraction(like(g, k, 1.0 / 12), g.multiplication(g.square(r), like(g, k, 1.0 / 360))));
-  const Value some = g.subtraction(main, g.addition(root, series));
-  return g.select(g.less_than(k, like(g, k, 0.5)), g.negative(mean), some);
+// Stirling: log(k!) = log(sqrt(2 pi k)) + k log(k) - k + this.
+inline Value stirling_rest(Graph& g, Value k) {
+  const Value r = g.reciprocal(k), third = g.multiplication(g.square(r), like(g, k, 1.0 / 360));
+  return g.multiplication(r, g.subtraction(like(g, k, 1.0 / 12), third));
 }
 
-// For large means: PTRS (Hoermann, 1993), whose constants these are.
-inline Value poisson_of_many(Graph& g, Value words, Value mean) {
-  const auto number = [&](double value) { return g.constant(value, DType::float32); };
-  const auto plus = [&](Value x, double y) { return g.addition(x, number(y)); };
-  const auto times = [&](Value x, double y) { return g.multiplication(x, number(y)); };
-  const Value b = plus(times(g.square_root(mean), 2.53), 0.931), a = plus(times(b, 0.02483), -0.059);
-  const Value inverse_alpha = plus(g.division(number(1.1328), plus(b, -3.4)), 1.1239);
-  const Value squeeze = g.subtraction(number(0.9277), g.division(number(3.6224), plus(b, -2)));
-  Value kept = g.floor(plus(mean, 0.5));
-  for (int i = kPoissonAttempts; i-- > 0;) {
-    const Value u = plus(open_unit_interval(g, row(g, words, 2 * i)), -0.5);
-    const Value v = open_unit_interval(g, row(g, words, 2 * i + 1));
-    const Value margin = g.subtraction(number(0.5), g.absolute(u));
-    const Value slope = g.addition(times(g.division(a, margin), 2), b);
-    const Value k = g.floor(g.addition(g.multiplication(slope, u), plus(mean, 0.43)));
-    const auto both = [&](Value x, Value y) { return g.multiplication(x, y); };
-    const Value at_once = both(g.greater_than_or_equal_to(margin, number(0.07)), g.less_than_or_equal_to(v, squeeze));
-    const Value is_outside =
-        g.addition(g.less_than(k, number(0)), both(g.less_than(margin, number(0.013)), g.greater_than(v, margin)));
-    const Value width = g.addition(g.division(a, g.square(margin)), b);
-    const Value height = g.logarithm(g.division(g.multiplication(v, inverse_alpha), width));
-    const Value is_under = g.less_than_or_equal_to(height, log_of_poisson(g, k, mean));
-    kept = g.select(g.addition(at_once, both(g.logical_not(is_outside), is_under)), k, kept);
+// k log(mean / k) - mean + k, where what is large is not subtracted from each other (Loader, 2000).
+inline Value deviance(Graph& g, Value k, Value mean) {
+  const Value difference = g.subtraction(mean, k);
+  return g.subtraction(g.multiplication(k, g.log1p(g.division(difference, k))), difference);
+}
+
+// A point of Hoermann's table mountain (1993): a candidate for the count, whether it is kept without a look at the
+// curve, and what is compared with the curve otherwise.
+struct Candidate {
+  Value count, is_kept, height;
+};
+struct Mountain {
+  Value a, b, centre, alpha, squeeze;
+};
+
+inline Candidate candidate(Graph& g, const Mountain& at, Value u_words, Value v_words) {
+  const Value half = g.constant(0.5, DType::float32);
+  const Value u = g.subtraction(open_unit_interval(g, u_words), half), v = open_unit_interval(g, v_words);
+  const Value margin = g.subtraction(half, g.absolute(u));
+  const Value part = g.division(at.a, margin);
+  const Value slope = g.addition(g.addition(part, part), at.b);
+  const Value count = g.floor(g.addition(g.multiplication(slope, u), at.centre));
+  const Value is_inner = g.greater_than_or_equal_to(margin, g.constant(0.07, DType::float32));
+  const Value is_kept = g.multiplication(is_inner, g.less_than_or_equal_to(v, at.squeeze));
+  const Value width = g.addition(g.division(at.a, g.square(margin)), at.b);
+  return {count, is_kept, g.logarithm(g.division(g.multiplication(v, at.alpha), width))};
+}
+
+inline constexpr int kMountainAttempts = 10;
+inline constexpr int kCountWords = 2 * kMountainAttempts + 1;
+
+// The first count that is kept or, by `curve`, lies under the curve; else `middle`.
+template <typename Curve>
+Value count_of_many(Graph& g, Value words, const Mountain& mountain, Value middle, Curve curve) {
+  Value kept = middle;
+  for (int i = kMountainAttempts; i-- > 0;) {
+    const Candidate each = candidate(g, mountain, row(g, words, 2 * i), row(g, words, 2 * i + 1));
+    const Value is_under = g.less_than_or_equal_to(each.height, curve(each));
+    kept = g.select(g.addition(each.is_kept, is_under), each.count, kept);
   }
   return kept;
 }
 
-// From words [kPoissonWords, ...] and a line of means in float32. A mean that is not positive gives 0, NaN gives NaN.
+// -- poisson ---------------------------------------------------------------------------------------------------------
+
+inline constexpr double kPoissonFew = 12;  // means below it
+
+inline Value poisson_of_few(Graph& g, Value words, Value mean) {
+  FewTerms terms;
+  Value term = g.exponent(g.negative(mean));
+  for (int i = 1; i <= kFewSteps; ++i) {
+    term = g.multiplication(term, g.multiplication(mean, like(g, mean, 1.0 / i)));
+    terms.push_back(term);
+  }
+  return count_of_few(g, words, terms);
+}
+
+// PTRS, whose constants these are.
+inline Value poisson_of_many(Graph& g, Value words, Value mean) {
+  const auto number = [&](double value) { return g.constant(value, DType::float32); };
+  const auto plus = [&](Value x, double y) { return g.addition(x, number(y)); };
+  const auto times = [&](Value x, double y) { return g.multiplication(x, number(y)); };
+  Mountain at;
+  at.b = plus(times(g.square_root(mean), 2.53), 0.931);
+  at.a = plus(times(at.b, 0.02483), -0.059);
+  at.centre = plus(mean, 0.43);
+  at.alpha = plus(g.division(number(1.1328), plus(at.b, -3.4)), 1.1239);
+  at.squeeze = g.subtraction(number(0.9277), g.division(number(3.6224), plus(at.b, -2)));
+  // The logarithm of P(X = k). What is negative has none: its root is NaN, and nothing is below that.
+  return count_of_many(g, words, at, g.floor(plus(mean, 0.5)), [&](const Candidate& each) {
+    const Value k = each.count;
+    const Value root = times(g.logarithm(times(k, 2 * kPi)), 0.5);
+    const Value some = g.subtraction(deviance(g, k, mean), g.addition(root, stirling_rest(g, k)));
+    return g.select(g.equal(k, number(0)), g.negative(mean), some);
+  });
+}
+
+// From words [kCountWords, ...] and a line of means in float32. A mean that is not positive gives 0, NaN gives NaN.
 inline Value poisson(Graph& g, Value words, Value mean) {
   const Value limit = like(g, mean, kPoissonFew), zero = like(g, mean, 0);
-  const Value few = poisson_of_few(g, row(g, words, kPoissonWords - 1), g.minimum(mean, limit));
+  const Value few = poisson_of_few(g, row(g, words, kCountWords - 1), g.minimum(mean, limit));
   const Value many = poisson_of_many(g, words, g.maximum(mean, limit));
   const Value count = g.select(g.less_than(mean, limit), few, many);
   const Value is_nan = g.not_equal(mean, mean);
   return g.select(g.greater_than(mean, zero), count, g.select(is_nan, mean, zero));
+}
+
+// -- binomial --------------------------------------------------------------------------------------------------------
+
+inline constexpr double kBinomialFew = 10;  // means below it
+
+inline Value binomial_of_few(Graph& g, Value words, Value trials, Value rate) {
+  FewTerms terms;
+  const Value one = like(g, rate, 1), zero = like(g, rate, 0);
+  const Value odds = g.division(rate, g.subtraction(one, rate));
+  Value term = g.exponent(g.multiplication(trials, g.log1p(g.negative(rate))));
+  for (int i = 1; i <= kFewSteps; ++i) {
+    const Value left = g.maximum(g.subtraction(trials, like(g, trials, i - 1)), zero);
+    term = g.multiplication(term, g.multiplication(g.multiplication(left, odds), like(g, odds, 1.0 / i)));
+    terms.push_back(term);
+  }
+  return count_of_few(g, words, terms);
+}
+
+// The logarithm of P(X = k), without what does not depend on k; NaN beyond 0 and the number of trials.
+inline Value log_of_binomial(Graph& g, Value k, Value trials, Value rate) {
+  const Value other_rate = g.subtraction(like(g, rate, 1), rate), rest = g.subtraction(trials, k);
+  const Value terms = g.addition(deviance(g, k, g.multiplication(trials, rate)),
+                                 deviance(g, rest, g.multiplication(trials, other_rate)));
+  const Value spread = g.division(g.division(trials, k), rest);
+  const Value root = g.multiplication(g.logarithm(g.multiplication(spread, like(g, k, 0.5 / kPi))), like(g, k, 0.5));
+  const Value series = g.subtraction(stirling_rest(g, trials), g.addition(stirling_rest(g, k), stirling_rest(g, rest)));
+  const Value some = g.addition(g.addition(terms, root), series);
+  const Value none = g.multiplication(trials, g.log1p(g.negative(rate))),
+              all = g.multiplication(trials, g.logarithm(rate));
+  return g.select(g.equal(k, like(g, k, 0)), none, g.select(g.equal(rest, like(g, k, 0)), all, some));
+}
+
+// BTRS, whose constants these are, for rates of at most 1/2.
+inline Value binomial_of_many(Graph& g, Value words, Value trials, Value rate) {
+  const auto number = [&](double value) { return g.constant(value, DType::float32); };
+  const auto plus = [&](Value x, double y) { return g.addition(x, number(y)); };
+  const auto times = [&](Value x, double y) { return g.multiplication(x, number(y)); };
+  const Value mean = g.multiplication(trials, rate);
+  const Value spread = g.square_root(g.multiplication(mean, g.subtraction(number(1), rate)));
+  Mountain at;
+  at.b = plus(times(spread, 2.53), 1.15);
+  at.a = plus(g.addition(times(at.b, 0.0248), times(rate, 0.01)), -0.0873);
+  at.centre = plus(mean, 0.5);
+  at.alpha = g.multiplication(plus(g.division(number(5.1), at.b), 2.83), spread);
+  at.squeeze = g.subtraction(number(0.92), g.division(number(4.2), at.b));
+  const Value mode = g.floor(g.multiplication(plus(trials, 1), rate));
+  const Value highest = log_of_binomial(g, mode, trials, rate);
+  return count_of_many(g, words, at, mode, [&](const Candidate& each) {
+    return g.subtraction(log_of_binomial(g, each.count, trials, rate), highest);
+  });
+}
+
+// From words [kCountWords, ...] and lines of float32. Rates are brought into 0 to 1.
+inline Value binomial(Graph& g, Value words, Value trials_, Value rate_) {
+  const Value zero = g.constant(0, DType::float32), one = g.constant(1, DType::float32);
+  const Value trials = g.maximum(g.floor(trials_), zero), rate = g.minimum(g.maximum(rate_, zero), one);
+  const Value other = g.subtraction(one, rate);
+  const Value turns = g.less_than(other, rate);
+  const Value low_rate = g.select(turns, other, rate);
+  const Value is_few = g.less_than(g.multiplication(trials, low_rate), g.constant(kBinomialFew, DType::float32));
+  // Each method is given what it can do, whether its result is taken or not.
+  const Value few = binomial_of_few(g, row(g, words, kCountWords - 1), trials, low_rate);
+  const Value enough = g.maximum(trials, g.division(g.constant(kBinomialFew, DType::float32), low_rate));
+  const Value many = binomial_of_many(g, words, g.select(is_few, enough, trials), low_rate);
+  const Value count = g.select(is_few, few, many);
+  return g.select(turns, g.subtraction(trials, count), count);
 }
 
 }  // namespace mps::graphs

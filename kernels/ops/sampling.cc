@@ -1,7 +1,8 @@
-// Samples of a distribution that a tensor describes: bernoulli, multinomial, poisson, standard_gamma, dirichlet.
+// Samples of a distribution that a tensor describes: bernoulli, multinomial, poisson, binomial, gamma, dirichlet.
 #include "kernels/graphs/random.h"
 #include "kernels/graphs/rejection.h"
 #include "paddle/phi/kernels/bernoulli_kernel.h"
+#include "paddle/phi/kernels/binomial_kernel.h"
 #include "paddle/phi/kernels/dirichlet_kernel.h"
 #include "paddle/phi/kernels/multinomial_kernel.h"
 #include "paddle/phi/kernels/poisson_grad_kernel.h"
@@ -103,7 +104,7 @@ void poisson(const CustomContext& ctx, const DenseTensor& x, DenseTensor* out) {
   Random random(ctx, record);
   Graph& g = record.graph;
   const Value mean = g.cast(record.input(x, {x.numel()}), DType::float32);
-  const Value count = graphs::poisson(g, random.words({graphs::kPoissonWords, x.numel()}), mean);
+  const Value count = graphs::poisson(g, random.words({graphs::kCountWords, x.numel()}), mean);
   record.output(out, g.reshape(g.cast(count, dtype_of(*out)), dims_of(*out)));
   record.launch();
 }
@@ -112,6 +113,20 @@ void poisson_grad(const CustomContext& ctx, const DenseTensor&, DenseTensor* dx)
   if (dx == nullptr) return;
   Recorder record(ctx);
   record.output(dx, graphs::zeros(record.graph, dtype_of(*dx), dims_of(*dx)));
+  record.launch();
+}
+
+void binomial(const CustomContext& ctx, const DenseTensor& count, const DenseTensor& prob, DenseTensor* out) {
+  Recorder record(ctx);
+  Random random(ctx, record);
+  Graph& g = record.graph;
+  const int64_t size = out->numel();
+  const auto numbers = [&](const DenseTensor& tensor) {
+    return g.reshape(g.broadcast(g.cast(record.input(tensor), DType::float32), dims_of(*out)), {size});
+  };
+  const Value trials = numbers(count), rates = numbers(prob);
+  const Value drawn = graphs::binomial(g, random.words({graphs::kCountWords, size}), trials, rates);
+  record.output(out, g.reshape(g.cast(drawn, DType::int64), dims_of(*out)));
   record.launch();
 }
 
@@ -149,6 +164,7 @@ MPS_KERNEL_WITH_DEFINE(multinomial, phi::MultinomialKernel, multinomial, kFloats
 
 MPS_KERNEL(poisson, phi::PoissonKernel, poisson, kFloats)
 MPS_KERNEL(poisson_grad, phi::PoissonGradKernel, poisson_grad, kFloats)
+MPS_KERNEL_WITH_DEFINE(binomial, phi::BinomialKernel, binomial, kFloats, give_int64)
 MPS_KERNEL(standard_gamma, phi::StandardGammaKernel, standard_gamma, kFloats)
 MPS_KERNEL(dirichlet, phi::DirichletKernel, dirichlet, kFloats)
 

@@ -260,6 +260,16 @@ CASES = (
         gradient=_gradient("poisson_grad"),
     ),
     Case(
+        kernel="binomial",
+        call=lambda x: [
+            _C_ops.binomial(x * 0 + trials, x * 0 + rate)
+            for trials, rate in ((0, 0.5), (7, 0.0), (7, 1.0), (200, 1.0))
+        ],
+        shapes=_LINES,
+        dtypes=FLOATS,
+        layouts=False,
+    ),
+    Case(
         kernel="standard_gamma",
         call=lambda x: _are_within(paddle.standard_gamma(x * 0 + 1), 0, 30),
         shapes=_LINES,
