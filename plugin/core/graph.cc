@@ -171,6 +171,11 @@ Value Graph::search_sorted(Value sequence, Value values, bool right) {
   return add(NodeKind::search_sorted, {sequence, values}, {int64_t{right}});
 }
 
+Value Graph::random_bits(Dims shape, const Counter& counter) {
+  const auto& [key, block] = counter;
+  return add(NodeKind::random_bits, {key[0], key[1], block[0], block[1], block[2], block[3]}, {}, shape);
+}
+
 Value Graph::matrix_multiplication(Value x, Value y) {
   const Inferred result = infer(*this, NodeKind::matrix_multiplication, {x, y}, {}, {});
   if (elements(x) == 0 || elements(y) == 0) return constant(int64_t{0}, result.dtype, result.shape);

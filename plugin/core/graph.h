@@ -108,6 +108,16 @@ class Graph {
   // value; right: or equal. NaN is greatest. Attributes: right.
   Value search_sorted(Value sequence, Value values, bool right);
 
+  // -- random
+  // -------------------------------------------------------------------------------------------------------
+  // int32: words of Philox4x32-10 (Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", 2011).
+  // Element i is word i % 4 of the block whose counter is `block` with i / 4 added to its first two words, which are
+  // one number of 64 bits. Lowest words come first; all are 0-D int32.
+  struct Counter {
+    Value key[2], block[4];
+  };
+  Value random_bits(Dims shape, const Counter& counter);
+
   // A node like one of another graph, for what copies graphs: attributes as that one has them.
   Value record(NodeKind kind, Span<const Value> operands, Dims attributes, Dims target) {
     return add(kind, operands, attributes, target);

@@ -210,6 +210,15 @@ Inferred infer_search_sorted(const Graph& graph, Value sequence, Value values) {
   return {DType::int32, Shape(to)};
 }
 
+Inferred infer_random(const Graph& graph, NodeKind kind, Span<const Value> operands, Dims target) {
+  for (Value operand : operands) {
+    check_dtype(kind, graph.dtype(operand));
+    MPS_CHECK(graph.shape(operand).empty(), kInternal, "bad counter of ", info(kind).name,
+              ": expected numbers without dimensions, got ", to_string(graph.shape(operand)), ".");
+  }
+  return {DType::int32, Shape(target)};
+}
+
 Inferred infer_matmul(const Graph& graph, Value x, Value y) {
   const Dims a = graph.shape(x), b = graph.shape(y);
   check_same_dtype(NodeKind::matrix_multiplication, graph.dtype(x), graph.dtype(y));
@@ -296,6 +305,8 @@ Inferred infer(const Graph& graph, NodeKind kind, Span<const Value> operands, Di
       return infer_arg_sort(graph, operands[0], attributes[0], target);
     case NodeFamily::kSearchSorted:
       return infer_search_sorted(graph, operands[0], operands[1]);
+    case NodeFamily::kRandom:
+      return infer_random(graph, kind, operands, target);
     case NodeFamily::kMatmul:
       return infer_matmul(graph, operands[0], operands[1]);
   }

@@ -33,6 +33,7 @@ enum class NodeFamily : uint8_t {
   kScatter,
   kArgSort,
   kSearchSorted,
+  kRandom,
   kMatmul,
 };
 
@@ -69,7 +70,8 @@ constexpr bool is_pointwise(NodeKind kind) {
 // each.
 constexpr bool is_whole(NodeFamily family) {
   return family == NodeFamily::kArgReduce || family == NodeFamily::kScan || family == NodeFamily::kGather ||
-         family == NodeFamily::kScatter || family == NodeFamily::kArgSort || family == NodeFamily::kSearchSorted;
+         family == NodeFamily::kScatter || family == NodeFamily::kArgSort || family == NodeFamily::kSearchSorted ||
+         family == NodeFamily::kRandom;
 }
 
 }  // namespace mps

@@ -24,6 +24,7 @@
 #define MPS_NODE_kScatter(kind)
 #define MPS_NODE_kArgSort(kind)
 #define MPS_NODE_kSearchSorted(kind)
+#define MPS_NODE_kRandom(kind)
 #define MPS_NODE_kMatmul(kind)
 #include "plugin/core/nodes.def"
 #undef MPS_NODE
@@ -48,6 +49,7 @@
 #undef MPS_NODE_kScatter
 #undef MPS_NODE_kArgSort
 #undef MPS_NODE_kSearchSorted
+#undef MPS_NODE_kRandom
 #undef MPS_NODE_kMatmul
 #undef MPS_UNARY_NODE
 #undef MPS_BINARY_NODE

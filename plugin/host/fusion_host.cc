@@ -32,6 +32,7 @@ bool is_view(NodeKind kind) {
     case NodeFamily::kScatter:
     case NodeFamily::kArgSort:
     case NodeFamily::kSearchSorted:
+    case NodeFamily::kRandom:
     case NodeFamily::kMatmul:
       return false;
   }

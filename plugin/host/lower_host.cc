@@ -114,7 +114,8 @@ class Lowering {
       case NodeKind::gather:
       case NodeKind::scatter:
       case NodeKind::arg_sort:
-      case NodeKind::search_sorted: {
+      case NodeKind::search_sorted:
+      case NodeKind::random_bits: {
         SmallVector<Value, 4> operands;
         for (size_t i = 0; i < node.operand_count; ++i) operands.push_back(operand(node, i));
         return to_.record(node.kind, operands, from_.attributes(node), from_.shape(node));

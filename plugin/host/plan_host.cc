@@ -157,6 +157,7 @@ class Planner {
       case NodeFamily::kScatter:
       case NodeFamily::kArgSort:
       case NodeFamily::kSearchSorted:
+      case NodeFamily::kRandom:
         return whole(value, node);
       case NodeFamily::kCoordinate:
         return coordinate(value, static_cast<size_t>(attributes[0]));

@@ -149,7 +149,8 @@ class Interpreter {
       case NodeKind::gather:
       case NodeKind::scatter:
       case NodeKind::arg_sort:
-      case NodeKind::search_sorted: {
+      case NodeKind::search_sorted:
+      case NodeKind::random_bits: {
         std::vector<const void*> operands;
         for (size_t i = 0; i < node.operand_count; ++i) operands.push_back(in(node, i));
         return reference_whole(graph_, value, operands, out(value));

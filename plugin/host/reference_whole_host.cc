@@ -268,6 +268,32 @@ void search_sorted(const Call& call) {
   });
 }
 
+// Philox4x32-10: ten rounds of two products, whose high halves are mixed with the other two words and the key.
+void philox(uint32_t key_low, uint32_t key_high, uint32_t* x) {
+  constexpr uint64_t kFactor[2] = {0xD2511F53, 0xCD9E8D57};
+  constexpr uint32_t kWeyl[2] = {0x9E3779B9, 0xBB67AE85};  // what the key grows by
+  for (int round = 0; round < 10; ++round) {
+    const uint64_t first = kFactor[0] * x[0], second = kFactor[1] * x[2];
+    x[0] = static_cast<uint32_t>(second >> 32) ^ x[1] ^ key_low;
+    x[1] = static_cast<uint32_t>(second);
+    x[2] = static_cast<uint32_t>(first >> 32) ^ x[3] ^ key_high;
+    x[3] = static_cast<uint32_t>(first);
+    key_low += kWeyl[0];
+    key_high += kWeyl[1];
+  }
+}
+
+void random_bits(const Call& call) {
+  const auto operand = [&](size_t i) { return *static_cast<const uint32_t*>(call.operands[i]); };
+  const uint64_t first_block = operand(2) | static_cast<uint64_t>(operand(3)) << 32;
+  for (int64_t i = 0; i < call.graph.elements(call.value); ++i) {
+    const uint64_t block = first_block + static_cast<uint64_t>(i / 4);
+    uint32_t words[4] = {static_cast<uint32_t>(block), static_cast<uint32_t>(block >> 32), operand(4), operand(5)};
+    philox(operand(0), operand(1), words);
+    static_cast<uint32_t*>(call.out)[i] = words[i % 4];
+  }
+}
+
 }  // namespace
 
 void reference_whole(const Graph& graph, Value value, Span<const void* const> operands, void* out) {
@@ -281,6 +307,7 @@ void reference_whole(const Graph& graph, Value value, Span<const void* const> op
   if (family == NodeFamily::kScatter) return scatter(call);
   if (family == NodeFamily::kArgSort) return arg_sort(call);
   if (family == NodeFamily::kSearchSorted) return search_sorted(call);
+  if (family == NodeFamily::kRandom) return random_bits(call);
   MPS_THROW(kInternal, "not a node of whole lines: got ", info(graph.node(value).kind).name, ".");
 }
 

@@ -39,6 +39,11 @@ struct ReduceFns {
   void (*merge)(const void* other, void* acc, size_t n);
 };
 
+// As in graph.h.
+struct RandomCounter {
+  uint32_t key[2], block[4];
+};
+
 // Null entries are combinations that infer.cc refuses, or that have nothing to do.
 struct VectorKernels {
   const char* name;
@@ -49,6 +54,8 @@ struct VectorKernels {
   BlockFn load[kDTypeCount];                   // float16, bfloat16 to float32
   BlockFn store[kDTypeCount];                  // float32 to float16, bfloat16
   ReduceFns reduce[kNodeCount][kDTypeCount];   // by the operand's register dtype
+  // Blocks index ... index + count - 1 of random_bits() of graph.h, of four words each.
+  void (*random_bits)(const RandomCounter& counter, uint64_t index, uint32_t* out, size_t count);
   // The same with stores that go past the caches, for results too large to be found there again: float32 nodes, and a
   // copy of anything. Other threads may read them once this one has called end_stream and told them so.
   BlockFn stream_pointwise[kNodeCount];

@@ -16,6 +16,7 @@
 #include "plugin/host/vector_function_ops.h"
 #include "plugin/host/vector_loops.h"
 #include "plugin/host/vector_ops.h"
+#include "plugin/host/vector_random.h"
 #include "plugin/host/vector_reductions.h"
 
 namespace mps {
@@ -197,6 +198,30 @@ MPS_BLOCK_FUNCTION round(const void* x, const void*, const void*, void* out, siz
   });
 }
 
+// -- random ---------------------------------------------------------------------------------------
+
+MPS_BLOCK_FUNCTION random_bits(const RandomCounter& counter, uint64_t index, uint32_t* out, size_t count) {
+  using vector_random::kLanes;
+  const vector_random::Keys keys(counter);
+  uint32_t words[4][kLanes];
+  uint64_t block = (counter.block[0] | static_cast<uint64_t>(counter.block[1]) << 32) + index;
+  for (; count > 0; block += kLanes) {
+    vector_random::philox(counter, keys, block, words);
+    const size_t here = std::min(count, kLanes);
+    if (here == kLanes) {
+      for (size_t i = 0; i < kLanes; ++i) {
+        for (size_t word = 0; word < 4; ++word) out[4 * i + word] = words[word][i];
+      }
+    } else {
+      for (size_t i = 0; i < here; ++i) {
+        for (size_t word = 0; word < 4; ++word) out[4 * i + word] = words[word][i];
+      }
+    }
+    out += 4 * here;
+    count -= here;
+  }
+}
+
 // -- the table ------------------------------------------------------------------------------------
 
 template <NodeKind kKind, DType kDType>
@@ -263,6 +288,7 @@ constexpr VectorKernels make_table(const char* name) {
   table.store[kBfloat16] = store<Bfloat16>;
   table.round[kFloat16] = round<Float16>;
   table.round[kBfloat16] = round<Bfloat16>;
+  table.random_bits = random_bits;
   table.stream = stream;
   table.end_stream = end_stream;
   return table;

@@ -25,6 +25,8 @@ WholeProgram compile_whole(const Graph& graph, Value value) {
       return compile_arg_sort(graph, value);
     case NodeFamily::kSearchSorted:
       return compile_search_sorted(graph, value);
+    case NodeFamily::kRandom:
+      return compile_random(graph, value);
     case NodeFamily::kSource:
     case NodeFamily::kUnary:
     case NodeFamily::kBinary:

@@ -1,5 +1,6 @@
 // Nodes that are computed as a whole, from dense operands into a dense result: scans, arg reductions, gathers,
-// scatters, sorts and searches (is_whole() of node.h). Each file named below compiles the nodes of its families.
+// scatters, sorts, searches and random numbers (is_whole() of node.h). Each file named below compiles the nodes of its
+// families.
 //
 // A program is immutable: any number of threads may run it at once. How work is cut depends on shapes alone, so results
 // do not depend on the number of threads.
@@ -26,6 +27,7 @@ WholeProgram compile_gather(const Graph& graph, Value value);         // index_h
 WholeProgram compile_scatter(const Graph& graph, Value value);        // index_host.cc
 WholeProgram compile_arg_sort(const Graph& graph, Value value);       // sort_host.cc
 WholeProgram compile_search_sorted(const Graph& graph, Value value);  // sort_host.cc
+WholeProgram compile_random(const Graph& graph, Value value);         // random_host.cc
 
 // Without inputs: 0, 1, 2 ... as int32.
 WholeProgram count_to(int64_t count);

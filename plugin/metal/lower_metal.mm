@@ -120,6 +120,7 @@ class Lowering {
       case NodeFamily::kArgReduce:
       case NodeFamily::kArgSort:
       case NodeFamily::kSearchSorted:
+      case NodeFamily::kRandom:
         MPS_THROW(kInternal, "not a legal node: got ", info(node.kind).name, ".");
     }
     __builtin_unreachable();

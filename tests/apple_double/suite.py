@@ -37,6 +37,7 @@ NEWEST = (
     "tests/test_fork.py",
     "tests/test_signals.py",
     "tests/test_graph_cache.py",
+    "tests/test_random.py",
     "tests/test_zero_copy.py",
 )
 TIME_LIMIT_S = 1800

@@ -8,6 +8,7 @@
 #include "plugin/metal/legal/numbers.h"
 #include "plugin/metal/legal/order.h"
 #include "plugin/metal/legal/positions.h"
+#include "plugin/metal/legal/random.h"
 #include "plugin/metal/legal/shapes.h"
 #include "plugin/metal/legal/strided.h"
 #include "plugin/metal/legal/workarounds.h"
@@ -153,6 +154,10 @@ class Legalizer {
       }
       case NodeFamily::kSearchSorted:
         return search_sorted(b_, operand(node, 0), operand(node, 1), attribute(node, 0) != 0);
+      case NodeFamily::kRandom: {
+        const auto word = [&](size_t i) { return operand(node, i); };
+        return random_bits(b_, {{word(0), word(1)}, {word(2), word(3), word(4), word(5)}}, from_.shape(node));
+      }
       case NodeFamily::kMatmul:
         return matrix_multiplication(b_, operand(node, 0), operand(node, 1));
     }

@@ -329,6 +329,7 @@ Value record(Graph& graph, NodeKind kind, Span<const Value> operands, DType cast
     case NodeKind::scatter:
     case NodeKind::arg_sort:
     case NodeKind::search_sorted:
+    case NodeKind::random_bits:
     case NodeKind::matrix_multiplication:
       break;
   }

@@ -14,6 +14,7 @@ Span<const Exception> exceptions() {
       {"Positions", "it computes nothing"},
       {"Matmul", "it computes nothing"},
       {"Graphs", "it computes nothing"},
+      {"RandomBits", "it computes nothing"},
       {"RandomGraphs", "it computes nothing"},
       {"InPlace", "it computes nothing"},
       {"Streams.LaunchesKeepTheirOrder", "it computes nothing"},

@@ -123,6 +123,7 @@ void expect_legal_node(const Graph& graph, const Node& node, legal::Target targe
       ADD_FAILURE() << "made of other nodes";
       return;
     case NodeFamily::kStridedUpdate:
+    case NodeFamily::kRandom:
       ADD_FAILURE() << "MPSGraph has no such node";
       return;
     case NodeFamily::kReduce:

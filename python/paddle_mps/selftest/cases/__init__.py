@@ -15,6 +15,7 @@ from . import (
     norm,
     order,
     pad,
+    random,
     reduce,
     scan,
     sequence,
@@ -41,6 +42,7 @@ ALL_CASES: tuple[Case, ...] = (
     *scan.CASES,
     *index.CASES,
     *order.CASES,
+    *random.CASES,
 )
 
 __all__ = ["ALL_CASES", "Case", "Gradient"]
