@@ -6,6 +6,7 @@ from . import (
     binary,
     creation,
     diagonal,
+    elements,
     elementwise,
     extreme,
     functions,
@@ -19,6 +20,8 @@ from . import (
     scan,
     sequence,
     shape,
+    statistics,
+    windows,
 )
 from .case import Case, Gradient
 
@@ -40,6 +43,9 @@ ALL_CASES: tuple[Case, ...] = (
     *norm.CASES,
     *scan.CASES,
     *index.CASES,
+    *windows.CASES,
+    *statistics.CASES,
+    *elements.CASES,
     *order.CASES,
 )
 

@@ -1,4 +1,4 @@
-"""Numbers in a row: arange, linspace, one_hot."""
+"""Numbers in a row, and numbers as places in a row."""
 
 import paddle
 from paddle.nn import functional as F
@@ -35,6 +35,38 @@ CASES = (
         dtypes=_INTS,
         rule=composed(4),
         creates=True,
+    ),
+    # A float32 exponent of 10 is off by 2^-21, which moves 10^10 by 10 ln(10) / 2 of its ULP.
+    Case(
+        kernel="logspace",
+        call=lambda dtype: [
+            paddle.logspace(start, stop, number, base, dtype)
+            for start, stop, number, base in ((0, 4, 5, 10), (-3, 3, 7, 2), (2, 2, 1, 3))
+        ],
+        shapes=((),),
+        dtypes=FLOATS,
+        rule=composed(16),
+        creates=True,
+    ),
+    Case(
+        kernel="sequence_mask_scalar",
+        call=lambda x: (
+            [F.sequence_mask(x, 7, d) for d in ("int64", "float32", "bool")]
+            + [F.sequence_mask(x, dtype="int32")]
+        ),
+        shapes=(((1,),), ((7,),), ((4, 5),)),
+        dtypes=_INTS,
+        domain="bytes",
+    ),
+    Case(
+        kernel="shard_index",
+        call=lambda x: (
+            [paddle.shard_index(x, 100 + 1, 3, shard) for shard in (0, 1, 2)]
+            + [paddle.shard_index(x, 100 + 1, 2, 1, -7)]
+        ),
+        shapes=(((7, 1),), ((4, 5, 1),)),
+        dtypes=("int32", "int64"),
+        domain="bytes",
     ),
     Case(
         kernel="one_hot",
