@@ -1,8 +1,10 @@
-// Moving elements: assign, contiguous and strided_copy, in every dtype that Paddle has.
+// Moving elements: assign, contiguous and strided_copy, in every dtype that Paddle has; and conj, which of real numbers is
+// the same.
 //
 // `contiguous` and `strided_copy` are what Paddle makes of views; it looks them up without a
 // fallback, so a missing dtype would be an error in the middle of a program.
 #include "paddle/phi/kernels/assign_kernel.h"
+#include "paddle/phi/kernels/complex_kernel.h"
 #include "paddle/phi/kernels/contiguous_kernel.h"
 #include "paddle/phi/kernels/strided_copy_kernel.h"
 #include "plugin/paddle/recorder.h"
@@ -71,6 +73,8 @@ void strided_copy(const CustomContext& ctx, const DenseTensor& input, const std:
 
 MPS_KERNEL_WITHOUT_T(assign, phi::AssignKernel, assign, kEveryPaddleDType)
 MPS_KERNEL_WITHOUT_T(assign_raw, phi::AssignRawKernel, assign_raw, kEveryPaddleDType)
+// Of a real number.
+MPS_KERNEL(conj, phi::ConjKernel, assign, kFloatsAndInts)
 MPS_KERNEL(contiguous, phi::ContiguousKernel, contiguous, kEveryPaddleDType)
 MPS_KERNEL(strided_copy, phi::StridedCopyKernel, strided_copy, kEveryPaddleDType)
 
