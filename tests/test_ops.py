@@ -18,7 +18,6 @@ from paddle_mps.selftest.harness import (
     evaluate,
     numpy_truth,
     tensor,
-    truth,
     values,
 )
 from paddle_mps.selftest.tolerance import EXACT, FORMATS, Values, assert_close

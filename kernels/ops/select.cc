@@ -193,8 +193,8 @@ void increment(const CustomContext& ctx, const DenseTensor& x, float value, Dens
 
 }  // namespace
 
-MPS_KERNEL(where, phi::WhereKernel, where, kAllDTypes)
-MPS_KERNEL(where_grad, phi::WhereGradKernel, where_grad, kFloats)
+MPS_KERNEL_KEYED(where, phi::WhereKernel, where, kAllDTypes, 1)
+MPS_KERNEL_KEYED(where_grad, phi::WhereGradKernel, where_grad, kFloats, 1)
 MPS_KERNEL(masked_fill, phi::MaskedFillKernel, masked_fill, kAllDTypes)
 MPS_KERNEL(masked_fill_grad, phi::MaskedFillGradKernel, masked_fill_grad, kFloats)
 MPS_KERNEL(lerp, phi::LerpKernel, lerp, kFloats)

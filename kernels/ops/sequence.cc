@@ -93,6 +93,7 @@ void one_hot(const CustomContext& ctx, const DenseTensor& x, const phi::Scalar& 
   Shape shape(dims_of(x));
   shape.push_back(1);
   const int64_t width = classes.to<int64_t>();
+  MPS_CHECK(width > 0, kArgument, "bad number of classes: expected 1 or more, got ", width, ". Give num_classes.");
   std::vector<int64_t> wide(shape.begin(), shape.end());
   wide.back() = width;
   out->Resize(phi::make_ddim(wide));

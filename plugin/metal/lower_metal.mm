@@ -14,6 +14,8 @@ namespace {
 
 using Unary = MPSGraphTensor* (*)(MPSGraph*, SEL, MPSGraphTensor*, NSString*);
 using Binary = MPSGraphTensor* (*)(MPSGraph*, SEL, MPSGraphTensor*, MPSGraphTensor*, NSString*);
+using Reduction = MPSGraphTensor* (*)(MPSGraph*, SEL, MPSGraphTensor*, NSArray<NSNumber*>*, NSString*);
+using Scan = MPSGraphTensor* (*)(MPSGraph*, SEL, MPSGraphTensor*, NSInteger, BOOL, BOOL, NSString*);
 
 NSArray<NSNumber*>* numbers(Dims dims) {
   NSMutableArray<NSNumber*>* const array = [NSMutableArray arrayWithCapacity:dims.size()];
@@ -68,6 +70,7 @@ class Lowering {
       }
       case NodeFamily::kBinary:
       case NodeFamily::kCompare: {
+        if (MPSGraphTensor* const test = nan_test(node)) return test;
         const auto send = method<Binary>(graph_, node, &selector);
         return send(graph_, selector, operand(node, 0), operand(node, 1), nil);
       }
@@ -91,17 +94,30 @@ class Lowering {
       case NodeFamily::kStridedView:
         return strided_view(node, shape);
       case NodeFamily::kReduce:
-        return [graph_ reductionSumWithTensor:operand(node, 0) axes:numbers(from_.attributes(node)) name:nil];
+        return reduction(node);
+      case NodeFamily::kScan:
+        return scan(node);
+      case NodeFamily::kCoordinate:
+        return count_to(from_.shape(node)[0], shape);
+      case NodeFamily::kGather:
+        return [graph_ gatherWithUpdatesTensor:operand(node, 1)
+                                 indicesTensor:operand(node, 0)
+                                          axis:1
+                               batchDimensions:0
+                                          name:nil];
+      case NodeFamily::kScatter:
+        return [graph_ scatterWithDataTensor:operand(node, 0)
+                               updatesTensor:operand(node, 2)
+                               indicesTensor:operand(node, 1)
+                                        axis:1
+                                        mode:scatter_mode(static_cast<ScatterMode>(from_.attributes(node)[0]))
+                                        name:nil];
       case NodeFamily::kMatmul:
         return [graph_ matrixMultiplicationWithPrimaryTensor:operand(node, 0)
                                              secondaryTensor:operand(node, 1)
                                                         name:nil];
       case NodeFamily::kStridedUpdate:
       case NodeFamily::kArgReduce:
-      case NodeFamily::kScan:
-      case NodeFamily::kCoordinate:
-      case NodeFamily::kGather:
-      case NodeFamily::kScatter:
       case NodeFamily::kArgSort:
       case NodeFamily::kSearchSorted:
         MPS_THROW(kInternal, "not a legal node: got ", info(node.kind).name, ".");
@@ -177,7 +193,7 @@ class Lowering {
     int64_t count = 1;
     for (size_t i = 0; i < strides.size(); ++i) {
       const int64_t size = from_.shape(node)[i];
-      MPSGraphTensor* const steps = [graph_ multiplicationWithPrimaryTensor:count_to(size)
+      MPSGraphTensor* const steps = [graph_ multiplicationWithPrimaryTensor:count_to(size, mps_shape({1, size}))
                                                             secondaryTensor:int32(strides[i])
                                                                        name:nil];
       index = [graph_ reshapeTensor:index withShape:mps_shape({count, 1}) name:nil];
@@ -197,17 +213,65 @@ class Lowering {
     return [graph_ constantWithScalar:static_cast<double>(value) shape:mps_shape({}) dataType:MPSDataTypeInt32];
   }
 
-  // 0, 1, 2 ... in a shape of [1, size].
-  MPSGraphTensor* count_to(int64_t size) {
-    MPSShape* const shape = mps_shape({1, size});
+  // 0, 1, 2 ... along the last axis; the others have size 1.
+  MPSGraphTensor* count_to(int64_t size, MPSShape* shape) {
     if (MPS_AVAILABLE(12, 3)) {
-      MPSGraphTensor* const made = [graph_ coordinateAlongAxis:1 withShape:shape name:nil];
+      MPSGraphTensor* const made = [graph_ coordinateAlongAxis:static_cast<NSInteger>([shape count]) - 1
+                                                     withShape:shape
+                                                          name:nil];
       return [graph_ castTensor:made toType:MPSDataTypeInt32 name:nil];
     }
     std::vector<int32_t> values(static_cast<size_t>(size));
     for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<int32_t>(i);
     NSData* const data = [NSData dataWithBytes:values.data() length:values.size() * sizeof values[0]];
     return [graph_ constantWithData:data shape:shape dataType:MPSDataTypeInt32];
+  }
+
+  // A float that is compared with itself is asked for NaN; a compiler with fast math may take it for equal.
+  MPSGraphTensor* nan_test(const Node& node) {
+    const bool equal = node.kind == NodeKind::equal, not_equal = node.kind == NodeKind::not_equal;
+    if (!(equal || not_equal) || operand(node, 0) != operand(node, 1)) return nil;
+    if (!is_float(from_.dtype(from_.operand(node, 0)))) return nil;
+    MPSGraphTensor* const is_nan = [graph_ isNaNWithTensor:operand(node, 0) name:nil];
+    return equal ? [graph_ notWithTensor:is_nan name:nil] : is_nan;
+  }
+
+  // The method that the table names propagates NaN; integers have none, and no kernel for it.
+  MPSGraphTensor* reduction(const Node& node) {
+    NSArray<NSNumber*>* const axes = numbers(from_.attributes(node));
+    if (is_integer(node.dtype) && node.kind == NodeKind::reduction_maximum) {
+      return [graph_ reductionMaximumWithTensor:operand(node, 0) axes:axes name:nil];
+    }
+    if (is_integer(node.dtype) && node.kind == NodeKind::reduction_minimum) {
+      return [graph_ reductionMinimumWithTensor:operand(node, 0) axes:axes name:nil];
+    }
+    SEL selector = nullptr;
+    const auto send = method<Reduction>(graph_, node, &selector);
+    return send(graph_, selector, operand(node, 0), axes, nil);
+  }
+
+  MPSGraphTensor* scan(const Node& node) {
+    SEL selector = nullptr;
+    const auto send = method<Scan>(graph_, node, &selector);
+    const Dims attributes = from_.attributes(node);
+    return send(graph_, selector, operand(node, 0), static_cast<NSInteger>(attributes[0]), attributes[1] != 0,
+                attributes[2] != 0, nil);
+  }
+
+  static MPSGraphScatterMode scatter_mode(ScatterMode mode) {
+    switch (mode) {
+      case ScatterMode::kSet:
+        return MPSGraphScatterModeSet;
+      case ScatterMode::kAdd:
+        return MPSGraphScatterModeAdd;
+      case ScatterMode::kMultiply:
+        return MPSGraphScatterModeMul;
+      case ScatterMode::kMinimum:
+        return MPSGraphScatterModeMin;
+      case ScatterMode::kMaximum:
+        return MPSGraphScatterModeMax;
+    }
+    __builtin_unreachable();
   }
 
   const Graph& from_;

@@ -61,23 +61,13 @@ void register_kernels();
 
 namespace detail {
 
-// The dtype of the next tensor that is read and holds numbers; else bool.
-inline phi::DataType dtype_after_condition() { return phi::DataType::BOOL; }
-template <typename First, typename... Rest>
-phi::DataType dtype_after_condition(const First& first, const Rest&... rest) {
-  if constexpr (std::is_same_v<std::remove_cv_t<std::remove_reference_t<First>>, phi::DenseTensor>) {
-    if (first.dtype() != phi::DataType::BOOL) return first.dtype();
-  }
-  return dtype_after_condition(rest...);
-}
-
-// The dtype to count a call under: that of the first tensor, or of what a condition chooses from.
+// The dtype to count a call under: that of the first tensor.
 inline phi::DataType first_dtype() { return phi::DataType::UNDEFINED; }
 template <typename First, typename... Rest>
 phi::DataType first_dtype(const First& first, const Rest&... rest) {
   using T = std::remove_cv_t<std::remove_reference_t<First>>;
   if constexpr (std::is_same_v<T, phi::DenseTensor>) {
-    return first.dtype() == phi::DataType::BOOL ? dtype_after_condition(rest...) : first.dtype();
+    return first.dtype();
   } else if constexpr (std::is_same_v<T, phi::DenseTensor*>) {
     if (first != nullptr) return first->dtype();
   } else if constexpr (std::is_same_v<T, std::vector<const phi::DenseTensor*>> ||

@@ -3,8 +3,11 @@
 #include <climits>
 
 #include "plugin/core/check.h"
+#include "plugin/metal/legal/lines.h"
 #include "plugin/metal/legal/matmul.h"
 #include "plugin/metal/legal/numbers.h"
+#include "plugin/metal/legal/order.h"
+#include "plugin/metal/legal/positions.h"
 #include "plugin/metal/legal/shapes.h"
 #include "plugin/metal/legal/strided.h"
 #include "plugin/metal/legal/workarounds.h"
@@ -73,6 +76,8 @@ class Legalizer {
     return {attributes.data() + start, attributes.size() - start};
   }
 
+  size_t attribute(const Node& node, size_t i) const { return static_cast<size_t>(from_.attributes(node)[i]); }
+
   // A feed is declared with as few axes as MPSGraph has been tried with.
   Value feed(const Node& node) {
     const Dims shape = from_.shape(node);
@@ -93,10 +98,6 @@ class Legalizer {
       operands.push_back(b_.reshape(x, writes_out ? Shape{element_count(from_.shape(node))} : folded.from[i]));
     }
     return b_.reshape(pointwise(b_, node.kind, operands), from_.shape(node));
-  }
-
-  [[noreturn]] static void refuse(const Node& node) {
-    throw Refusal(std::string("there is no lowering to MPSGraph for ") + info(node.kind).name + " yet.");
   }
 
   Value rewrite(const Node& node) {
@@ -133,16 +134,25 @@ class Legalizer {
       case NodeFamily::kStridedUpdate:
         return strided_update(b_, operand(node, 0), operand(node, 1), tail(node, 1), from_.attributes(node)[0]);
       case NodeFamily::kReduce:
-        if (node.kind != NodeKind::reduction_sum) refuse(node);
-        return reduction_sum(b_, operand(node, 0), from_.attributes(node));
+        return reduction(b_, node.kind, operand(node, 0), from_.attributes(node));
       case NodeFamily::kArgReduce:
+        return arg_reduction(b_, node.kind, operand(node, 0), attribute(node, 0));
       case NodeFamily::kScan:
+        return scan(b_, node.kind, operand(node, 0), attribute(node, 0), attribute(node, 1) != 0,
+                    attribute(node, 2) != 0);
       case NodeFamily::kCoordinate:
+        return coordinate(b_, from_.shape(node), attribute(node, 0));
       case NodeFamily::kGather:
+        return gather(b_, operand(node, 0), operand(node, 1));
       case NodeFamily::kScatter:
-      case NodeFamily::kArgSort:
+        return scatter(b_, static_cast<ScatterMode>(attribute(node, 0)), operand(node, 0), operand(node, 1),
+                       operand(node, 2));
+      case NodeFamily::kArgSort: {
+        const size_t axis = attribute(node, 0);
+        return arg_sort(b_, operand(node, 0), axis, attribute(node, 1) != 0, from_.shape(node)[axis]);
+      }
       case NodeFamily::kSearchSorted:
-        refuse(node);
+        return search_sorted(b_, operand(node, 0), operand(node, 1), attribute(node, 0) != 0);
       case NodeFamily::kMatmul:
         return matrix_multiplication(b_, operand(node, 0), operand(node, 1));
     }

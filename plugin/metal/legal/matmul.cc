@@ -4,6 +4,7 @@
 #include <cmath>
 #include <vector>
 
+#include "plugin/metal/legal/lines.h"
 #include "plugin/metal/legal/numbers.h"
 #include "plugin/metal/legal/shapes.h"
 #include "plugin/metal/legal/workarounds.h"
@@ -133,7 +134,7 @@ Value multiply_integers(Builder& b, Value x, Value y, DType dtype) {
       const size_t at = static_cast<size_t>(i), other = static_cast<size_t>(place - i);
       Value part = b.cast(multiply(b, xs[at], ys[other]), wide);  // [..., pieces, m, n]
       result = b.shape(part);
-      part = reduction_sum(b, part, {static_cast<int64_t>(result.size()) - 3});
+      part = reduction(b, NodeKind::reduction_sum, part, {static_cast<int64_t>(result.size()) - 3});
       part = b.reshape(part, {b.graph().elements(part)});
       part = b.record(NodeKind::multiplication, {part, b.like(part, int64_t{1} << (8 * place))});
       total = first ? part : b.record(NodeKind::addition, {total, part});

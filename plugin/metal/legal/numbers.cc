@@ -77,9 +77,9 @@ Value pointwise(Builder& b, NodeKind kind, Span<const Value> operands) {
   return dtype == DType::bool_ ? compare(b, NodeKind::not_equal, result, 0) : b.cast(result, dtype);
 }
 
-Value sum(Builder& b, Value x, Dims axes) {
+Value reduce(Builder& b, NodeKind kind, Value x, Dims axes) {
   const DType dtype = b.dtype(x);
-  return b.cast(b.graph().reduction_sum(b.cast(x, computed(b, dtype)), axes), dtype);
+  return convert(b, b.graph().reduction(kind, b.cast(x, computed(b, dtype)), axes), dtype);
 }
 
 }  // namespace mps::legal

@@ -21,8 +21,8 @@ Value convert(Builder& b, Value x, DType to);
 // A unary, binary or compare node, or a select, on operands of any dtype whose shapes broadcast as they stand.
 Value pointwise(Builder& b, NodeKind kind, Span<const Value> operands);
 
-// The sum of `x` over `axes`, on any dtype.
-Value sum(Builder& b, Value x, Dims axes);
+// A reduction of `x` over `axes`, on any dtype.
+Value reduce(Builder& b, NodeKind kind, Value x, Dims axes);
 
 // Moves elements with `move`, in a dtype that MPSGraph moves well.
 template <typename Move>

@@ -13,11 +13,6 @@ int64_t product(Dims shape, size_t from, size_t to) {
   return count;
 }
 
-// [everything before the axis, the axis, everything behind it]
-Shape around(Dims shape, size_t axis) {
-  return {product(shape, 0, axis), shape[axis], product(shape, axis + 1, shape.size())};
-}
-
 Shape with(Dims shape, size_t axis, int64_t size) {
   Shape changed(shape);
   changed[axis] = size;
@@ -65,6 +60,10 @@ Value permute(Builder& b, Value x, Ints permutation) {
 }
 
 }  // namespace
+
+Shape around(Dims shape, size_t axis) {
+  return {product(shape, 0, axis), shape[axis], product(shape, axis + 1, shape.size())};
+}
 
 Folded fold_broadcast(const std::vector<Shape>& from, Dims to) {
   Folded folded;
@@ -187,37 +186,6 @@ Value concatenation(Builder& b, Span<const Value> values, size_t axis) {
   }
   result[axis] = length;
   return b.cast(b.reshape(b.concatenation(parts, 1), result), dtype);
-}
-
-Value reduction_sum(Builder& b, Value x, Dims axes) {
-  const Shape shape = b.shape(x);
-  Shape result = shape;
-  for (int64_t axis : axes) result[static_cast<size_t>(axis)] = 1;
-  // Neighbours that are all kept or all summed up merge.
-  Shape groups;
-  Ints summed;
-  bool last_summed = false;
-  for (size_t i = 0; i < shape.size(); ++i) {
-    if (shape[i] == 1) continue;
-    const bool is_summed = result[i] == 1;
-    if (!groups.empty() && is_summed == last_summed) {
-      groups.back() *= shape[i];
-    } else {
-      if (is_summed) summed.push_back(static_cast<int64_t>(groups.size()));
-      groups.push_back(shape[i]);
-    }
-    last_summed = is_summed;
-  }
-  x = b.reshape(x, groups.empty() ? Shape{1} : groups);
-  if (groups.size() <= kMostAxes) return b.reshape(sum(b, x, summed), result);
-  const DType dtype = b.dtype(x);
-  x = b.cast(x, computed(b, dtype));  // so that short floats are rounded once, not once per step
-  for (int64_t axis : summed) {
-    const size_t i = static_cast<size_t>(axis);
-    const Shape now = b.shape(x);
-    x = b.reshape(sum(b, b.reshape(x, around(now, i)), {1}), with(now, i, 1));
-  }
-  return b.reshape(b.cast(x, dtype), result);
 }
 
 // The elements of `x`, of at most four axes, backwards along `axis`; as the strided view that is_reverse() knows.

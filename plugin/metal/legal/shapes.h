@@ -18,11 +18,13 @@ struct Folded {
 };
 Folded fold_broadcast(const std::vector<Shape>& from, Dims to);
 
+// [everything before the axis, the axis, everything behind it]
+Shape around(Dims shape, size_t axis);
+
 Value broadcast(Builder& b, Value x, Dims to);
 Value transpose(Builder& b, Value x, Dims permutation);
 Value slice(Builder& b, Value x, Dims starts, Dims steps, Dims sizes);
 Value concatenation(Builder& b, Span<const Value> values, size_t axis);
-Value reduction_sum(Builder& b, Value x, Dims axes);
 // The elements of `x` backwards along the axes that are marked.
 Value reverse(Builder& b, Value x, Span<const bool> axes);
 

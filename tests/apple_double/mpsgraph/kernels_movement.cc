@@ -1,5 +1,6 @@
 // Moving elements: what mps::Graph has no node for.
 #include <cstring>
+#include <type_traits>
 
 #include "tests/apple_double/base/violation.h"
 #include "tests/apple_double/mpsgraph/kernels.h"
@@ -157,10 +158,67 @@ void scatter_along_axis(const Node& node, Span<const Array> operands, const Arra
   }
 }
 
+// One element of a scatter; modes are numbered as MPSGraphScatterMode is. Extremes are compared as atomics on bits
+// would do it: what they make of NaN is not documented.
+template <typename T>
+T scattered(int64_t mode, T x, T y) {
+  using Wide = std::conditional_t<std::is_integral_v<T>, uint64_t, T>;
+  const Wide a = static_cast<Wide>(x), b = static_cast<Wide>(y);
+  const auto ordered = [](T value) {
+    if constexpr (std::is_integral_v<T>) return int64_t{value};
+    int32_t bits = 0;
+    std::memcpy(&bits, &value, sizeof bits);
+    return int64_t{bits < 0 ? INT32_MIN - bits : bits};
+  };
+  switch (mode) {
+    case 0:
+      return static_cast<T>(a + b);
+    case 1:
+      return static_cast<T>(a - b);
+    case 2:
+      return static_cast<T>(a * b);
+    case 4:
+      return ordered(y) < ordered(x) ? y : x;
+    case 5:
+      return ordered(y) > ordered(x) ? y : x;
+    case 6:
+      return y;
+    default:
+      violation("the double scatters no quotients.");
+  }
+}
+
+// numbers: axis, mode. In which order updates of one element come is not said.
+void scatter(const Node& node, Span<const Array> operands, const Array& result) {
+  const auto axis = static_cast<size_t>(node.numbers[0]);
+  std::memcpy(result.data, operands[0].data, result.bytes());
+  const Shape &to = result.shape, &from = operands[1].shape;
+  int64_t outer = 1, inner = 1;
+  for (size_t i = 0; i < axis; ++i) outer *= to[i];
+  for (size_t i = axis + 1; i < to.size(); ++i) inner *= to[i];
+  const auto run = [&](auto zero) {
+    using T = decltype(zero);
+    T* const data = reinterpret_cast<T*>(result.data);
+    const T* const updates = reinterpret_cast<const T*>(operands[1].data);
+    for (int64_t m = from[axis]; m-- > 0;) {
+      const int64_t row = checked(node, index_at(operands[2], m), to[axis]);
+      for (int64_t o = 0; o < outer; ++o) {
+        for (int64_t i = 0; i < inner; ++i) {
+          T& element = data[(o * to[axis] + row) * inner + i];
+          element = scattered(node.numbers[1], element, updates[(o * from[axis] + m) * inner + i]);
+        }
+      }
+    }
+  };
+  if (result.dtype == DType::float32) run(float{});
+  if (result.dtype == DType::int32) run(int32_t{});
+}
+
 constexpr NamedKernel kKernels[] = {
     {"reverse", reverse},    {"gatherAlongAxis", gather_along_axis}, {"gather", gather},
     {"gatherND", gather_nd}, {"coordinateAlongAxis", coordinate},    {"pad", pad},
     {"tile", tile},          {"reinterpretCast", reinterpret},       {"scatterAlongAxis", scatter_along_axis},
+    {"scatter", scatter},
 };
 
 }  // namespace

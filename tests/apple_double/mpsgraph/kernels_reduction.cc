@@ -1,6 +1,7 @@
 // Reductions and products of matrices, in the precision that MPSGraph is known to keep, or not known to exceed.
 #include <cmath>
 #include <limits>
+#include <type_traits>
 
 #include "tests/apple_double/mpsgraph/kernels.h"
 
@@ -64,6 +65,33 @@ void minimum_nan(const Node& node, Span<const Array> operands, const Array& resu
   fold(node, operands[0], result, INFINITY, [](auto, auto, auto x, auto y) { return y < x || y != y ? y : x; });
 }
 
+// numbers: axis, exclusive, reverse. Each step rounds, as those of sums do.
+template <bool kProduct>
+void scan(const Node& node, Span<const Array> operands, const Array& result) {
+  const auto axis = static_cast<size_t>(node.numbers[0]);
+  const bool exclusive = node.numbers[1] != 0, reverse = node.numbers[2] != 0;
+  const Shape& shape = result.shape;
+  int64_t inner = 1;
+  for (size_t i = axis + 1; i < shape.size(); ++i) inner *= shape[i];
+  const int64_t length = shape[axis], outer = result.elements() / (length * inner);
+  mps::visit(result.dtype, [&](auto zero) {
+    using T = decltype(zero);
+    using Wide = std::conditional_t<std::is_integral_v<T>, uint64_t, float>;
+    const T* const from = reinterpret_cast<const T*>(operands[0].data);
+    T* const to = reinterpret_cast<T*>(result.data);
+    for (int64_t line = 0; line < outer * inner; ++line) {
+      T total = static_cast<T>(Wide{kProduct ? 1 : 0});
+      for (int64_t i = 0; i < length; ++i) {
+        const int64_t at = (line / inner * length + (reverse ? length - 1 - i : i)) * inner + line % inner;
+        const Wide x = static_cast<Wide>(total), y = static_cast<Wide>(from[at]);
+        const T next = static_cast<T>(kProduct ? x * y : x + y);
+        to[at] = exclusive ? total : next;
+        total = next;
+      }
+    }
+  });
+}
+
 // [..., M, K] x [..., K, N] of short floats: nobody says that sums are kept in anything wider.
 void short_matmul(const Node&, Span<const Array> operands, const Array& result) {
   const Shape &a = operands[0].shape, &c = result.shape;
@@ -102,6 +130,8 @@ constexpr NamedKernel kKernels[] = {
     {"reductionMinimum", minimum},
     {"reductionMaximumPropagateNaN", maximum_nan},
     {"reductionMinimumPropagateNaN", minimum_nan},
+    {"cumulativeSum", scan<false>},
+    {"cumulativeProduct", scan<true>},
     {"short matmul", short_matmul},
 };
 

@@ -308,6 +308,33 @@ uint32_t gathered(Recording& recording, MPSGraphTensor* tensor) {
                         false});
 }
 
+// Slices of updates [..., M, ...] combined into data [..., N, ...] at indices [M] along an axis.
+- (MPSGraphTensor*)scatterWithDataTensor:(MPSGraphTensor*)data
+                           updatesTensor:(MPSGraphTensor*)updates
+                           indicesTensor:(MPSGraphTensor*)at
+                                    axis:(NSInteger)axis
+                                    mode:(MPSGraphScatterMode)mode
+                                    name:(NSString*)name {
+  (void)name;
+  Recording recording(self, _cmd);
+  const std::vector<uint32_t> operands = {recording.operand(data, Takes::kNumbers),
+                                          recording.operand(updates, Takes::kNumbers), indices(recording, at)};
+  const DType dtype = recording.node(operands[0]).dtype;
+  require(dtype == DType::float32 || dtype == DType::int32, recording.method(), " of ", mps::name(dtype),
+          ": comes out wrong (pytorch/pytorch#88542). Scatter float32 or int32.");
+  require(recording.node(operands[1]).dtype == dtype, recording.method(), ": data of ", mps::name(dtype),
+          " and updates of ", mps::name(recording.node(operands[1]).dtype), ".");
+  const Shape &shape = recording.node(operands[0]).shape, &positions = recording.node(operands[2]).shape;
+  const auto along = axis_of(axis, shape.size(), recording.method());
+  require(positions.size() == 1, recording.method(), ": the double knows indices of one axis only.");
+  Shape wanted = shape;
+  wanted[along] = positions[0];
+  require(mps::same_shape(recording.node(operands[1]).shape, wanted), recording.method(), ": expected updates of ",
+          mps::to_string(wanted), ", got ", mps::to_string(recording.node(operands[1]).shape), ".");
+  return recording.own(
+      {"scatter", "", dtype, shape, operands, {static_cast<int64_t>(along), static_cast<int64_t>(mode)}, {}, false});
+}
+
 - (MPSGraphTensor*)coordinateAlongAxis:(NSInteger)axis withShape:(MPSShape*)shape name:(NSString*)name {
   (void)name;
   Recording recording(self, _cmd);

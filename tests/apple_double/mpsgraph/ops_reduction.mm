@@ -31,7 +31,24 @@ MPSGraphTensor* reduce(MPSGraph* graph, SEL method, const char* kernel, MPSGraph
   return recording.own({kernel, "", dtype, shape, {operand}, reduced, {}, false});
 }
 
+MPSGraphTensor* scan(MPSGraph* graph, SEL method, const char* kernel, MPSGraphTensor* x, NSInteger axis, BOOL exclusive,
+                     BOOL reverse) {
+  Recording recording(graph, method);
+  const uint32_t operand = recording.operand(x, Takes::kNumbers);
+  const DType dtype = recording.node(operand).dtype;
+  const Shape shape = recording.node(operand).shape;
+  const auto along = static_cast<int64_t>(axis_of(axis, shape.size(), recording.method()));
+  return recording.own({kernel, "", dtype, shape, {operand}, {along, exclusive ? 1 : 0, reverse ? 1 : 0}, {}, false});
+}
+
 }  // namespace
+
+#define APPLE_DOUBLE_SCAN(method, kernel)                                                                              \
+  -(MPSGraphTensor*)method##WithTensor : (MPSGraphTensor*)x axis : (NSInteger)axis exclusive : (BOOL)exclusive reverse \
+      : (BOOL)reverse name : (NSString*)name {                                                                         \
+    (void)name;                                                                                                        \
+    return scan(self, _cmd, kernel, x, axis, exclusive, reverse);                                                      \
+  }
 
 #define APPLE_DOUBLE_REDUCTION(method, kernel, takes)                                                                 \
   -(MPSGraphTensor*)method##WithTensor : (MPSGraphTensor*)x axes : (NSArray<NSNumber*>*)axes name : (NSString*)name { \
@@ -44,6 +61,9 @@ MPSGraphTensor* reduce(MPSGraph* graph, SEL method, const char* kernel, MPSGraph
   }
 
 @implementation MPSGraph (Reduction)
+
+APPLE_DOUBLE_SCAN(cumulativeSum, "cumulativeSum")
+APPLE_DOUBLE_SCAN(cumulativeProduct, "cumulativeProduct")
 
 APPLE_DOUBLE_REDUCTION(reductionSum, "reductionSum", kNumbers)
 APPLE_DOUBLE_REDUCTION(reductionProduct, "reductionProduct", kNumbers)

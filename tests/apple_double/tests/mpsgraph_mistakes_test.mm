@@ -172,6 +172,33 @@ TEST_F(GraphMistakes, Indices) {
   EXPECT_DEATH((run<float>(x, std::vector<int32_t>{-1, 0}, y, 2)), "index -1 of an axis of 3");
 }
 
+TEST_F(GraphMistakes, Scatters) {
+  MPSGraphTensor* const at = placeholder(@[ @2 ], MPSDataTypeInt32);
+  const auto scatter = [&](MPSDataType type, MPSShape* shape) {
+    return [graph_ scatterWithDataTensor:[graph_ reshapeTensor:placeholder(@[ @3 ], type)
+                                                     withShape:@[ @3, @1 ]
+                                                          name:nil]
+                           updatesTensor:[graph_ reshapeTensor:placeholder(@[ @2 ], type) withShape:shape name:nil]
+                           indicesTensor:at
+                                    axis:0
+                                    mode:MPSGraphScatterModeAdd
+                                    name:nil];
+  };
+  EXPECT_DEATH(scatter(MPSDataTypeFloat16, (@[ @2, @1 ])), "88542");
+  EXPECT_DEATH(scatter(MPSDataTypeUInt8, (@[ @2, @1 ])), "of uint8: not known to work");
+  EXPECT_DEATH(scatter(MPSDataTypeFloat32, @[ @2 ]), "expected updates of");
+  MPSGraphTensor* const data = [graph_ constantWithScalar:1 shape:@[ @3 ] dataType:MPSDataTypeFloat32];
+  MPSGraphTensor* const updates = [graph_ constantWithScalar:2 shape:@[ @2 ] dataType:MPSDataTypeFloat32];
+  MPSGraphTensor* const sum = [graph_ scatterWithDataTensor:data
+                                              updatesTensor:updates
+                                              indicesTensor:at
+                                                       axis:0
+                                                       mode:MPSGraphScatterModeAdd
+                                                       name:nil];
+  EXPECT_EQ((run<float>(at, std::vector<int32_t>{2, 2}, sum, 3)), (std::vector<float>{1, 1, 5}));
+  EXPECT_DEATH((run<float>(at, std::vector<int32_t>{0, 3}, sum, 3)), "index 3 of an axis of 3");
+}
+
 TEST_F(GraphMistakes, Packages) {
   if (!is(1400)) GTEST_SKIP() << "packages are newer";
   NSURL* const nowhere = [NSURL fileURLWithPath:@"/nowhere/at.all"];
@@ -189,6 +216,9 @@ TEST_F(GraphMistakes, NewerSelectors) {
     EXPECT_DEATH(([graph_ transposeTensor:x permutation:@[ @1, @0 ] name:nil]),
                  "transposeTensor:permutation:name:. is there");
     EXPECT_DEATH([graph_ truncateWithTensor:x name:nil], "from macOS 13.0 on");
+  }
+  if (!is(1300)) {
+    EXPECT_DEATH([graph_ cumulativeSumWithTensor:x axis:0 exclusive:NO reverse:NO name:nil], "from macOS 13.0 on");
   }
   if (!is(1203)) EXPECT_DEATH([graph_ coordinateAlongAxis:0 withShape:@[ @2 ] name:nil], "from macOS 12.3 on");
   EXPECT_EQ([MPSGraph instancesRespondToSelector:@selector(truncateWithTensor:name:)], is(1300));

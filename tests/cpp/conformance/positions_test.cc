@@ -1,6 +1,7 @@
 // Extremes, scans, gathers, scatters and sorts: what is computed along whole lines, and by positions.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "tests/cpp/conformance/exam.h"
 
@@ -81,9 +82,26 @@ TEST_P(Positions, Scans) {
   for (NodeKind kind : {NodeKind::cumulative_sum, NodeKind::cumulative_product, NodeKind::cumulative_maximum,
                         NodeKind::cumulative_minimum, NodeKind::cumulative_log_sum_exp}) {
     for (int form = 0; form < 4; ++form) {
-      along_axes(kind, 1, kind == NodeKind::cumulative_log_sum_exp ? 1 : 0, [&](Graph& graph, Value x, int axis) {
+      // exp and log may be 4 ULP off, and so may be what is made of them.
+      along_axes(kind, 1, kind == NodeKind::cumulative_log_sum_exp ? 4 : 0, [&](Graph& graph, Value x, int axis) {
         return graph.scan(kind, x, axis, (form & 1) != 0, (form & 2) != 0);
       });
+    }
+  }
+}
+
+TEST_P(Positions, ScansOfSpecialValues) {
+  if (!is_float(dtype())) return;
+  const double infinity = std::numeric_limits<double>::infinity(), nan = std::nan("");
+  const Tensor lines =
+      tensor_of(dtype(), {3, 6},
+                {1, -infinity, 2, infinity, 3, 0, -infinity, -infinity, -1, 5, nan, 9, infinity, -2, 1, 4, nan, nan});
+  for (NodeKind kind : {NodeKind::cumulative_maximum, NodeKind::cumulative_minimum, NodeKind::cumulative_log_sum_exp}) {
+    for (int form = 0; form < 4; ++form) {
+      SCOPED_TRACE(std::string(info(kind).name) + " " + std::to_string(form));
+      Graph graph;
+      graph.result(graph.scan(kind, graph.placeholder(dtype(), {3, 6}), 1, (form & 1) != 0, (form & 2) != 0));
+      expect_reference(graph, {lines}, kind == NodeKind::cumulative_log_sum_exp ? 4 : 0);
     }
   }
 }
@@ -141,6 +159,56 @@ TEST_P(Positions, Scatters) {
   }
 }
 
+TEST_P(Positions, ScattersOfSpecialValues) {
+  const Tensor special = special_values(dtype());
+  const int64_t count = special.elements();
+  const Shape shape{1, 5, 1}, updates{1, count, 1};
+  Tensor column = special;
+  column.shape = updates;
+  for (ScatterMode mode : {ScatterMode::kSet, ScatterMode::kMinimum, ScatterMode::kMaximum}) {
+    Graph graph;
+    const Value data = graph.placeholder(dtype(), shape), at = graph.placeholder(DType::int32, {count});
+    graph.result(graph.scatter(mode, data, at, graph.placeholder(dtype(), updates)));
+    SCOPED_TRACE(static_cast<int>(mode));
+    expect_reference(graph, {tensor_of(dtype(), shape, {1, 0, 2}), indices(DType::int32, count, 4), column});
+  }
+}
+
+TEST_P(Positions, ScattersOfLargeIntegers) {
+  if (!is_integer(dtype())) return;  // sums and products of those wrap
+  const Tensor special = special_values(dtype());
+  const int64_t count = special.elements();
+  for (ScatterMode mode : {ScatterMode::kAdd, ScatterMode::kMultiply}) {
+    for (int64_t repeats : {1, 3000}) {  // so many that they are added up in smaller digits
+      Graph graph;
+      const Shape shape{1, 5, 1}, updates{1, count * repeats, 1};
+      const Value data = graph.placeholder(dtype(), shape), at = graph.placeholder(DType::int32, {count * repeats});
+      graph.result(graph.scatter(mode, data, at, graph.placeholder(dtype(), updates)));
+      Tensor column = empty_tensor(dtype(), updates);
+      for (int64_t i = 0; i < repeats; ++i) {
+        std::copy(special.bytes.begin(), special.bytes.end(),
+                  column.bytes.begin() + static_cast<std::ptrdiff_t>(special.bytes.size()) * i);
+      }
+      expect_reference(graph, {whole_numbers(dtype(), shape, 3, 1), indices(DType::int32, count * repeats, 5), column});
+    }
+  }
+}
+
+TEST_P(Positions, SortsThatKeepOrder) {
+  // Few numbers, often: equal ones stay in their order. Lengths around powers of two; few, some and all of each line.
+  for (int64_t length : {1, 2, 31, 32, 33, 200}) {
+    for (int64_t count : {int64_t{1}, length / 2 + 1, length}) {
+      for (bool descending : {false, true}) {
+        SCOPED_TRACE(std::to_string(count) + " of " + std::to_string(length));
+        Graph graph;
+        const Shape shape{2, length, 3};
+        graph.result(graph.arg_sort(graph.placeholder(dtype(), shape), 1, descending, count));
+        expect_reference(graph, {whole_numbers(dtype(), shape, 2, 5)});
+      }
+    }
+  }
+}
+
 TEST_P(Positions, Sorts) {
   for (bool descending : {false, true}) {
     along_axes(NodeKind::arg_sort, 50, 0, [&](Graph& graph, Value x, int axis) {
@@ -159,6 +227,18 @@ TEST_P(Positions, Searches) {
     graph.result(graph.search_sorted(sequence, values, right));
     expect_reference(graph,
                      {tensor_of(dtype(), {2, 9}, {0, 1, 1, 2, 3, 3, 3, 5, 9}), whole_numbers(dtype(), {2, 40}, 10, 3)});
+  }
+}
+
+TEST_P(Positions, SearchesOfSpecialValues) {
+  if (!is_float(dtype())) return;
+  const double infinity = std::numeric_limits<double>::infinity(), nan = std::nan("");
+  for (bool right : {false, true}) {
+    Graph graph;
+    const Value sequence = graph.placeholder(dtype(), {2, 5}), values = graph.placeholder(dtype(), {2, 6});
+    graph.result(graph.search_sorted(sequence, values, right));
+    expect_reference(graph, {tensor_of(dtype(), {2, 5}, {-infinity, -1, 0, infinity, nan, 1, 2, 3, nan, nan}),
+                             tensor_of(dtype(), {2, 6}, {nan, infinity, -infinity, 0, -0.0, 2})});
   }
 }
 

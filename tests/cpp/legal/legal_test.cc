@@ -98,14 +98,29 @@ void expect_legal_node(const Graph& graph, const Node& node, legal::Target targe
     case NodeFamily::kConcatenation:
       EXPECT_NE(dtype, DType::bool_);
       return;
-    case NodeFamily::kArgReduce:
     case NodeFamily::kScan:
+      EXPECT_LE(info(node.kind).macos, target.macos);
+      EXPECT_TRUE(is_computed_in(dtype, target));
+      EXPECT_TRUE(node.kind == NodeKind::cumulative_sum || node.kind == NodeKind::cumulative_product);
+      EXPECT_EQ(graph.attributes(node)[1], 0) << "exclusive";
+      return;
     case NodeFamily::kCoordinate:
+      EXPECT_EQ(node.rank, 1);
+      return;
     case NodeFamily::kGather:
+      EXPECT_NE(dtype, DType::bool_);
+      EXPECT_NE(dtype, DType::uint8);
+      EXPECT_EQ(graph.dtype(graph.operand(node, 0)), DType::int32);
+      return;
     case NodeFamily::kScatter:
+      EXPECT_TRUE(dtype == DType::float32 || dtype == DType::int32);
+      EXPECT_EQ(graph.dtype(graph.operand(node, 1)), DType::int32);
+      EXPECT_NE(graph.attributes(node)[0], static_cast<int64_t>(ScatterMode::kSet));
+      return;
+    case NodeFamily::kArgReduce:
     case NodeFamily::kArgSort:
     case NodeFamily::kSearchSorted:
-      ADD_FAILURE() << "there is no lowering of " << info(node.kind).name << " yet";
+      ADD_FAILURE() << "made of other nodes";
       return;
     case NodeFamily::kStridedUpdate:
       ADD_FAILURE() << "MPSGraph has no such node";
@@ -174,6 +189,39 @@ TEST_F(Legal, NoKernelSeesManyAxes) {
   g.result(g.less_than(x, y));
   g.result(g.select(g.less_than(x, y), x, y));
   expect_reference(g, {whole_numbers(DType::float32, shape, 3, 1), whole_numbers(DType::float32, {3, 2, 2}, 3, 2)});
+}
+
+TEST_F(Legal, LinesOfManyAxes) {
+  // expect_legal() sees that no node has more than four.
+  const Shape shape{2, 3, 2, 1, 7, 2, 2};
+  for (size_t axis : {0u, 1u, 4u, 6u}) {
+    Graph g;
+    const Value x = g.placeholder(DType::float32, shape);
+    const int along = static_cast<int>(axis);
+    g.result(g.reduction(NodeKind::reduction_maximum, x, {0, 2, static_cast<int64_t>(axis)}));
+    g.result(g.arg_reduction(NodeKind::reduction_arg_minimum, x, along));
+    g.result(g.scan(NodeKind::cumulative_sum, x, along));
+    g.result(g.scan(NodeKind::cumulative_maximum, x, along, true, true));
+    g.result(g.arg_sort(x, along, true, shape[axis]));
+    g.result(g.coordinate(shape, along));
+    expect_reference(g, {whole_numbers(DType::float32, shape, 9, 1)});
+  }
+}
+
+TEST_F(Legal, SortsChooseByLength) {
+  const auto count_of = [&](NodeKind kind, int64_t length, int64_t count) {
+    Graph g;
+    g.result(g.arg_sort(g.placeholder(DType::float32, {length}), 0, false, count));
+    return count_kind(legal_graph(g, target()), kind);
+  };
+  // A few: two extremes for each.
+  EXPECT_EQ(count_of(NodeKind::reduction_minimum, 100000, 5), 10u);
+  // All of a short line: ranks, which are scattered.
+  EXPECT_EQ(count_of(NodeKind::scatter, 1000, 1000), 1u);
+  EXPECT_EQ(count_of(NodeKind::reduction_minimum, 1000, 1000), 0u);
+  // All of a long line: a network, whose 78 stages put keys and numbers together; the last keys nobody needs.
+  EXPECT_EQ(count_of(NodeKind::scatter, 4096, 4096), 0u);
+  EXPECT_EQ(count_of(NodeKind::concatenation, 4096, 4096), 2u * 78 - 1);
 }
 
 TEST_F(Legal, AxesThatDoNotMergeAreWrittenOut) {
@@ -377,6 +425,12 @@ TEST_F(Legal, Refusals) {
   const auto large = [](Graph& g, Value x) { return g.broadcast(g.slice(x, {0}, {1}, {1}), {50000, 50000}); };
   EXPECT_EQ(refusal(DType::float32, 260, large),
             "MPSGraph has no tensors of 2500000000 elements: expected at most 2147483647.");
+  const auto products = [](Graph& g, Value x) {
+    const Value data = g.reshape(x, {1, 6, 1});
+    return g.scatter(ScatterMode::kMultiply, data, g.placeholder(DType::int32, {6}), data);
+  };
+  EXPECT_EQ(refusal(DType::int64, 260, products), "MPSGraph does not scatter products of int64.");
+  EXPECT_EQ(refusal(DType::int32, 120, products), "");
   const auto interleaved = [](Graph& g, Value) {
     const Value storage = g.placeholder(DType::int32, {40000});
     return g.strided_update(storage, g.placeholder(DType::int32, {100, 100}), {100, 101}, 0);
