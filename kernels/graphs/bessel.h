@@ -1,7 +1,8 @@
 // Modified Bessel functions of the first kind, of order 0 and 1, in float32.
 //
-// Up to 8 by their power series in x^2 / 4, whose terms are all positive, so that nothing cancels. Beyond, e^-x sqrt(x) I(x)
-// is smooth in u = 8 / x and is a polynomial of it, fitted by Chebyshev nodes in float64; it is off by less than 2e-10.
+// Up to 8 by their power series in x^2 / 4, whose terms are all positive, so that nothing cancels. Beyond, e^-x sqrt(x)
+// I(x) is smooth in u = 8 / x and is a polynomial of it, fitted by Chebyshev nodes in float64; it is off by less than
+// 2e-10.
 #pragma once
 
 #include "kernels/graphs/function.h"
@@ -10,10 +11,10 @@ namespace mps::graphs {
 
 inline constexpr double kBesselSplit = 8;
 inline constexpr int kBesselTerms = 22;  // (8 / 2)^44 / 22!^2 is 2e-16
-inline constexpr double kBessel0[] = {0.39894228036908813,    0.0062334776423415466,  0.0004381890526345189,
-                                      5.793425684919407e-05,  7.407210686035967e-06,  1.0216727668052885e-05,
+inline constexpr double kBessel0[] = {0.39894228036908813,    0.0062334776423415466, 0.0004381890526345189,
+                                      5.793425684919407e-05,  7.407210686035967e-06, 1.0216727668052885e-05,
                                       -7.210212877404612e-06, 4.0473417516422e-06};
-inline constexpr double kBessel1[] = {0.39894228044120644,   -0.018700424849742003,  -0.0007303635514451544,
+inline constexpr double kBessel1[] = {0.39894228044120644,    -0.018700424849742003,  -0.0007303635514451544,
                                       -8.091410460922098e-05, -9.958741459523945e-06, -1.1945547938818828e-05,
                                       8.172053347767436e-06,  -4.579117819338997e-06};
 

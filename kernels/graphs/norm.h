@@ -38,9 +38,9 @@ inline Value p_norm_slope(Graph& g, Value values, Value norm, float p) {
   if (p == 1) return g.sign(values);
   const Value magnitude = g.absolute(values);
   if (std::isinf(p)) return g.select(g.equal(magnitude, norm), g.sign(values), zero);
-  const Value share = p == 2 ? g.division(values, norm)
-                             : g.multiplication(g.sign(values),
-                                                power_of_magnitude(g, g.division(magnitude, norm), p - 1));
+  const Value share = p == 2
+                          ? g.division(values, norm)
+                          : g.multiplication(g.sign(values), power_of_magnitude(g, g.division(magnitude, norm), p - 1));
   return g.select(g.equal(values, zero), zero, share);
 }
 

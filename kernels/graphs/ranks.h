@@ -20,8 +20,7 @@ inline Value column_ranks(Graph& g, Value x) {
   const Value order = g.arg_sort(x, 0, /*descending=*/false, shape[0]);
   const Value at = positions_along(g, order, 0, shape);
   const Value steps = g.cast(differs_from_previous(g, take_at(g, x, at)), DType::int32);
-  return put_at(g, ScatterMode::kSet, zeros(g, DType::int32, shape), at,
-                g.scan(NodeKind::cumulative_sum, steps, 0));
+  return put_at(g, ScatterMode::kSet, zeros(g, DType::int32, shape), at, g.scan(NodeKind::cumulative_sum, steps, 0));
 }
 
 // How many different rows of `x`, [rows, columns], come before each, in the order of the first column, then of the next

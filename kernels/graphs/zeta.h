@@ -11,10 +11,11 @@ namespace mps::graphs {
 
 inline constexpr int kZetaTerms = 9;
 // B_2j / (2j)! of Bernoulli's numbers.
-inline constexpr double kEulerMaclaurin[] = {1.0 / 12,      -1.0 / 720,     1.0 / 30240,
+inline constexpr double kEulerMaclaurin[] = {1.0 / 12,       -1.0 / 720,     1.0 / 30240,
                                              -1.0 / 1209600, 1.0 / 47900160, -691.0 / 1307674368000};
 
-// Hurwitz's sum over k of (x + k)^-s for x > 0 and an integer s > 1: the first terms, and the rest by Euler and Maclaurin.
+// Hurwitz's sum over k of (x + k)^-s for x > 0 and an integer s > 1: the first terms, and the rest by Euler and
+// Maclaurin.
 inline Value hurwitz_zeta(Graph& g, Value x, int s) {
   const Value exponent = like(g, x, -s);
   Value sum = g.power(x, exponent);
@@ -66,8 +67,7 @@ inline Value polygamma(Graph& g, Value x, int n) {
   const double sign = n % 2 == 0 ? -1 : 1;
   const Value plain = g.multiplication(hurwitz_zeta(g, y, n + 1), like(g, x, sign * std::tgamma(n + 1.0)));
   const Value turned = n % 2 == 0 ? plain : g.negative(plain);
-  const Value reflected =
-      g.subtraction(turned, g.multiplication(cotangent_derivative(g, x, n), like(g, x, kPi)));
+  const Value reflected = g.subtraction(turned, g.multiplication(cotangent_derivative(g, x, n), like(g, x, kPi)));
   return g.select(reflects, reflected, plain);
 }
 

@@ -79,16 +79,15 @@ Value rows_of_repeats(Recorder& record, const DenseTensor& counts, int64_t rows,
   return g.reshape(g.search_sorted(ends, places, /*right=*/true), {total});
 }
 
-void repeat_interleave(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& counts, int dim,
-                       int64_t, DenseTensor* out) {
+void repeat_interleave(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& counts, int dim, int64_t,
+                       DenseTensor* out) {
   const size_t axis = static_cast<size_t>(normalize_axis(dim, dims_of(x).size()));
   const int64_t rows = dims_of(x)[axis];
   MPS_CHECK(counts.numel() == rows || counts.numel() == 1, kArgument, "wrong number of repeats: expected ", rows,
             ", one for each row, got ", counts.numel(), ".");
   int64_t total = 0;
   if (rows != 0) {
-    DenseTensor sum(std::shared_ptr<phi::Allocation>(),
-                    phi::DenseTensorMeta(counts.dtype(), phi::make_ddim({1})));
+    DenseTensor sum(std::shared_ptr<phi::Allocation>(), phi::DenseTensorMeta(counts.dtype(), phi::make_ddim({1})));
     Recorder record(ctx);
     record.output(&sum, graphs::slice_axis(record.graph, ends_of_repeats(record, counts, rows), 0, rows - 1, 1));
     record.launch();

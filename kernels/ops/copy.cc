@@ -1,5 +1,5 @@
-// Moving elements: assign, contiguous and strided_copy, in every dtype that Paddle has; and conj, which of real numbers is
-// the same.
+// Moving elements: assign, contiguous and strided_copy, in every dtype that Paddle has; and conj, which of real numbers
+// is the same.
 //
 // `contiguous` and `strided_copy` are what Paddle makes of views; it looks them up without a
 // fallback, so a missing dtype would be an error in the middle of a program.
@@ -53,8 +53,8 @@ void contiguous(const CustomContext& ctx, const DenseTensor& input, DenseTensor*
   copy_dense(ctx, input, out);
 }
 
-// In eager mode these are views, by Paddle's own kernels. Static programs have no views, and one that Paddle finds no kernel
-// for goes on on the CPU to its end.
+// In eager mode these are views, by Paddle's own kernels. Static programs have no views, and one that Paddle finds no
+// kernel for goes on on the CPU to its end.
 void squeeze(const CustomContext& ctx, const DenseTensor& x, const phi::IntArray& axes, DenseTensor* out) {
   const Dims from = dims_of(x);
   const auto is_named = [&](size_t axis) {

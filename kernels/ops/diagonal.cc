@@ -1,5 +1,5 @@
-// What lies on one side of a diagonal, or on it: tril, triu, eye, diag, diag_embed, trace, fill_diagonal and their gradients,
-// tril_indices and triu_indices.
+// What lies on one side of a diagonal, or on it: tril, triu, eye, diag, diag_embed, trace, fill_diagonal and their
+// gradients, tril_indices and triu_indices.
 #include "kernels/graphs/chosen.h"
 #include "paddle/phi/kernels/diag_embed_kernel.h"
 #include "paddle/phi/kernels/diag_grad_kernel.h"

@@ -76,8 +76,7 @@ Equation parsed(std::string text, const Tensors& x, size_t out_rank) {
   MPS_CHECK(!x.empty() && x.size() <= 2 && begin == left.size() + 1, kArgument,
             "bad equation of einsum: expected one or two operands as in the equation, got ", x.size(), " for \"", text,
             "\".");
-  equation.out =
-      arrow == std::string::npos ? implied_result(equation.in) : labels_of(text.substr(arrow + 2), out_rank);
+  equation.out = arrow == std::string::npos ? implied_result(equation.in) : labels_of(text.substr(arrow + 2), out_rank);
   return equation;
 }
 
@@ -113,7 +112,7 @@ void einsum_grad(const CustomContext& ctx, const Tensors& shapes, const Tensors&
     if (dx[i] == nullptr) continue;
     const Labels& labels = equation.in[i];
     const Shape shape(dims_of(*dx[i]));
-    Labels once;    // the names of the operand, and the sizes behind them
+    Labels once;  // the names of the operand, and the sizes behind them
     Shape sizes;
     for (size_t axis = 0; axis < labels.size(); ++axis) {
       if (graphs::contains(once, labels[axis])) continue;

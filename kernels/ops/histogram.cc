@@ -1,4 +1,5 @@
-// How many elements lie in each of several ranges of one width. Where the range is that of the data, the host waits for it.
+// How many elements lie in each of several ranges of one width. Where the range is that of the data, the host waits for
+// it.
 #include <cmath>
 
 #include "kernels/graphs/lines.h"
@@ -39,8 +40,8 @@ Range range_of(const CustomContext& ctx, const DenseTensor& x, double low, doubl
   MPS_CHECK(std::isfinite(range.low) && std::isfinite(range.high), kArgument,
             "bad range of a histogram: expected finite limits, got ", range.low, " to ", range.high,
             ". Give min and max, or data without infinities and NaN.");
-  MPS_CHECK(range.low <= range.high, kArgument, "bad range of a histogram: expected min < max, got ", range.low,
-            " to ", range.high, ".");
+  MPS_CHECK(range.low <= range.high, kArgument, "bad range of a histogram: expected min < max, got ", range.low, " to ",
+            range.high, ".");
   return range;
 }
 

@@ -1,11 +1,11 @@
 // x[index] and x[index] = value, where index holds tensors: index_elementwise_get, index_elementwise_put and their
 // gradients.
 //
-// Paddle describes what is named as a strided view: the axes that are not indexed have their strides, in elements, those
-// that the indices give it have stride 0, and each index moves along an axis of the data, with a stride in bytes, as the
-// offset is. The dimensions of the indexed axes come in one list with those that each index broadcasts to the view by:
-// x[:, i, j] of [2, 3, 4, 5] with i of [6] and j of [7, 1] gives [3, 4, -1, 1, 7, 6, 1, -1, 1, 7, 6, 1]. What lies outside of
-// an indexed axis is read as 0 and not written: the device does not stop for it.
+// Paddle describes what is named as a strided view: the axes that are not indexed have their strides, in elements,
+// those that the indices give it have stride 0, and each index moves along an axis of the data, with a stride in bytes,
+// as the offset is. The dimensions of the indexed axes come in one list with those that each index broadcasts to the
+// view by: x[:, i, j] of [2, 3, 4, 5] with i of [6] and j of [7, 1] gives [3, 4, -1, 1, 7, 6, 1, -1, 1, 7, 6, 1]. What
+// lies outside of an indexed axis is read as 0 and not written: the device does not stop for it.
 #include "kernels/graphs/lines.h"
 #include "paddle/phi/kernels/index_elementwise_get_grad_kernel.h"
 #include "paddle/phi/kernels/index_elementwise_get_kernel.h"
@@ -29,11 +29,11 @@ using Numbers = std::vector<int64_t>;
 struct View {
   const Indices& indices;
   std::vector<Shape> shapes;  // of the indices, with as many axes as the view
-  Shape shape;     // of what is named
-  Ints strides;    // in elements
-  int64_t offset;  // in elements
-  Ints sizes;      // of the indexed axes
-  Ints steps;      // their strides, in elements
+  Shape shape;                // of what is named
+  Ints strides;               // in elements
+  int64_t offset;             // in elements
+  Ints sizes;                 // of the indexed axes
+  Ints steps;                 // their strides, in elements
 };
 
 View view_of(const DenseTensor& x, const Indices& indices, const Numbers& dims, const Numbers& strides,
@@ -41,10 +41,10 @@ View view_of(const DenseTensor& x, const Indices& indices, const Numbers& dims, 
   const int64_t bytes = static_cast<int64_t>(size_of(dtype_of(x)));
   View view{indices, {}, Shape(Dims(dims.data(), dims.size())), {}, offset / bytes, {}, {}};
   const size_t count = indices.size();
-  MPS_CHECK(strides.size() == dims.size() && index_strides.size() == count &&
-                index_dims.size() == count * (2 + dims.size()),
-            kInternal, "bad index: expected ", count, " sizes and shapes of ", dims.size(), " dimensions, got ",
-            index_dims.size(), " numbers.");
+  MPS_CHECK(
+      strides.size() == dims.size() && index_strides.size() == count && index_dims.size() == count * (2 + dims.size()),
+      kInternal, "bad index: expected ", count, " sizes and shapes of ", dims.size(), " dimensions, got ",
+      index_dims.size(), " numbers.");
   for (int64_t stride : strides) view.strides.push_back(stride);
   for (size_t i = 0; i < count; ++i) {
     view.sizes.push_back(index_dims[i]);

@@ -27,15 +27,14 @@ void maxout(const CustomContext& ctx, const DenseTensor& x, int groups, int axis
   Recorder record(ctx);
   Graph& g = record.graph;
   const Value members = record.input(x, in_groups(dims_of(x), groups, axis));
-  const Value greatest =
-      x.numel() == 0 ? record.input(x) : g.reduction(NodeKind::reduction_maximum, members, {2});
+  const Value greatest = x.numel() == 0 ? record.input(x) : g.reduction(NodeKind::reduction_maximum, members, {2});
   record.output(out, g.reshape(greatest, dims_of(*out)));
   record.launch();
 }
 
 // The first of the greatest members gets it all.
-void maxout_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTensor&, const DenseTensor& dout, int groups,
-                 int axis, DenseTensor* dx) {
+void maxout_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTensor&, const DenseTensor& dout,
+                 int groups, int axis, DenseTensor* dx) {
   if (dx == nullptr) return;
   Recorder record(ctx);
   Graph& g = record.graph;
@@ -54,12 +53,12 @@ void maxout_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTens
 
 void rrelu_on_the_cpu(const CustomContext& ctx, const DenseTensor& x, float lower, float upper, DenseTensor* out,
                       DenseTensor* noise) {
-  using Function = void (*)(const phi::DeviceContext&, const DenseTensor&, float, float, bool, DenseTensor*,
-                            DenseTensor*);
+  using Function =
+      void (*)(const phi::DeviceContext&, const DenseTensor&, float, float, bool, DenseTensor*, DenseTensor*);
   count_cpu_fallback("rrelu", phi::DataTypeToString(x.dtype()).c_str());
   const phi::CPUPlace cpu;
-  const auto& kernel = phi::KernelFactory::Instance().SelectKernel(
-      "rrelu", {phi::Backend::CPU, phi::DataLayout::ALL_LAYOUT, x.dtype()});
+  const auto& kernel =
+      phi::KernelFactory::Instance().SelectKernel("rrelu", {phi::Backend::CPU, phi::DataLayout::ALL_LAYOUT, x.dtype()});
   DenseTensor x_cpu, out_cpu, noise_cpu;
   phi::Copy(ctx, x, cpu, /*blocking=*/true, &x_cpu);
   out_cpu.set_meta(x.meta());

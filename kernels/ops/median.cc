@@ -1,7 +1,7 @@
 // The middle of sorted lines: median, nanmedian and their gradients.
 //
-// Of an even number of elements, "avg" takes the mean of the two in the middle and names both, "min" takes the lower one. NaN is
-// greatest in sorted order, so that the first `valid` elements are numbers.
+// Of an even number of elements, "avg" takes the mean of the two in the middle and names both, "min" takes the lower
+// one. NaN is greatest in sorted order, so that the first `valid` elements are numbers.
 #include "kernels/graphs/function.h"
 #include "kernels/graphs/lines.h"
 #include "paddle/phi/kernels/median_grad_kernel.h"
@@ -146,8 +146,8 @@ void median(const CustomContext& ctx, const DenseTensor& x, const phi::IntArray&
             DenseTensor* out, DenseTensor* indices) {
   write_median(ctx, x, axes, mode, /*skips_nan=*/false, out, indices);
 }
-void nanmedian(const CustomContext& ctx, const DenseTensor& x, const phi::IntArray& axes, bool,
-               const std::string& mode, DenseTensor* out, DenseTensor* indices) {
+void nanmedian(const CustomContext& ctx, const DenseTensor& x, const phi::IntArray& axes, bool, const std::string& mode,
+               DenseTensor* out, DenseTensor* indices) {
   write_median(ctx, x, axes, mode, /*skips_nan=*/true, out, indices);
 }
 

@@ -1,8 +1,9 @@
 // Norms and sums of many: p_norm, norm, squared_l2_norm, frobenius_norm, logsumexp, add_n, and their gradients.
 // Everything is computed in float32 and rounded once.
+#include "kernels/graphs/norm.h"
+
 #include <cmath>
 
-#include "kernels/graphs/norm.h"
 #include "paddle/phi/kernels/add_n_kernel.h"
 #include "paddle/phi/kernels/frobenius_norm_grad_kernel.h"
 #include "paddle/phi/kernels/frobenius_norm_kernel.h"

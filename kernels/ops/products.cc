@@ -45,8 +45,8 @@ Value scaled(Recorder& record, Value value, float factor) {
   return record.graph.multiplication(value, record.scalar(factor, record.graph.dtype(value)));
 }
 
-void baddbmm(const CustomContext& ctx, const DenseTensor& input, const DenseTensor& x, const DenseTensor& y,
-             float beta, float alpha, DenseTensor* out) {
+void baddbmm(const CustomContext& ctx, const DenseTensor& input, const DenseTensor& x, const DenseTensor& y, float beta,
+             float alpha, DenseTensor* out) {
   Recorder record(ctx);
   Graph& g = record.graph;
   Value result = scaled(record, g.matrix_multiplication(wide(record, x), wide(record, y)), alpha);
@@ -117,8 +117,7 @@ void multi_dot(const CustomContext& ctx, const Tensors& x, DenseTensor* out) {
 }
 
 // dx[i] = (what is left of it)^T dout (what is right of it)^T
-void multi_dot_grad(const CustomContext& ctx, const Tensors& x, const DenseTensor& dout,
-                    std::vector<DenseTensor*> dx) {
+void multi_dot_grad(const CustomContext& ctx, const Tensors& x, const DenseTensor& dout, std::vector<DenseTensor*> dx) {
   Recorder record(ctx);
   Graph& g = record.graph;
   const std::vector<Value> chain = chain_of(record, x);
@@ -276,8 +275,7 @@ Value cross_product(Graph& g, Value x, Value y, size_t axis) {
 
 void cross(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& y, int axis, DenseTensor* out) {
   Recorder record(ctx);
-  write(record, out,
-        cross_product(record.graph, wide(record, x), wide(record, y), cross_axis(dims_of(x), axis)));
+  write(record, out, cross_product(record.graph, wide(record, x), wide(record, y), cross_axis(dims_of(x), axis)));
   record.launch();
 }
 

@@ -1,5 +1,5 @@
-// Double gradients: of ops of one tensor from second.def; of add and divide here. Those of log, subtract, multiply and matmul
-// Paddle makes of other ops.
+// Double gradients: of ops of one tensor from second.def; of add and divide here. Those of log, subtract, multiply and
+// matmul Paddle makes of other ops.
 #include "kernels/graphs/activation.h"
 #include "kernels/graphs/function.h"
 #include "kernels/ops/elementwise.h"
@@ -30,7 +30,8 @@ struct Second {
     Recorder record(ctx);
     const DType compute = graphs::compute_dtype(dtype_of(ddx));
     const Operands o = second_operands(record, compute, x, &dout, ddx);
-    [[maybe_unused]] const Attributes<sizeof...(Types)> numbers = {Attribute(record, number_of(attributes), compute)...};
+    [[maybe_unused]] const Attributes<sizeof...(Types)> numbers = {
+        Attribute(record, number_of(attributes), compute)...};
     if constexpr (sizeof...(Types) == 0) {
       if (first != nullptr) output_gradient(record, first, Row::first(o));
       if (ddout != nullptr) output_gradient(record, ddout, Row::second(o));
@@ -46,7 +47,8 @@ struct Second {
     Recorder record(ctx);
     const DType compute = graphs::compute_dtype(dtype_of(ddx));
     const Operands o = second_operands(record, compute, x, nullptr, ddx);
-    [[maybe_unused]] const Attributes<sizeof...(Types)> numbers = {Attribute(record, number_of(attributes), compute)...};
+    [[maybe_unused]] const Attributes<sizeof...(Types)> numbers = {
+        Attribute(record, number_of(attributes), compute)...};
     if constexpr (sizeof...(Types) == 0) {
       output_gradient(record, ddout, Row::second(o));
     } else {

@@ -112,8 +112,7 @@ void sequence_mask(const CustomContext& ctx, const DenseTensor& x, const phi::Sc
   if (columns < 0) {
     DenseTensor longest(std::shared_ptr<phi::Allocation>(), phi::DenseTensorMeta(x.dtype(), phi::make_ddim({1})));
     Recorder record(ctx);
-    record.output(&longest,
-                  record.graph.reduction(NodeKind::reduction_maximum, record.input(x, {x.numel()}), {0}));
+    record.output(&longest, record.graph.reduction(NodeKind::reduction_maximum, record.input(x, {x.numel()}), {0}));
     record.launch();
     columns = host_value(ctx, longest).to_int64();
   }
@@ -133,8 +132,8 @@ void sequence_mask(const CustomContext& ctx, const DenseTensor& x, const phi::Sc
 // Numbers that lie in one of several equal shards become places in it.
 void shard_index(const CustomContext& ctx, const DenseTensor& x, int numbers, int shards, int shard, int elsewhere,
                  DenseTensor* out) {
-  MPS_CHECK(numbers > 0 && shards > 0 && shard >= 0 && shard < shards, kArgument,
-            "bad shard: expected one of 0..", shards - 1, " of more than 0 numbers, got ", shard, " of ", numbers, ".");
+  MPS_CHECK(numbers > 0 && shards > 0 && shard >= 0 && shard < shards, kArgument, "bad shard: expected one of 0..",
+            shards - 1, " of more than 0 numbers, got ", shard, " of ", numbers, ".");
   const int64_t size = (numbers + shards - 1) / shards;
   Recorder record(ctx);
   Graph& g = record.graph;
@@ -148,7 +147,8 @@ void shard_index(const CustomContext& ctx, const DenseTensor& x, int numbers, in
 constexpr DTypes kIndices = {phi::DataType::INT32, phi::DataType::INT64};
 
 void take_inputs_anywhere(const phi::KernelKey&, phi::Kernel* kernel) {
-  for (size_t i = 0; i < kernel->args_def().input_defs().size(); ++i) kernel->InputAt(i).SetBackend(phi::Backend::ALL_BACKEND);
+  for (size_t i = 0; i < kernel->args_def().input_defs().size(); ++i)
+    kernel->InputAt(i).SetBackend(phi::Backend::ALL_BACKEND);
 }
 
 void give_chosen_dtype(const phi::KernelKey&, phi::Kernel* kernel) {

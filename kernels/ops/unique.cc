@@ -110,20 +110,19 @@ void write_unique(const CustomContext& ctx, const DenseTensor& x, const std::vec
 }
 
 void unique(const CustomContext& ctx, const DenseTensor& x, bool return_index, bool return_inverse, bool return_counts,
-            const std::vector<int>& axis, phi::DataType dtype, DenseTensor* out, DenseTensor* first, DenseTensor* inverse,
-            DenseTensor* counts) {
-  write_unique(ctx, x, axis, dtype,
-               {out, return_index ? first : nullptr, return_inverse ? inverse : nullptr,
-                return_counts ? counts : nullptr},
-               graphs::row_ranks);
+            const std::vector<int>& axis, phi::DataType dtype, DenseTensor* out, DenseTensor* first,
+            DenseTensor* inverse, DenseTensor* counts) {
+  write_unique(
+      ctx, x, axis, dtype,
+      {out, return_index ? first : nullptr, return_inverse ? inverse : nullptr, return_counts ? counts : nullptr},
+      graphs::row_ranks);
 }
 
 void unique_consecutive(const CustomContext& ctx, const DenseTensor& x, bool return_inverse, bool return_counts,
                         const std::vector<int>& axis, phi::DataType dtype, DenseTensor* out, DenseTensor* inverse,
                         DenseTensor* counts) {
   write_unique(ctx, x, axis, dtype,
-               {out, nullptr, return_inverse ? inverse : nullptr, return_counts ? counts : nullptr},
-               graphs::run_ranks);
+               {out, nullptr, return_inverse ? inverse : nullptr, return_counts ? counts : nullptr}, graphs::run_ranks);
 }
 
 void define_unique(const phi::KernelKey&, phi::Kernel* kernel) {

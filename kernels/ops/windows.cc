@@ -1,5 +1,5 @@
-// Windows over an image laid out as columns, and columns added up into an image: unfold, fold and their gradients, each of
-// which is the gradient of the other.
+// Windows over an image laid out as columns, and columns added up into an image: unfold, fold and their gradients, each
+// of which is the gradient of the other.
 #include "kernels/graphs/windows.h"
 
 #include "paddle/phi/kernels/fold_grad_kernel.h"

@@ -1,10 +1,11 @@
 """Numbers in a row, and numbers as places in a row."""
 
+import numpy as np
 import paddle
 from paddle.nn import functional as F
 
 from ..tolerance import composed
-from .case import FLOATS, Case
+from .case import FLOATS, Case, Gradient
 
 _INTS = (*FLOATS, "int32", "int64")
 
@@ -67,6 +68,34 @@ CASES = (
         shapes=(((7, 1),), ((4, 5, 1),)),
         dtypes=("int32", "int64"),
         domain="bytes",
+    ),
+    Case(
+        kernel="label_smooth",
+        call=lambda x: F.label_smooth(x, epsilon=0.25),
+        shapes=(((4, 5),), ((2, 3, 7),)),
+        dtypes=FLOATS,
+        domain="fractions",
+        rule=composed(2),
+        gradient=Gradient(kernel="label_smooth_grad", rule=composed(1)),
+    ),
+    Case(
+        kernel="label_smooth",
+        name="prior",
+        call=lambda x: F.label_smooth(
+            x, prior_dist=paddle.to_tensor([[0.5, 0.125, 0.375]]).cast(x.dtype), epsilon=0.25
+        ),
+        shapes=(((4, 3),), ((2, 5, 3),)),
+        dtypes=FLOATS,
+        domain="fractions",
+        rule=composed(2),
+        numpy=lambda x: x * 0.75 + np.array([0.5, 0.125, 0.375]) * 0.25,
+        gradient=Gradient(kernel="label_smooth_grad", rule=composed(1)),
+    ),
+    Case(
+        kernel="is_empty",
+        call=paddle.is_empty,
+        shapes=(((),), ((0,),), ((2, 0, 3),), ((4, 5),)),
+        dtypes=_INTS,
     ),
     Case(
         kernel="one_hot",
