@@ -113,6 +113,19 @@ def test_matmul_with_both_batches_broadcast_and_different_ranks(dtype: str) -> N
     assert_close(got, Values(dtype, product), EXACT, f"[matmul] {dtype}")
 
 
+@pytest.mark.parametrize("power", [-1, -3])
+def test_matrices_are_inverted_on_the_cpu_and_the_report_says_so(power: int) -> None:
+    """Not a case: a case may not fall back."""
+    import paddle_mps
+
+    numbers = np.array([[2.0, 1.0], [0.5, 1.0]])
+    paddle_mps.reset_fallback_report()
+    got = values(paddle.linalg.matrix_power(tensor(numbers, "float32"), power))
+    np.testing.assert_allclose(got.numbers, np.linalg.matrix_power(numbers, power), rtol=1e-5)
+    calls = {row.op: row.cpu_calls for row in paddle_mps.fallback_report().rows}
+    assert calls["matrix_power"] == 1
+
+
 @pytest.mark.parametrize(("case", "dtype"), rows(pairs(questions.is_program)))
 def test_in_a_static_program(case: Case, dtype: str) -> None:
     questions.in_a_program(case, dtype)

@@ -44,6 +44,20 @@ inline Value merge_rows(Graph& g, Value x) {
   return g.reshape(x, {rows, shape.back()});
 }
 
+// The shape of a product of tensors of these shapes with the dimensions of size 1 that vectors were given put back.
+inline Shape shape_of_product(Dims x, Dims y, Dims out) {
+  Shape shape(out);
+  if (x.size() == 1) {
+    const int64_t columns = y.size() == 1 ? 1 : shape.back();
+    if (y.size() != 1) shape.resize(shape.size() - 1);
+    shape.push_back(1);
+    shape.push_back(columns);
+  } else if (y.size() == 1) {
+    shape.push_back(1);
+  }
+  return shape;
+}
+
 // True if x is a stack of matrices that all meet one matrix y: then the stack is one tall matrix,
 // and one product does.
 inline bool meets_one_matrix(const Graph& g, Matrices x, Matrices y) {

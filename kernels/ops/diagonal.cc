@@ -1,5 +1,7 @@
-// What lies on one side of a diagonal, or on it: tril, triu, eye, diag, fill_diagonal and their gradients.
-#include "kernels/graphs/lines.h"
+// What lies on one side of a diagonal, or on it: tril, triu, eye, diag, diag_embed, trace, fill_diagonal and their
+// gradients, tril_indices and triu_indices.
+#include "kernels/graphs/chosen.h"
+#include "paddle/phi/kernels/diag_embed_kernel.h"
 #include "paddle/phi/kernels/diag_grad_kernel.h"
 #include "paddle/phi/kernels/diag_kernel.h"
 #include "paddle/phi/kernels/diagonal_grad_kernel.h"
@@ -9,8 +11,12 @@
 #include "paddle/phi/kernels/fill_diagonal_kernel.h"
 #include "paddle/phi/kernels/fill_diagonal_tensor_grad_kernel.h"
 #include "paddle/phi/kernels/fill_diagonal_tensor_kernel.h"
+#include "paddle/phi/kernels/trace_grad_kernel.h"
+#include "paddle/phi/kernels/trace_kernel.h"
+#include "paddle/phi/kernels/tril_indices_kernel.h"
 #include "paddle/phi/kernels/tril_triu_grad_kernel.h"
 #include "paddle/phi/kernels/tril_triu_kernel.h"
+#include "paddle/phi/kernels/triu_indices_kernel.h"
 #include "plugin/core/check.h"
 #include "plugin/paddle/recorder.h"
 #include "plugin/paddle/register.h"
@@ -51,6 +57,30 @@ void tril(const CustomContext& ctx, const DenseTensor& x, int diagonal, DenseTen
 }
 void triu(const CustomContext& ctx, const DenseTensor& x, int diagonal, DenseTensor* out) {
   one_side(ctx, x, diagonal, /*lower=*/false, out);
+}
+
+// Where the elements of one side lie: rows, and below them columns. How many there are is set in `out` by Paddle.
+void indices_of_side(const CustomContext& ctx, int64_t rows, int64_t columns, int offset, bool lower,
+                     DenseTensor* out) {
+  const int64_t count = out->numel() / 2;
+  Recorder record(ctx);
+  Graph& g = record.graph;
+  if (count == 0) {
+    record.output(out, graphs::zeros(g, dtype_of(*out), dims_of(*out)));
+  } else {
+    const Value right = columns_minus_rows(g, rows, columns), limit = graphs::number(g, right, offset);
+    const Value chosen = lower ? g.less_than_or_equal_to(right, limit) : g.greater_than_or_equal_to(right, limit);
+    const Value places = graphs::coordinates_of_chosen(g, chosen, count, dtype_of(*out));
+    record.output(out, g.transpose(places, {1, 0}));
+  }
+  record.launch();
+}
+
+void tril_indices(const CustomContext& ctx, int rows, int columns, int offset, phi::DataType, DenseTensor* out) {
+  indices_of_side(ctx, rows, columns, offset, /*lower=*/true, out);
+}
+void triu_indices(const CustomContext& ctx, int rows, int columns, int offset, phi::DataType, DenseTensor* out) {
+  indices_of_side(ctx, rows, columns, offset, /*lower=*/false, out);
 }
 
 // -- the diagonal itself
@@ -132,6 +162,37 @@ void diagonal_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTe
   write_diagonal(ctx, dout, diagonal_of(dims_of(x), offset, axis1, axis2), 0, dx);
 }
 
+void diag_embed(const CustomContext& ctx, const DenseTensor& x, int offset, int axis1, int axis2, DenseTensor* out) {
+  write_diagonal(ctx, x, diagonal_of(dims_of(*out), offset, axis1, axis2), 0, out);
+}
+
+void trace(const CustomContext& ctx, const DenseTensor& x, int offset, int axis1, int axis2, DenseTensor* out) {
+  const Diagonal diagonal = diagonal_of(dims_of(x), offset, axis1, axis2);
+  const DType to = dtype_of(*out);
+  Recorder record(ctx);
+  Graph& g = record.graph;
+  const Value elements =
+      g.strided_view(record.input(x, {x.numel()}), diagonal.shape, diagonal.strides, diagonal.offset);
+  const int64_t last = static_cast<int64_t>(diagonal.shape.size()) - 1;
+  const Value sum = g.reduction_sum(g.cast(elements, graphs::compute_dtype(to)), {last});
+  record.output(out, g.cast(g.reshape(sum, dims_of(*out)), to));
+  record.launch();
+}
+
+void trace_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& dout, int offset, int axis1,
+                int axis2, DenseTensor* dx) {
+  if (dx == nullptr) return;
+  const Diagonal diagonal = diagonal_of(dims_of(x), offset, axis1, axis2);
+  Shape column = diagonal.shape;
+  column.back() = 1;
+  Recorder record(ctx);
+  Graph& g = record.graph;
+  const Value nothing = graphs::zeros(g, dtype_of(*dx), {dx->numel()});
+  const Value along = g.broadcast(record.input(dout, column), diagonal.shape);
+  record.output(dx, g.strided_update(nothing, along, diagonal.strides, diagonal.offset));
+  record.launch();
+}
+
 // `x` with `value` on its diagonal. Of more than two axes all have one size. With `wrap` a tall matrix goes on with
 // another diagonal below each; every position is on one if its number says so.
 void set_diagonal(const CustomContext& ctx, const DenseTensor& x, float value, int64_t offset, bool wrap,
@@ -199,6 +260,7 @@ void fill_diagonal_tensor_grad(const CustomContext& ctx, const DenseTensor& dout
   record.launch();
 }
 
+constexpr DTypes kIndices = {phi::DataType::INT32, phi::DataType::INT64};
 constexpr DTypes kFloatsIntsAndBool = {phi::DataType::FLOAT32, phi::DataType::FLOAT16, phi::DataType::BFLOAT16,
                                        phi::DataType::INT32,   phi::DataType::INT64,   phi::DataType::BOOL};
 
@@ -213,6 +275,11 @@ MPS_KERNEL(diag, phi::DiagKernel, diag, kFloatsAndInts)
 MPS_KERNEL(diag_grad, phi::DiagGradKernel, diag_grad, kFloatsAndInts)
 MPS_KERNEL(diagonal, phi::DiagonalKernel, diagonal, kAllDTypes)
 MPS_KERNEL(diagonal_grad, phi::DiagonalGradKernel, diagonal_grad, kAllDTypes)
+MPS_KERNEL(diag_embed, phi::DiagEmbedKernel, diag_embed, kFloatsAndInts)
+MPS_KERNEL(trace, phi::TraceKernel, trace, kFloatsAndInts)
+MPS_KERNEL(trace_grad, phi::TraceGradKernel, trace_grad, kFloatsAndInts)
+MPS_KERNEL(tril_indices, phi::TrilIndicesKernel, tril_indices, kIndices)
+MPS_KERNEL(triu_indices, phi::TriuIndicesKernel, triu_indices, kIndices)
 MPS_KERNEL(fill_diagonal, phi::FillDiagonalKernel, fill_diagonal, kFloatsAndInts)
 MPS_KERNEL(fill_diagonal_grad, phi::FillDiagonalGradKernel, fill_diagonal_grad, kFloatsAndInts)
 MPS_KERNEL(fill_diagonal_tensor, phi::FillDiagonalTensorKernel, fill_diagonal_tensor, kAllDTypes)

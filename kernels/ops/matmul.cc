@@ -45,17 +45,7 @@ void matmul_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTens
   Graph& g = record.graph;
   const graphs::Matrices left = graphs::left_matrices(g, record.input(x), transpose_x);
   const graphs::Matrices right = graphs::right_matrices(g, record.input(y), transpose_y);
-  // dout has lost the dimensions of size 1 that vectors were given: put them back.
-  Shape shape(dims_of(dout));
-  if (dims_of(x).size() == 1) {
-    const int64_t columns = dims_of(y).size() == 1 ? 1 : shape.back();
-    if (dims_of(y).size() != 1) shape.resize(shape.size() - 1);
-    shape.push_back(1);
-    shape.push_back(columns);
-  } else if (dims_of(y).size() == 1) {
-    shape.push_back(1);
-  }
-  const Value gradient = record.input(dout, shape);
+  const Value gradient = record.input(dout, graphs::shape_of_product(dims_of(x), dims_of(y), dims_of(dout)));
   if (dx != nullptr) record.output(dx, g.reshape(graphs::left_gradient(g, left, right, gradient), dims_of(*dx)));
   if (dy != nullptr) record.output(dy, g.reshape(graphs::right_gradient(g, left, right, gradient), dims_of(*dy)));
   record.launch();

@@ -1,8 +1,9 @@
 // Norms and sums of many: p_norm, norm, squared_l2_norm, frobenius_norm, logsumexp, add_n, and their gradients.
 // Everything is computed in float32 and rounded once.
+#include "kernels/graphs/norm.h"
+
 #include <cmath>
 
-#include "kernels/graphs/lines.h"
 #include "paddle/phi/kernels/add_n_kernel.h"
 #include "paddle/phi/kernels/frobenius_norm_grad_kernel.h"
 #include "paddle/phi/kernels/frobenius_norm_kernel.h"
@@ -68,15 +69,6 @@ void logsumexp_grad(const CustomContext& ctx, const DenseTensor& x, const DenseT
 // -- p_norm
 // ---------------------------------------------------------------------------------------------------------------
 
-// |x|^p for |x| >= 0. Of 0 it is 0, or infinite for p < 0.
-Value power(Graph& g, Value magnitude, float p) {
-  if (p == 1) return magnitude;
-  if (p == 2) return g.square(magnitude);
-  if (p == 0.5f) return g.square_root(magnitude);
-  if (p == -1) return g.reciprocal(magnitude);
-  return g.exponent(g.multiplication(number(g, magnitude, p), g.logarithm(magnitude)));
-}
-
 Ints norm_axes(const DenseTensor& x, int axis, bool asvector) {
   const size_t rank = dims_of(x).size();
   if (asvector || rank == 0) return axes_of(std::vector<int>{}, rank);
@@ -88,18 +80,7 @@ void p_norm(const CustomContext& ctx, const DenseTensor& x, float p, int axis, f
   const Ints axes = norm_axes(x, axis, asvector);
   Recorder record(ctx);
   Graph& g = record.graph;
-  const Value values = wide(record, x), magnitude = g.absolute(values);
-  if (x.numel() == 0) {
-    write(record, out, g.reduction_sum(magnitude, axes));
-  } else if (p == 0) {
-    write(record, out, g.reduction_sum(g.cast(g.not_equal(values, number(g, values, 0)), DType::float32), axes));
-  } else if (std::isinf(p)) {
-    write(record, out, g.reduction(p > 0 ? NodeKind::reduction_maximum : NodeKind::reduction_minimum, magnitude, axes));
-  } else if (p == 2) {
-    write(record, out, g.square_root(g.reduction_sum(g.square(values), axes)));
-  } else {
-    write(record, out, power(g, g.reduction_sum(power(g, magnitude, p), axes), 1 / p));
-  }
+  write(record, out, graphs::p_norm(g, wide(record, x), p, axes));
   record.launch();
 }
 
@@ -109,26 +90,8 @@ void p_norm_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTens
   const Shape kept = graphs::keep_dims_shape(dims_of(x), norm_axes(x, axis, asvector));
   Recorder record(ctx);
   Graph& g = record.graph;
-  if (p == 0 || x.numel() == 0) {
-    write(record, dx, graphs::zeros(g, DType::float32, dims_of(x)));
-    record.launch();
-    return;
-  }
-  const Value values = wide(record, x), gradient = wide(record, dout, kept);
-  const Value zero = number(g, values, 0);
-  if (p == 1) {
-    write(record, dx, g.multiplication(g.sign(values), gradient));
-  } else if (std::isinf(p)) {
-    const Value magnitude = g.absolute(values), norm = wide(record, out, kept);
-    const Value share = g.select(g.equal(magnitude, norm), g.sign(values), zero);
-    write(record, dx, g.multiplication(share, gradient));
-  } else {
-    // sign(x) (|x| / norm)^(p - 1): between 0 and 1 for p > 1. Where x is 0 it is 0.
-    const Value norm = wide(record, out, kept);
-    const Value ratio = g.division(g.absolute(values), norm);
-    const Value share = p == 2 ? g.division(values, norm) : g.multiplication(g.sign(values), power(g, ratio, p - 1));
-    write(record, dx, g.multiplication(g.select(g.equal(values, zero), zero, share), gradient));
-  }
+  const Value slope = graphs::p_norm_slope(g, wide(record, x), wide(record, out, kept), p);
+  write(record, dx, g.multiplication(slope, wide(record, dout, kept)));
   record.launch();
 }
 

@@ -1,7 +1,10 @@
-// Ops of a tensor and further ones that choose, weigh or gate: where, masked_fill, lerp, prelu, swiglu; and increment.
+// Ops of a tensor and further ones that choose, weigh or gate: where, masked_fill, lerp, prelu, swiglu,
+// label_smooth; and increment.
 #include "kernels/graphs/activation.h"
 #include "kernels/ops/elementwise.h"
 #include "paddle/phi/kernels/increment_kernel.h"
+#include "paddle/phi/kernels/label_smooth_grad_kernel.h"
+#include "paddle/phi/kernels/label_smooth_kernel.h"
 #include "paddle/phi/kernels/lerp_grad_kernel.h"
 #include "paddle/phi/kernels/lerp_kernel.h"
 #include "paddle/phi/kernels/masked_fill_grad_kernel.h"
@@ -191,6 +194,34 @@ void increment(const CustomContext& ctx, const DenseTensor& x, float value, Dens
   record.launch();
 }
 
+// (1 - epsilon) label + epsilon prior, where the prior of each class is the same if none is given.
+void label_smooth(const CustomContext& ctx, const DenseTensor& label, const ::paddle::optional<DenseTensor>& prior,
+                  float epsilon, DenseTensor* out) {
+  Recorder record(ctx);
+  Graph& g = record.graph;
+  const DType compute = graphs::compute_dtype(dtype_of(label));
+  const Value kept = g.multiplication(g.cast(record.input(label), compute), record.scalar(1 - epsilon, compute));
+  Value added;
+  if (prior) {
+    const Value each = g.cast(record.input(prior.get(), {prior.get().numel()}), compute);
+    added = g.multiplication(each, record.scalar(epsilon, compute));
+  } else {
+    added = record.scalar(epsilon / static_cast<float>(dims_of(label)[dims_of(label).size() - 1]), compute);
+  }
+  record.output(out, g.cast(g.addition(kept, added), dtype_of(*out)));
+  record.launch();
+}
+
+void label_smooth_grad(const CustomContext& ctx, const DenseTensor& dout, float epsilon, DenseTensor* dlabel) {
+  if (dlabel == nullptr) return;
+  Recorder record(ctx);
+  Graph& g = record.graph;
+  const DType compute = graphs::compute_dtype(dtype_of(dout));
+  const Value part = g.multiplication(g.cast(record.input(dout), compute), record.scalar(1 - epsilon, compute));
+  record.output(dlabel, g.cast(part, dtype_of(*dlabel)));
+  record.launch();
+}
+
 }  // namespace
 
 MPS_KERNEL_KEYED(where, phi::WhereKernel, where, kAllDTypes, 1)
@@ -203,6 +234,8 @@ MPS_KERNEL(prelu, phi::PReluKernel, prelu, kFloats)
 MPS_KERNEL(prelu_grad, phi::PReluGradKernel, prelu_grad, kFloats)
 MPS_KERNEL(swiglu, phi::SwiGLUKernel, swiglu, kFloats)
 MPS_KERNEL(swiglu_grad, phi::SwiGLUGradKernel, swiglu_grad, kFloats)
+MPS_KERNEL(label_smooth, phi::LabelSmoothKernel, label_smooth, kFloats)
+MPS_KERNEL(label_smooth_grad, phi::LabelSmoothGradKernel, label_smooth_grad, kFloats)
 MPS_KERNEL(increment, phi::IncrementKernel, increment, kFloatsAndInts)
 
 }  // namespace mps::paddle

@@ -1,15 +1,19 @@
-// Joining, cutting, stretching and turning: concat, stack, split, expand, transpose and their
-// gradients.
+// Joining, cutting, stretching and turning: concat, stack, split, expand, broadcast_tensors, reduce_as, transpose and
+// their gradients.
 //
 // In eager mode most cutting and turning is done by Paddle as strided views, which need no kernel
 // of ours; these serve static programs, which have no views.
 #include "kernels/graphs/broadcast.h"
+#include "paddle/phi/kernels/broadcast_tensors_grad_kernel.h"
+#include "paddle/phi/kernels/broadcast_tensors_kernel.h"
 #include "paddle/phi/kernels/concat_grad_kernel.h"
 #include "paddle/phi/kernels/concat_kernel.h"
 #include "paddle/phi/kernels/expand_as_grad_kernel.h"
 #include "paddle/phi/kernels/expand_as_kernel.h"
 #include "paddle/phi/kernels/expand_grad_kernel.h"
 #include "paddle/phi/kernels/expand_kernel.h"
+#include "paddle/phi/kernels/reduce_as_grad_kernel.h"
+#include "paddle/phi/kernels/reduce_as_kernel.h"
 #include "paddle/phi/kernels/split_kernel.h"
 #include "paddle/phi/kernels/stack_grad_kernel.h"
 #include "paddle/phi/kernels/stack_kernel.h"
@@ -114,8 +118,10 @@ void split_with_num(const CustomContext& ctx, const DenseTensor& x, int, const p
 // -----------------------------------------------------------------------------------------------------------
 
 void stretch(const CustomContext& ctx, const DenseTensor& x, DenseTensor* out) {
+  if (out == nullptr) return;
   Recorder record(ctx);
-  record.output(out, record.graph.broadcast(record.input(x), dims_of(*out)));
+  Graph& g = record.graph;
+  record.output(out, g.broadcast(g.cast(record.input(x), dtype_of(*out)), dims_of(*out)));
   record.launch();
 }
 
@@ -157,6 +163,33 @@ void expand_as(const CustomContext& ctx, const DenseTensor& x, const ::paddle::o
 void expand_as_grad(const CustomContext& ctx, const DenseTensor&, const DenseTensor& dout, const std::vector<int64_t>&,
                     DenseTensor* dx) {
   shrink(ctx, dout, dx);
+}
+
+void broadcast_tensors(const CustomContext& ctx, const std::vector<const DenseTensor*>& x,
+                       std::vector<DenseTensor*> out) {
+  Recorder record(ctx);
+  for (size_t i = 0; i < x.size(); ++i) {
+    if (out[i] == nullptr) continue;
+    record.output(out[i], record.graph.broadcast(record.input(*x[i]), dims_of(*out[i])));
+  }
+  record.launch();
+}
+
+void broadcast_tensors_grad(const CustomContext& ctx, const std::vector<const DenseTensor*>&,
+                            const std::vector<const DenseTensor*>& dout, std::vector<DenseTensor*> dx) {
+  for (size_t i = 0; i < dx.size(); ++i) shrink(ctx, *dout[i], dx[i]);
+}
+
+void reduce_as(const CustomContext& ctx, const DenseTensor& x, const DenseTensor&, DenseTensor* out) {
+  shrink(ctx, x, out);
+}
+void reduce_as_grad(const CustomContext& ctx, const DenseTensor&, const DenseTensor&, const DenseTensor& dout,
+                    DenseTensor* dx) {
+  stretch(ctx, dout, dx);  // which is int64 where dx is a smaller integer
+}
+
+void define_by_metadata(const phi::KernelKey&, phi::Kernel* kernel) {
+  kernel->OutputAt(0).SetDataType(phi::DataType::UNDEFINED);
 }
 
 // -- turning
@@ -203,6 +236,10 @@ MPS_KERNEL(expand, phi::ExpandKernel, expand, kAllDTypes)
 MPS_KERNEL(expand_grad, phi::ExpandGradKernel, expand_grad, kNumbers)
 MPS_KERNEL(expand_as, phi::ExpandAsKernel, expand_as, kAllDTypes)
 MPS_KERNEL(expand_as_grad, phi::ExpandAsGradKernel, expand_as_grad, kNumbers)
+MPS_KERNEL(broadcast_tensors, phi::BroadcastTensorsKernel, broadcast_tensors, kAllDTypes)
+MPS_KERNEL_KEYED(broadcast_tensors_grad, phi::BroadcastTensorsGradKernel, broadcast_tensors_grad, kFloatsAndInts, 1)
+MPS_KERNEL(reduce_as, phi::ReduceAsKernel, reduce_as, kNumbers)
+MPS_KERNEL_WITH_DEFINE(reduce_as_grad, phi::ReduceAsGradKernel, reduce_as_grad, kNumbers, define_by_metadata)
 MPS_KERNEL(transpose, phi::TransposeKernel, transpose, kAllDTypes)
 MPS_KERNEL(transpose_grad, phi::TransposeGradKernel, transpose_grad, kAllDTypes)
 

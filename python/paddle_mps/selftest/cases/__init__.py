@@ -6,6 +6,7 @@ from . import (
     binary,
     creation,
     diagonal,
+    elements,
     elementwise,
     extreme,
     functions,
@@ -16,10 +17,15 @@ from . import (
     order,
     pad,
     random,
+    products,
     reduce,
     scan,
+    second,
     sequence,
     shape,
+    special,
+    statistics,
+    windows,
 )
 from .case import Case, Gradient
 
@@ -41,6 +47,12 @@ ALL_CASES: tuple[Case, ...] = (
     *norm.CASES,
     *scan.CASES,
     *index.CASES,
+    *second.CASES,
+    *special.CASES,
+    *products.CASES,
+    *windows.CASES,
+    *statistics.CASES,
+    *elements.CASES,
     *order.CASES,
     *random.CASES,
 )

@@ -3,7 +3,7 @@
 import numpy as np
 import paddle
 
-from ..tolerance import EXACT
+from ..tolerance import EXACT, summed
 from .case import ALL, FLOATS, Case, Gradient
 
 _INTS = (*FLOATS, "int32", "int64")
@@ -34,6 +34,48 @@ def _on_diagonal(x, y):
 CASES = (
     *_sides("tril", paddle.tril, np.tril),
     *_sides("triu", paddle.triu, np.triu),
+    *(
+        Case(
+            kernel=op.__name__,
+            call=lambda dtype, o=op: [
+                o(rows, columns, offset, dtype)
+                for rows, columns in ((1, 1), (4, 6), (6, 3))
+                for offset in (-9, -2, 0, 1, 9)
+            ],
+            shapes=((),),
+            dtypes=("int32", "int64"),
+            creates=True,
+        )
+        for op in (paddle.tril_indices, paddle.triu_indices)
+    ),
+    Case(
+        kernel="diag_embed",
+        call=lambda x: [
+            paddle.diag_embed(x),
+            paddle.diag_embed(x, 1),
+            paddle.diag_embed(x, -2, 0, -1),
+        ],
+        shapes=(((4,),), ((2, 3),), ((5, 1, 4),)),
+        dtypes=_INTS,
+    ),
+    *(
+        Case(
+            kernel="trace",
+            name=name,
+            call=lambda x, o=offset, a=axes: paddle.trace(x, o, *a),
+            shapes=shapes,
+            dtypes=_INTS,
+            domain="small",
+            rule=summed(lambda x: max(x)),
+            numpy=lambda x, o=offset, a=axes: np.trace(x, o, *a),
+            gradient=Gradient(kernel="trace_grad", rule=EXACT, dtypes=_INTS),
+        )
+        for name, offset, axes, shapes in (
+            ("", 0, (0, 1), (((3, 4),), ((5, 2),), ((3, 4, 2),))),
+            ("above", 1, (2, 0), (((3, 1, 4),), ((5, 2, 2),))),
+            ("below", -2, (-1, -2), (((3, 4),), ((2, 5, 6),))),
+        )
+    ),
     Case(
         kernel="eye",
         call=lambda dtype: [paddle.eye(4, dtype=dtype), paddle.eye(3, 7, dtype=dtype)],

@@ -101,6 +101,34 @@ CONCAT = (
 
 # The same ops as kernels of their own, which static programs run.
 COPIES = (
+    *(
+        Case(
+            kernel="squeeze",
+            name=name,
+            call=lambda x, a=axis: paddle.squeeze(x, a),
+            shapes=shapes,
+            dtypes=ALL,
+            copies=True,
+            numpy=lambda x, a=axis: np.squeeze(x, a),
+            gradient=Gradient(kernel="squeeze_grad", rule=EXACT, dtypes=ALL),
+        )
+        for name, axis, shapes in (
+            ("", None, (((1,),), ((4, 1, 6),), ((1, 0, 1),), ((1, 127, 1, 131),))),
+            ("axes", (0, -1), (((1, 1),), ((1, 5, 1, 1),))),
+        )
+    ),
+    *(
+        Case(
+            kernel="unsqueeze",
+            name=name,
+            call=lambda x, a=axes: paddle.unsqueeze(x, a),
+            shapes=(((),), ((5,),), ((4, 6),), ((0, 3),), ((127, 131),)),
+            dtypes=ALL,
+            copies=True,
+            gradient=Gradient(kernel="unsqueeze_grad", rule=EXACT, dtypes=ALL),
+        )
+        for name, axes in (("", 0), ("axes", (0, -1, 2)))
+    ),
     Case(
         kernel="transpose",
         call=lambda x: x.transpose(list(range(x.ndim))[::-1]),

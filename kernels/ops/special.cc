@@ -1,0 +1,16 @@
+// Paddle's special functions, from special.def.
+#include "kernels/graphs/zeta.h"
+#include "kernels/ops/elementwise.h"
+#include "paddle/phi/kernels/i0_grad_kernel.h"
+#include "paddle/phi/kernels/i0_kernel.h"
+#include "paddle/phi/kernels/i0e_grad_kernel.h"
+#include "paddle/phi/kernels/i0e_kernel.h"
+#include "paddle/phi/kernels/i1_grad_kernel.h"
+#include "paddle/phi/kernels/i1_kernel.h"
+#include "paddle/phi/kernels/i1e_grad_kernel.h"
+#include "paddle/phi/kernels/i1e_kernel.h"
+#include "paddle/phi/kernels/polygamma_grad_kernel.h"
+#include "paddle/phi/kernels/polygamma_kernel.h"
+
+#define MPS_TABLE "kernels/special.def"
+#include "kernels/ops/expand_rows.h"

@@ -1,0 +1,82 @@
+"""Special functions: kernels/special.def; maxout and rrelu."""
+
+import numpy as np
+import paddle
+from paddle.nn import functional as F
+
+from ..tolerance import EXACT, composed
+from .case import FLOATS, Case, Gradient
+
+
+def _bessel(kernel):
+    """A gradient is a difference of two such functions; e^x of 24 moves by 24 roundings of x."""
+    op = getattr(paddle, kernel)
+    return tuple(
+        Case(
+            kernel=kernel,
+            name=name,
+            call=lambda x, s=scale: op(x * s),
+            shapes=(((),), ((7,),), ((0,),), ((4, 5),), ((127, 131),)),
+            dtypes=FLOATS,
+            domain="small",
+            rule=composed(8 if scale == 1 else 16),
+            gradient=Gradient(
+                kernel=f"{kernel}_grad",
+                rule=composed(16),
+                magnitude=lambda x, g, s=scale: [np.abs(g) * s * _size(kernel, x * s)],
+            ),
+        )
+        for name, scale in (("", 1), ("large", 8))
+    )
+
+
+def _size(kernel, x):
+    """More than a function and its slope."""
+    return np.ones_like(x) if kernel.endswith("e") else np.i0(x)
+
+
+def _polygamma(n, domain):
+    return Case(
+        kernel="polygamma",
+        name=f"{n}_{domain}",
+        call=lambda x: paddle.polygamma(x, n),
+        shapes=(((),), ((7,),), ((0,),), ((4, 5),), ((127, 131),)),
+        dtypes=FLOATS,
+        domain=domain,
+        rule=composed(16),
+        gradient=Gradient(kernel="polygamma_grad", rule=composed(24)),
+    )
+
+
+BESSEL = (*_bessel("i0"), *_bessel("i0e"), *_bessel("i1"), *_bessel("i1e"))
+
+POLYGAMMA = tuple(_polygamma(n, "positive") for n in (1, 2, 3, 6))
+
+SLOPES = (
+    *(
+        Case(
+            kernel="maxout",
+            name=name,
+            call=lambda x, a=axis: F.maxout(x, 2, a),
+            shapes=shapes,
+            dtypes=FLOATS,
+            domain="distinct",
+            gradient=Gradient(kernel="maxout_grad", rule=EXACT),
+        )
+        for name, axis, shapes in (
+            ("", 1, (((2, 6, 3, 4),), ((1, 2, 1, 1),))),
+            ("last", -1, (((2, 3, 1, 6),),)),
+        )
+    ),
+    Case(
+        kernel="rrelu",
+        call=lambda x: F.rrelu(x, 0.1, 0.4, training=False),
+        shapes=(((7,),), ((4, 5),), ((127, 131),)),
+        dtypes=("float32", "float16"),
+        domain="nonzero",
+        rule=composed(2),
+        gradient=Gradient(kernel="rrelu_grad", rule=composed(2), dtypes=("float32", "float16")),
+    ),
+)
+
+CASES = (*BESSEL, *POLYGAMMA, *SLOPES)
