@@ -1,0 +1,142 @@
+"""Looks for programs that differ, and makes what it finds small."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import hypothesis
+import hypothesis.strategies as st
+from generate import add_line
+from gradient import check_gradients
+from machine import Difference, Machine, Refused
+from paddle_mps.selftest import harness
+from program import Line, read, show
+from table import ROWS, Row
+
+BATCH = 200  # programs that one run of Hypothesis draws
+# 20 bits: Hypothesis draws integers of up to 24 bits evenly, and larger ones small by preference.
+_NUMBER = st.integers(0, 2**20 - 1)
+_LINE = st.tuples(_NUMBER, _NUMBER, _NUMBER, _NUMBER)
+PROGRAMS = st.tuples(st.integers(0, 3), st.lists(_LINE, min_size=5, max_size=30))
+
+
+@dataclass
+class Found:
+    """A program that differs."""
+
+    text: str
+    message: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.message}\n\n# To see it again: python tests/fuzz --replay FILE, with this file:\n"
+            f"{self.text}"
+        )
+
+
+@dataclass
+class Hunt:
+    """Runs batches of programs, each of them drawn from the seed and the batch's number."""
+
+    seed: int
+    rows: Sequence[Row] = ROWS
+    note: object = None  # is told every program before it runs
+    programs: int = 0
+    lines: int = 0
+    gradients: int = 0
+    found: list[Found] = field(default_factory=list)
+
+    def run(self, programs: int, seconds: float, keep_going: bool = False) -> None:
+        """Run so many programs, or as long; stop at the first difference unless told to go on."""
+        until = time.monotonic() + seconds
+        batch = 0
+        while self.programs < programs and time.monotonic() < until:
+            wanted = min(BATCH, programs - self.programs)
+            found = self._batch(self.seed * 1_000_003 + batch, wanted, until)
+            batch += 1
+            if found is None:
+                continue
+            self.found.append(found)
+            if not keep_going:
+                return
+            name = read(found.text)[-1].row
+            self.rows = [row for row in self.rows if row.name != name]
+
+    def _batch(self, seed: int, count: int, until: float) -> Found | None:
+        last: list[Found] = []
+
+        @hypothesis.seed(seed)
+        @hypothesis.settings(
+            max_examples=count,
+            database=None,
+            deadline=None,
+            print_blob=False,
+            phases=(hypothesis.Phase.generate, hypothesis.Phase.shrink),
+            suppress_health_check=list(hypothesis.HealthCheck),
+            report_multiple_bugs=False,
+        )
+        @hypothesis.given(PROGRAMS)
+        def differ(drawn: tuple[int, list[tuple[int, ...]]]) -> None:
+            if not last and time.monotonic() > until:
+                return
+            kind, numbers = drawn
+            machine = Machine()
+            try:
+                self._draw(machine, numbers, with_gradient=kind == 3)
+            except Difference as error:
+                last[:] = [Found(show(machine.lines), str(error))]
+                raise
+
+        try:
+            differ()
+        except Difference:
+            return smaller(last[0])
+        return None
+
+    def _draw(self, machine: Machine, numbers: list, with_gradient: bool) -> None:
+        self.programs += 1
+        for one in numbers:
+            add_line(machine, one, self.rows, changes=not with_gradient, note=self.note)
+            self.lines += 1
+        _end(machine, with_gradient)
+        self.gradients += with_gradient
+
+
+def _end(machine: Machine, with_gradient: bool) -> None:
+    machine.finish()
+    if harness.backend() != "metal":  # which may add in another order each time
+        machine.run_blind()
+    if with_gradient:
+        check_gradients(machine)
+
+
+def replay(lines: Sequence[Line]) -> str:
+    """Return what differs in a program, "" if nothing does."""
+    machine = Machine()
+    try:
+        for line in lines:
+            machine.run(line)
+        _end(machine, with_gradient=not machine.changes)
+    except Difference as error:
+        return str(error)
+    return ""
+
+
+def _differs(lines: Sequence[Line]) -> str:
+    try:
+        return replay(lines)
+    except (Refused, KeyError):
+        return ""  # no program without the line that is missing
+
+
+def smaller(found: Found) -> Found:
+    """Leave out the lines that the difference does not need."""
+    lines = read(found.text)
+    for line in reversed(list(lines)):
+        fewer = [other for other in lines if other is not line]
+        message = _differs(fewer)
+        if message:
+            lines, found = fewer, Found(show(fewer), message)
+    return found
