@@ -54,10 +54,10 @@ def hunt(options: argparse.Namespace, note: int) -> int:
             message = replay(read(options.replay.read_text()))
             print(message or "no difference")
             return 1 if message else 0
-        start = time.monotonic()
+        start, cpu = time.monotonic(), time.process_time()
         one = Hunt(options.seed, rows, tell)
         one.run(options.programs, options.seconds, options.keep_going)
-        seconds = time.monotonic() - start
+        seconds, busy = time.monotonic() - start, time.process_time() - cpu
         fell_back = sorted({op for op, _, where in harness.op_calls() if where == "cpu"})
     for found in one.found:
         print(f"\n[fuzz] {found}")
@@ -65,7 +65,7 @@ def hunt(options: argparse.Namespace, note: int) -> int:
     print(
         f"[fuzz] --seed {options.seed}: {one.programs} programs, {one.gradients} of them with gradients, "
         f"{sum(generate.ran.values())} ops of {len(rows)} kinds in {seconds:.0f} s "
-        f"({one.programs / seconds:.0f} programs/s); {len(one.found)} differ"
+        f"({one.programs / seconds:.0f} programs/s, {one.programs / busy:.0f} per second of CPU time); {len(one.found)} differ"
     )
     if never:
         print(f"[fuzz] not run: {', '.join(never)}")

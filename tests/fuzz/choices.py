@@ -1,4 +1,4 @@
-"""Integers that Hypothesis draws, spent digit by digit: smaller integers mean plainer programs."""
+"""Bytes that Hypothesis draws, spent as digits of numbers: smaller bytes mean plainer programs."""
 
 from __future__ import annotations
 
@@ -14,18 +14,14 @@ MOST_ELEMENTS = 3000
 
 
 class Choices:
-    """Answers questions from a few integers; what they do not answer any more is 0."""
+    """Answers questions from a few bytes; what they do not answer any more is 0."""
 
-    def __init__(self, numbers: Sequence[int]) -> None:
-        self._numbers = list(numbers)
+    def __init__(self, drawn: bytes) -> None:
+        self._left = int.from_bytes(drawn, "little")
 
     def below(self, count: int) -> int:
         """Return a number from 0 to count - 1."""
-        while self._numbers and self._numbers[0] == 0:
-            self._numbers.pop(0)
-        if not self._numbers or count <= 1:
-            return 0
-        self._numbers[0], answer = divmod(self._numbers[0], count)
+        self._left, answer = divmod(self._left, count)
         return answer
 
     def pick(self, among: Sequence[T]) -> T:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from choices import Choices, Shape
 from machine import Machine, Refused, Variable, lies_in
@@ -86,17 +86,15 @@ def _operands(c: Choices, machine: Machine, row: Row) -> list[str] | None:
 
 def add_line(
     machine: Machine,
-    numbers: Sequence[int],
-    rows: Sequence[Row],
+    row: Row,
+    c: Choices,
     *,
     changes: bool = True,
     note: Callable[[str], None] | None = None,
 ) -> None:
     """Add a line to the program, and run it; `note` is told what it will be."""
-    row = rows[numbers[0] % len(rows)]
     if row.kind == CHANGES and not changes:
         return
-    c = Choices(numbers[1:])
     operands = _operands(c, machine, row)
     if operands is None:
         return

@@ -232,7 +232,9 @@ def _slices(c: Choices, shape: Shape) -> str:
 
 
 def _write_slice(c, shapes, dtype):
-    return f"{{0}}[{_slices(c, shapes[0])}]"
+    index = _slices(c, shapes[0])
+    # x[...] is x itself, with its gradient
+    return f"{{0}}[{index}]" if index.strip(":., ") else None
 
 
 def _write_reshape(c, shapes, dtype):
