@@ -12,6 +12,7 @@ from program import Line, given, show
 from table import CHANGES, Row
 
 LAYOUTS = tuple(harness.LAYOUTS)
+RECENT = 8  # values that a line chooses among
 # What is counted: rows that ran, and rows that the CPU device refused, with its last words.
 ran: Counter[str] = Counter()
 refused: dict[str, tuple[int, str]] = {}
@@ -42,13 +43,15 @@ def _takes(row: Row, i: int, variable: Variable, dtype: str) -> bool:
 
 def _operands(c: Choices, machine: Machine, row: Row) -> list[str] | None:
     """Names of operands, new ones where no value fits."""
-    fitting = [
-        name
-        for name, v in machine.variables.items()
-        if v.dtype in row.case.dtypes and _takes(row, 0, v, v.dtype)
-    ]
-    fitting = [n for n in fitting if row.kind != CHANGES or machine.may_change(n)][-8:]
-    first = c.pick(fitting[::-1]) if fitting and c.below(8) != 1 else None
+    fitting = []
+    for name in reversed(machine.variables):
+        v = machine.variables[name]
+        fits = v.dtype in row.case.dtypes and _takes(row, 0, v, v.dtype)
+        if fits and (row.kind != CHANGES or machine.may_change(name)):
+            fitting.append(name)
+        if len(fitting) == RECENT:
+            break
+    first = c.pick(fitting) if fitting and c.below(8) != 1 else None
     if first is None:
         dtype = c.pick([d for d in DTYPES if d in row.case.dtypes] or row.case.dtypes)
         shape = c.shape()
@@ -76,7 +79,7 @@ def _operands(c: Choices, machine: Machine, row: Row) -> list[str] | None:
         if i == 0 and row.kind == CHANGES:
             there = []
         if there and c.below(3) != 1:
-            names.append(c.pick(there[-6:][::-1]))
+            names.append(c.pick(there[-RECENT:][::-1]))
         else:
             names.append(_fresh(c, machine, row, i, tuple(wanted), dtype))
     if row.kind == CHANGES and not machine.may_change(names[0]):

@@ -29,6 +29,7 @@ Write = Callable[[Choices, "list[Shape]", str], "str | None"]
 
 COMPUTES, VIEWS, CHANGES = "computes", "views", "changes"
 INTS = (*FLOATS, "int32", "int64")
+MOST_AXES = 6  # most of Paddle's CPU kernels take no more
 MOST_FIXED = 4000  # elements of the inputs of cases with shapes of their own
 
 
@@ -252,12 +253,16 @@ def _write_reshape(c, shapes, dtype):
 
 
 def _write_expand(c, shapes, dtype):
+    if len(shapes[0]) == MOST_AXES:
+        return None
     shape = [c.pick((2, 3, 1)) if n == 1 else n for n in shapes[0]]
     shape = ([c.pick((2, 1, 3))] if c.flag() else []) + shape
     return f"paddle.expand({{0}}, {shape})"
 
 
 def _write_unsqueeze(c, shapes, dtype):
+    if len(shapes[0]) == MOST_AXES:
+        return None
     return f"paddle.unsqueeze({{0}}, {c.below(len(shapes[0]) + 1)})"
 
 
@@ -443,7 +448,11 @@ MOVEMENT = (
     _row("concat", _write_concat, name="concat any", arity=2, shapes=_cat_shapes, gradient=EXACT),
     _row(
         "stack",
-        lambda c, s, d: f"paddle.stack([{{0}}, {{1}}], axis={c.below(len(s[0]) + 1)})",
+        lambda c, s, d: (
+            f"paddle.stack([{{0}}, {{1}}], axis={c.below(len(s[0]) + 1)})"
+            if len(s[0]) < MOST_AXES
+            else None
+        ),
         name="stack any",
         arity=2,
         dtypes=INTS,
