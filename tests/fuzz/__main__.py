@@ -61,10 +61,10 @@ def hunt(options: argparse.Namespace, note: int) -> int:
         fell_back = sorted({op for op, _, where in harness.op_calls() if where == "cpu"})
     for found in one.found:
         print(f"\n[fuzz] {found}")
-    never = [r.name for r in rows if not generate.ran[r.name]]
+    never = [r.name for r in rows if not one.ran[r.name]]
     print(
         f"[fuzz] --seed {options.seed}: {one.programs} programs, {one.gradients} of them with gradients, "
-        f"{sum(generate.ran.values())} ops of {len(rows)} kinds in {seconds:.0f} s "
+        f"{sum(one.ran.values())} ops of {len(rows)} kinds in {seconds:.0f} s "
         f"({one.programs / seconds:.0f} programs/s, {one.programs / busy:.0f} per second of CPU time); {len(one.found)} differ"
     )
     if never:
@@ -73,7 +73,7 @@ def hunt(options: argparse.Namespace, note: int) -> int:
         print(f"[fuzz] ran on the CPU: {', '.join(fell_back)}")
     if os.environ.get("FUZZ_REFUSED"):
         for name, (count, why) in sorted(generate.refused.items()):
-            print(f"  refused {name}: {count} of {count + generate.ran[name]}: {why}")
+            print(f"  refused {name}: {count} of {count + one.ran[name]}: {why}")
     return 1 if one.found or fell_back else 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -54,8 +55,8 @@ class Hunt:
     rows: Sequence[Row] = ROWS
     note: object = None  # is told every program before it runs
     programs: int = 0
-    lines: int = 0
     gradients: int = 0
+    ran: Counter[str] = field(default_factory=Counter)  # lines, by row
     found: list[Found] = field(default_factory=list)
 
     def run(self, programs: int, seconds: float, keep_going: bool = False) -> None:
@@ -93,7 +94,7 @@ class Hunt:
                 return
             machine = Machine()
             try:
-                self._draw(machine, *drawn)
+                self._draw(machine, *drawn, counts=not last)
             except Difference as error:
                 last[:] = [Found(show(machine.lines), str(error))]
                 raise
@@ -104,15 +105,15 @@ class Hunt:
             return smaller(last[0])
         return None
 
-    def _draw(self, machine: Machine, with_gradient: bool, drawn: bytes) -> None:
-        self.programs += 1
+    def _draw(self, machine: Machine, with_gradient: bool, drawn: bytes, counts: bool) -> None:
+        self.programs += counts  # not those that only make a difference smaller
         for start in range(0, len(drawn), LINE_BYTES):
             row = self.rows[int.from_bytes(drawn[start : start + 2], "big") % len(self.rows)]
             choices = Choices(drawn[start + 2 : start + LINE_BYTES])
-            add_line(machine, row, choices, changes=not with_gradient, note=self.note)
-            self.lines += 1
+            added = add_line(machine, row, choices, changes=not with_gradient, note=self.note)
+            self.ran[row.name] += added and counts
         _end(machine, with_gradient)
-        self.gradients += with_gradient
+        self.gradients += with_gradient and counts
 
 
 def _end(machine: Machine, with_gradient: bool) -> None:

@@ -99,6 +99,11 @@ def _within(variable: Variable, low: float, high: float) -> bool:
     return bool(least >= low and greatest <= high)
 
 
+def short(numbers: np.ndarray) -> str:
+    """Some of the numbers, for messages."""
+    return " ".join(np.array2string(numbers, threshold=24, edgeitems=2).split())
+
+
 def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
     """Equality that tells signed zeros apart, and takes one NaN for another."""
     if a.shape != b.shape or a.dtype != b.dtype:
@@ -216,7 +221,7 @@ class Machine:
         got = harness.values(result)
         if got.dtype != operand.dtype or not same_bits(got.numbers, model):
             what = self._what(line, [operand])
-            raise Difference(f"{what}: expected {model.tolist()}, got {got.numbers.tolist()}")
+            raise Difference(f"{what}: expected {short(model)}, got {short(got.numbers)}")
         family = operand.family
         shared = result._is_shared_buffer_with(operand.tensor)
         if not shared:
@@ -252,7 +257,7 @@ class Machine:
             if not same_bits(got.numbers, mine.model):
                 made = next(line for line in self.lines if name in line.targets)
                 what = f"{name}, made by `{made}`, is not what it was {when}"
-                raise Difference(f"{what}: expected {mine.model.tolist()}, got {got.numbers.tolist()}")
+                raise Difference(f"{what}: expected {short(mine.model)}, got {short(got.numbers)}")
 
     def run_blind(self) -> None:
         """Run the program again without looking between its lines: the same bits."""

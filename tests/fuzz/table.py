@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from choices import Choices, Shape
-from paddle_mps.selftest.cases import ALL_CASES
+from choices import LENGTHS, Choices, Shape
+from paddle_mps.selftest.cases import ALL_CASES, index
 from paddle_mps.selftest.cases.case import (
     ALL,
     BINARY_SHAPES,
@@ -70,8 +70,23 @@ def _broadcast(c: Choices, shape: Shape) -> list[Shape]:
 
 
 def _fixed(case: Case) -> Callable[[Choices, Shape], list[Shape]]:
+    """One of the case's own shapes, or one like it: equal lengths become other equal lengths."""
     few = [s for s in case.shapes if sum(int(np.prod(one)) for one in s) <= MOST_FIXED]
-    return lambda c, shape: list(c.pick(few or case.shapes))
+    rigid = case in index.CASES or not case.layouts or case.kernel == "contiguous"  # positions
+
+    def shapes(c: Choices, shape: Shape) -> list[Shape]:
+        own = list(c.pick(few or case.shapes))
+        if rigid or c.below(3) == 0:
+            return own
+        fitting = len(shape) == len(own[0]) and c.flag()
+        lengths = dict(zip(own[0], shape)) if fitting else {}
+        for one in own:
+            for n in one:
+                lengths.setdefault(n, n if n <= 1 else c.pick(LENGTHS))
+        like = [tuple(lengths[n] for n in one) for one in own]
+        return like if max(int(np.prod(s)) for s in like) <= MOST_FIXED else own
+
+    return shapes
 
 
 def _of_case(case: Case) -> list[Row]:
@@ -558,4 +573,3 @@ ROWS: tuple[Row, ...] = (
 )
 BY_NAME = {row.name: row for row in ROWS}
 assert len(BY_NAME) == len(ROWS), "two rows of one name"
-TYPES = tuple(d for d in ("float32", *FLOATS, *NUMBERS, "bool"))

@@ -1,0 +1,33 @@
+"""Where mps and Paddle's CPU device differ on purpose, and why: what a hunt does not report.
+
+Rows of the table are named by the starts of their names.
+"""
+
+from __future__ import annotations
+
+# Not drawn on tensors without elements.
+EMPTY: dict[str, str] = {
+    "argmax": "the CPU device returns memory that nobody wrote",
+    "argmin": "the CPU device returns memory that nobody wrote",
+    "amax": "the CPU device returns memory that nobody wrote; mps refuses, as both do for max",
+    "amin": "the CPU device returns memory that nobody wrote; mps refuses, as both do for min",
+    "full_batch_size_like": "the CPU device's result has the shape of its input",
+    "mean": "of integers, the CPU device casts NaN to them",
+    "topk": "the CPU device asks for more elements than there are, and writes nothing",
+    "bmm": "the CPU device returns memory that nobody wrote where the sums are empty",
+    "sum-to_float32": "the CPU device forgets the dtype that was asked for",
+}
+# Values are compared, gradients are not.
+GRADIENTS: dict[str, str] = {
+    "put_along_axis-amax_without_self": "the CPU device counts x among equals that it leaves out",
+}
+
+
+def leaves_out_empty(name: str) -> bool:
+    """Whether the row is not drawn on tensors without elements."""
+    return name.startswith(tuple(EMPTY))
+
+
+def leaves_out_gradient(name: str) -> bool:
+    """Whether the gradient of the row is not compared."""
+    return name.startswith(tuple(GRADIENTS))
