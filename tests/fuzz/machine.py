@@ -283,7 +283,7 @@ def _changed(case: Case) -> Case:
         case.call(*operands)
         return operands[0]
 
-    return replace(case, call=call, numpy_decides=False)
+    return replace(case, call=call)
 
 
 def _head(error: Exception) -> str:
