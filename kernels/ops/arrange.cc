@@ -229,7 +229,7 @@ void crop(const CustomContext& ctx, const DenseTensor& x, const IntArray& shape,
     size.push_back(wanted == -1 ? dims_of(x)[i] - starts[i] : wanted);
     ends.push_back(starts[i] + size.back());
     MPS_CHECK(starts[i] >= 0 && size[i] >= 0 && ends[i] <= dims_of(x)[i], kArgument, "cropped beyond axis ", i,
-              ": expected a part of 0..", dims_of(x)[i], ", got ", starts[i], "..", ends[i], ".");
+              ": expected a part of 0..", dims_of(x)[i], ", got ", starts[i], "..", ends[i], ". Crop less.");
   }
   steps.resize(rank, 1);
   out->Resize(phi::make_ddim(std::vector<int64_t>(size.begin(), size.end())));

@@ -14,7 +14,7 @@ from generate import add_line
 from gradient import check_gradients
 from machine import Difference, Machine, Refused
 from paddle_mps.selftest import harness
-from program import Line, read, show
+from program import Line, given, read, show
 from table import ROWS, Row
 
 BATCH = 200  # programs that one run of Hypothesis draws
@@ -144,7 +144,19 @@ def _differs(lines: Sequence[Line]) -> str:
 
 
 def smaller(found: Found) -> Found:
-    """Leave out the lines that the difference does not need."""
+    """Leave out the lines that the difference does not need, or put plain numbers in their place."""
+    found = _fewer_lines(found)
+    lines = read(found.text)
+    for i, line in enumerate(lines[:-1]):
+        plain = _plain(lines, line)
+        other = [*lines[:i], *plain, *lines[i + 1 :]]
+        message = _differs(other) if plain else ""
+        if message:
+            lines, found = other, Found(show(other), message)
+    return _fewer_lines(found)
+
+
+def _fewer_lines(found: Found) -> Found:
     lines = read(found.text)
     for line in reversed(list(lines)):
         fewer = [other for other in lines if other is not line]
@@ -152,3 +164,20 @@ def smaller(found: Found) -> Found:
         if message:
             lines, found = fewer, Found(show(fewer), message)
     return found
+
+
+def _plain(lines: Sequence[Line], line: Line) -> list[Line]:
+    """Return a line that makes numbers like those of one that computes; none if it is no such."""
+    machine = Machine()
+    if not line.row or len(line.targets) != 1:
+        return []
+    try:
+        for one in lines:
+            machine.run(one)
+    except Difference:
+        pass
+    made = machine.variables.get(line.targets[0])
+    if made is None:
+        return []
+    text = given("small", list(made.model.shape), made.dtype, "contiguous", 0)
+    return [Line(line.targets, text)]

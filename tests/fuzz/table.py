@@ -78,8 +78,9 @@ def _fixed(case: Case) -> Callable[[Choices, Shape], list[Shape]]:
         own = list(c.pick(few or case.shapes))
         if rigid or c.below(3) == 0:
             return own
+        ones = {0: 0, 1: 1} if len(own) > 1 else {}  # a 1 may be there to be broadcast
         fitting = len(shape) == len(own[0]) and c.flag()
-        lengths = dict(zip(own[0], shape)) if fitting else {}
+        lengths = {**dict(zip(own[0], shape)), **ones} if fitting else {}
         for one in own:
             for n in one:
                 lengths.setdefault(n, n if n <= 1 else c.pick(LENGTHS))
