@@ -77,6 +77,9 @@ test: build
 	@$(MAKE) --no-print-directory run-cpp-tests
 	$(PY) -m pytest $(TESTS) -n $(TEST_JOBS) $(PYTEST_ARGS)
 
+test-fast: build
+	$(PY) -m pytest tests --fast -n $(TEST_JOBS) $(PYTEST_ARGS)
+
 test-cpp: setup
 	@$(NATIVE) --folder $(BUILD) --tests
 	@$(MAKE) --no-print-directory run-cpp-tests

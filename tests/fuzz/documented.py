@@ -12,6 +12,7 @@ EMPTY: dict[str, str] = {
     "amax": "the CPU device returns memory that nobody wrote; mps refuses, as both do for max",
     "amin": "the CPU device returns memory that nobody wrote; mps refuses, as both do for min",
     "full_batch_size_like": "the CPU device's result has the shape of its input",
+    "crop": "the CPU device takes nothing beyond nothing for nothing; mps refuses",
     "expand_as": "the CPU device takes three elements for none; mps refuses, as both do for expand",
     "mean": "of integers, the CPU device casts NaN to them",
     "topk": "the CPU device asks for more elements than there are, and writes nothing",
