@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 from choices import Choices, Shape
-from documented import leaves_out_empty
+from documented import leaves_out_empty, leaves_out_repeated
 from machine import Machine, Refused, Variable, lies_in
 from paddle_mps.selftest import harness
 from program import Line, given, show
@@ -115,6 +115,8 @@ def add_line(
     first = machine.variables[operands[0]]
     shapes = [machine.variables[n].model.shape for n in operands]
     if leaves_out_empty(row.name) and any(0 in shape for shape in shapes):
+        return False
+    if leaves_out_repeated(row.name) and 0 in first.tensor.strides:
         return False
     template = row.write(c, shapes, first.dtype)
     if template is None:

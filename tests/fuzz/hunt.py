@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import hypothesis
+import hypothesis.errors
 import hypothesis.strategies as st
 from choices import Choices
 from generate import add_line
@@ -103,6 +104,8 @@ class Hunt:
             differ()
         except Difference:
             return smaller(last[0])
+        except hypothesis.errors.FlakyFailure:  # the program differs, but not always in one way
+            return last[0]
         return None
 
     def _draw(self, machine: Machine, with_gradient: bool, drawn: bytes, counts: bool) -> None:
