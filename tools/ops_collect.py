@@ -51,9 +51,10 @@ def _run(case, dtype: str, with_gradient: bool) -> str:
                 for i, tensor in enumerate(tensors):
                     inputs = case.gradient.inputs
                     tensor.stop_gradient = inputs is not None and i not in inputs
-            results = harness.run(case, dtype, tensors, "mps")
-            if with_gradient:
-                paddle.autograd.backward([r for r in results if not r.stop_gradient])
+            with harness.views_as(case, "mps"):
+                results = harness.run(case, dtype, tensors, "mps")
+                if with_gradient:
+                    paddle.autograd.backward([r for r in results if not r.stop_gradient])
     except Exception as error:  # Paddle's own, of many kinds
         # What the legalisation refuses is Unimplemented; anything else is not the release's fault.
         refused = re.search(r"\(Unimplemented\) \[(\w+)\]", str(error))
