@@ -128,7 +128,16 @@ def _is_complete(config: pytest.Config) -> bool:
     """Only a run of everything can say that something was left out."""
     here = Path(__file__).resolve().parent
     whole = all(Path(arg).resolve() in (here, here.parent) for arg in config.args)
-    narrowing = ("keyword", "markexpr", "lf", "collectonly", "maxfail", "ignore", "deselect", "fast")
+    narrowing = (
+        "keyword",
+        "markexpr",
+        "lf",
+        "collectonly",
+        "maxfail",
+        "ignore",
+        "deselect",
+        "fast",
+    )
     return whole and not any(getattr(config.option, name, None) for name in narrowing)
 
 

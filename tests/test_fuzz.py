@@ -50,7 +50,9 @@ def run(*arguments: str):
 def test_random_programs_are_right() -> None:
     process = run("--seconds", "20", "--seed", "20260101")
     assert process.returncode == 0, process.stdout[-4000:] + process.stderr[-2000:]
-    told = re.search(r"--seed 20260101: (\d+) programs, (\d+) of them with gr.* 0 differ", process.stdout)
+    told = re.search(
+        r"--seed 20260101: (\d+) programs, (\d+) of them with gr.* 0 differ", process.stdout
+    )
     assert told, process.stdout
     assert int(told[1]) > 20
     assert int(told[2]) > 0

@@ -1,4 +1,4 @@
-"""docs/ops.md is what the plugin has: tools/ops.json against the registry, and a part asked again."""
+"""docs/ops.md is what the plugin has: tools/ops.json against the registry, part asked again."""
 
 from __future__ import annotations
 
@@ -66,4 +66,6 @@ def test_a_release_that_cannot_be_read_is_an_error() -> None:
         check=False,
     )
     assert process.returncode != 0
-    assert "bad PADDLE_MPS_HOST_MACOS: expected a release from 12.0 on, got eleven" in process.stderr
+    assert (
+        "bad PADDLE_MPS_HOST_MACOS: expected a release from 12.0 on, got eleven" in process.stderr
+    )

@@ -14,18 +14,28 @@ import tempfile
 import time
 from pathlib import Path
 
-INSIDE = "PADDLE_MPS_FUZZ_NOTE"
+INSIDE = "FUZZ_NOTE"
 
 
 def arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--programs", type=int, default=10**9, help="how many (default: no limit)")
-    parser.add_argument("--seconds", type=float, default=None, help="how long (default: 60, or no limit with --programs)")
-    parser.add_argument("--seed", type=int, default=None, help="of the programs (default: the time)")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=None,
+        help="how long (default: 60, or no limit with --programs)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=None, help="of the programs (default: the time)"
+    )
     parser.add_argument("--only", default="", help="ops whose names contain this")
     parser.add_argument("--without", default="", help="names of ops to leave out, with commas")
-    parser.add_argument("--keep-going", action="store_true", help="go on without the op that differed")
+    parser.add_argument(
+        "--keep-going", action="store_true", help="go on without the op that differed"
+    )
+    parser.add_argument("--refused", action="store_true", help="say what the CPU device refused")
     parser.add_argument("--replay", type=Path, help="a file with a program that was printed")
     found = parser.parse_args()
     if found.seconds is None:
@@ -37,10 +47,9 @@ def arguments() -> argparse.Namespace:
 
 def hunt(options: argparse.Namespace, note: int) -> int:
     """Run programs; return the exit status. What runs is written to the file `note` first."""
-    from paddle_mps.selftest import harness
-
     import generate
     from hunt import Hunt, replay
+    from paddle_mps.selftest import harness
     from program import read
     from table import ROWS
 
@@ -63,15 +72,16 @@ def hunt(options: argparse.Namespace, note: int) -> int:
         print(f"\n[fuzz] {found}")
     never = [r.name for r in rows if not one.ran[r.name]]
     print(
-        f"[fuzz] --seed {options.seed}: {one.programs} programs, {one.gradients} of them with gradients, "
-        f"{sum(one.ran.values())} ops of {len(rows)} kinds in {seconds:.0f} s "
-        f"({one.programs / seconds:.0f} programs/s, {one.programs / busy:.0f} per second of CPU time); {len(one.found)} differ"
+        f"[fuzz] --seed {options.seed}: {one.programs} programs, {one.gradients} of them with "
+        f"gradients, {sum(one.ran.values())} ops of {len(rows)} kinds in {seconds:.0f} s "
+        f"({one.programs / seconds:.0f} programs/s, {one.programs / busy:.0f} per second of CPU "
+        f"time); {len(one.found)} differ"
     )
     if never:
         print(f"[fuzz] not run: {', '.join(never)}")
     if fell_back:
         print(f"[fuzz] ran on the CPU: {', '.join(fell_back)}")
-    if os.environ.get("FUZZ_REFUSED"):
+    if options.refused:
         for name, (count, why) in sorted(generate.refused.items()):
             print(f"  refused {name}: {count} of {count + one.ran[name]}: {why}")
     return 1 if one.found or fell_back else 0
@@ -85,13 +95,22 @@ def main() -> int:
         with open(os.environ[INSIDE], "r+b", buffering=0) as file:
             return hunt(options, file.fileno())
     with tempfile.NamedTemporaryFile() as note:
-        command = [sys.executable, str(Path(__file__).parent), *sys.argv[1:], "--seed", str(options.seed)]
+        command = [
+            sys.executable,
+            str(Path(__file__).parent),
+            *sys.argv[1:],
+            "--seed",
+            str(options.seed),
+        ]
         env = {"GLOG_minloglevel": "2", **os.environ, INSIDE: note.name}
         process = subprocess.run(command, env=env, check=False, timeout=options.seconds + 10 * 60)
         if process.returncode in (0, 1, 2):
             return process.returncode
         text = note.read().split(b"\0", 1)[0].decode()
-        print(f"[fuzz] --seed {options.seed}: the process died ({process.returncode}) in the last line of:\n{text}")
+        print(
+            f"[fuzz] --seed {options.seed}: the process died ({process.returncode}) in the last "
+            f"line of:\n{text}"
+        )
         return 1
 
 

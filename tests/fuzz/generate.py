@@ -26,9 +26,7 @@ def new_name(machine: Machine) -> str:
     return f"v{len(machine.variables)}"
 
 
-def _fresh(
-    c: Choices, machine: Machine, row: Row, i: int, shape: Shape, dtype: str
-) -> str | None:
+def _fresh(c: Choices, machine: Machine, row: Row, i: int, shape: Shape, dtype: str) -> str | None:
     name = new_name(machine)
     if row.domain(i) == "distinct" and int(np.prod(shape)) > MOST_DISTINCT.get(dtype, 2**20):
         return None

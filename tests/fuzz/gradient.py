@@ -14,7 +14,7 @@ from machine import Difference, Machine, Refused, Step, short
 from paddle_mps.selftest import gradients as questions
 from paddle_mps.selftest import harness
 from paddle_mps.selftest.tolerance import FORMATS, allowed_error, rounded, ulp
-from program import function, given_arguments
+from program import function
 
 
 def _has_gradient(step: Step, machine: Machine) -> bool:

@@ -43,8 +43,8 @@ class Found:
 
     def __str__(self) -> str:
         return (
-            f"{self.message}\n\n# To see it again: python tests/fuzz --replay FILE, with this file:\n"
-            f"{self.text}"
+            f"{self.message}\n\n"
+            f"# To see it again: python tests/fuzz --replay FILE, with this file:\n{self.text}"
         )
 
 
@@ -147,7 +147,7 @@ def _differs(lines: Sequence[Line]) -> str:
 
 
 def smaller(found: Found) -> Found:
-    """Leave out the lines that the difference does not need, or put plain numbers in their place."""
+    """Leave out lines that the difference does not need, or put plain numbers in their place."""
     found = _fewer_lines(found)
     lines = read(found.text)
     for i, line in enumerate(lines[:-1]):

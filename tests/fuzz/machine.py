@@ -179,7 +179,9 @@ class Machine:
 
     def _call(self, line: Line, operands: list[Variable]) -> list[paddle.Tensor]:
         try:
-            return harness.as_list(function(line.template, len(operands))(*(o.tensor for o in operands)))
+            return harness.as_list(
+                function(line.template, len(operands))(*(o.tensor for o in operands))
+            )
         except Exception as error:
             what = self._what(line, operands)
             raise Difference(f"{what}: mps refuses what the CPU does: {_head(error)}") from error
@@ -248,7 +250,9 @@ class Machine:
         """Compare every variable once more: changes in place reach what they must, and no more."""
         self._compare(self.variables, "at the end")
 
-    def _compare(self, variables: dict[str, Variable] | dict[str, paddle.Tensor], when: str) -> None:
+    def _compare(
+        self, variables: dict[str, Variable] | dict[str, paddle.Tensor], when: str
+    ) -> None:
         for name, mine in self.variables.items():
             if mine.family in self.frozen and when == "at the end" and not mine.plain:
                 continue

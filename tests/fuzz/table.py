@@ -17,7 +17,6 @@ from paddle_mps.selftest.cases.case import (
     ALL,
     BINARY_SHAPES,
     FLOATS,
-    NUMBERS,
     UNARY_SHAPES,
     Case,
     Gradient,
@@ -174,7 +173,9 @@ def _reduction(name, rule=EXACT, dtypes=INTS, domain="small", kernel="", **more)
         axes, keepdim = _axes(c, shapes[0]), c.flag()
         return f"paddle.{name}({{0}}, axis={axes}, keepdim={keepdim})"
 
-    return _row(kernel or name, write, rule=rule, dtypes=dtypes, domain=domain, name=f"{name} any", **more)
+    return _row(
+        kernel or name, write, rule=rule, dtypes=dtypes, domain=domain, name=f"{name} any", **more
+    )
 
 
 REDUCTIONS = (
@@ -191,7 +192,9 @@ REDUCTIONS = (
     *(
         _row(
             name,
-            lambda c, s, d, name=name: f"paddle.{name}({{0}}, axis={_axis(c, s[0])}, keepdim={c.flag()})",
+            lambda c, s, d, name=name: (
+                f"paddle.{name}({{0}}, axis={_axis(c, s[0])}, keepdim={c.flag()})"
+            ),
             name=f"{name} any",
             dtypes=INTS,
             domain="distinct",
@@ -219,7 +222,9 @@ REDUCTIONS = (
     _row(
         "topk",
         lambda c, s, d: (
-            lambda axis: f"paddle.topk({{0}}, {1 + c.below(s[0][axis])}, axis={axis}, largest={c.flag()})"
+            lambda axis: (
+                f"paddle.topk({{0}}, {1 + c.below(s[0][axis])}, axis={axis}, largest={c.flag()})"
+            )
         )(_axis(c, s[0])),
         name="topk any",
         dtypes=FLOATS,
@@ -355,7 +360,9 @@ def _scatter_shapes(c: Choices, shape: Shape) -> list[Shape] | None:
 
 
 def _write_index_add(c, shapes, dtype):
-    axis = next(i for i, (a, b) in enumerate(zip(shapes[0], shapes[1])) if a != b or i + 1 == len(shapes[0]))
+    axis = next(
+        i for i, (a, b) in enumerate(zip(shapes[0], shapes[1])) if a != b or i + 1 == len(shapes[0])
+    )
     at = c.positions(shapes[1][axis], shapes[0][axis])
     return f"paddle.index_add({{0}}, paddle.to_tensor({at}, dtype='int64'), {axis}, {{1}})"
 
@@ -407,7 +414,7 @@ def _write_scalar(c, shapes, dtype):
 
 
 def _write_compare(c, shapes, dtype):
-    return "{0} %s {1}" % c.pick(("==", "<", "<=", ">", ">=", "!="))
+    return "{0} " + c.pick(("==", "<", "<=", ">", ">=", "!=")) + " {1}"
 
 
 MOVEMENT = (
@@ -540,7 +547,9 @@ MATRICES = (
         rule=summed(_elements),
         dtypes=FLOATS,
         domain="unit",
-        shapes=lambda c, shape: (lambda x, y: [x, (*y[:-2], y[-1], y[-2])])(*_matmul_shapes(c, shape)),
+        shapes=lambda c, shape: (lambda x, y: [x, (*y[:-2], y[-1], y[-2])])(
+            *_matmul_shapes(c, shape)
+        ),
         gradient=summed(lambda *s: 3 * _elements(*s)),
     ),
 )
@@ -557,7 +566,9 @@ CHANGES_ROWS = (
     ),
     _row(
         "strided_copy",
-        lambda c, s, d: f"set_part({{0}}, np.s_[{_slices(c, s[0])}], {c.below(4) if d != 'bool' else c.flag()})",
+        lambda c, s, d: (
+            f"set_part({{0}}, np.s_[{_slices(c, s[0])}], {c.below(4) if d != 'bool' else c.flag()})"
+        ),
         name="part in place",
         kind=CHANGES,
         dtypes=ALL,
