@@ -13,52 +13,40 @@ import re
 KERNELS: dict[str, str] = {
     "layers of networks: come with convolution, pooling and normalisation": """
         batch_norm batch_norm_infer conv2d conv2d_transpose conv3d conv3d_transpose
-        deformable_conv depthwise_conv2d depthwise_conv2d_transpose fold
-        fractional_max_pool2d fractional_max_pool3d group_norm instance_norm layer_norm
-        lp_pool2d max_pool2d_with_index max_pool3d_with_index maxout pool2d pool3d rnn
-        spectral_norm unfold unpool unpool3d bicubic_interp bilinear_interp
-        interp_antialias linear_interp nearest_interp trilinear_interp grid_sample
-        affine_grid temporal_shift lrn
+        deformable_conv depthwise_conv2d depthwise_conv2d_transpose fractional_max_pool2d
+        fractional_max_pool3d group_norm instance_norm layer_norm lp_pool2d
+        max_pool2d_with_index max_pool3d_with_index pool2d pool3d rnn spectral_norm unpool
+        unpool3d bicubic_interp bilinear_interp interp_antialias linear_interp nearest_interp
+        trilinear_interp grid_sample affine_grid temporal_shift lrn
     """,
     "softmax, losses and metrics: come with the layers": """
         softmax log_softmax cross_entropy cross_entropy_with_softmax bce_loss hinge_loss
-        huber_loss identity_loss kldiv_loss log_loss nll_loss
-        sigmoid_cross_entropy_with_logits hsigmoid_loss margin_cross_entropy
-        label_smooth warpctc warprnnt accuracy accuracy_check auc edit_distance
-        ctc_align class_center_sample
+        huber_loss identity_loss kldiv_loss log_loss nll_loss sigmoid_cross_entropy_with_logits
+        hsigmoid_loss margin_cross_entropy warpctc warprnnt accuracy accuracy_check auc
+        edit_distance ctc_align class_center_sample
     """,
     "optimisers and gradient scaling: come together, updating in place": """
-        adadelta adagrad adam adamax adamw asgd average_accumulates
-        check_finite_and_unscale check_numerics clip_by_norm coalesce_tensor
-        decayed_adagrad dpsgd ftrl lamb lars_momentum merged_adam merged_momentum
-        momentum nadam radam rmsprop rprop sgd update_loss_scaling
-        pow2_decay_with_linear_warmup
+        adadelta adagrad adam adamax adamw asgd average_accumulates check_finite_and_unscale
+        check_numerics clip_by_norm coalesce_tensor decayed_adagrad dpsgd ftrl lamb
+        lars_momentum merged_adam merged_momentum momentum nadam radam rmsprop rprop sgd
+        update_loss_scaling pow2_decay_with_linear_warmup
     """,
-    "random numbers: need the device's generator": """
-        bernoulli binomial dirichlet dropout dropout_nd exponential gaussian
-        gaussian_inplace gumbel_softmax multinomial poisson randint random
-        randint_with_seed randperm rrelu seed standard_gamma truncated_gaussian_random
-        uniform uniform_inplace uniform_random_batch_size_like shuffle_batch
+    "random numbers that nothing in Python asks for": """
+        dropout_nd randint_with_seed seed uniform_random_batch_size_like shuffle_batch
     """,
     "decompositions and solvers: MPSGraph has none; iterative and small, the CPU is no slower": """
-        cholesky cholesky_solve determinant eig eigh eigvals eigvalsh inverse lstsq lu
-        lu_solve lu_unpack matrix_power matrix_rank matrix_rank_atol_rtol
-        matrix_rank_tol multi_dot qr slogdet slogdet_v2 solve svd svdvals
-        triangular_solve
+        cholesky cholesky_solve determinant eig eigh eigvals eigvalsh inverse lstsq lu lu_solve
+        lu_unpack matrix_rank matrix_rank_atol_rtol matrix_rank_tol qr slogdet slogdet_v2 solve
+        svd svdvals triangular_solve
     """,
     "spectra: MPSGraph's FFT is macOS 14's, and Metal has no complex numbers": """
-        complex conj fft_c2c fft_c2r fft_r2c frame overlap_add stft
+        complex fft_c2c fft_c2r fft_r2c frame overlap_add stft
     """,
     "general ops that are still to come": """
-        affine_channel baddbmm bilinear broadcast_tensors cross dist diag_embed einsum
-        einsum_infer fill_grad gammaincc gather_tree histogram i0 i0e i1 i1e
-        index_elementwise_get index_elementwise_put index_elementwise_put_with_tensor
-        kron linear_v2 median multiplex nanmedian nansum negative nextafter polygamma
-        reduce_as renorm repeat_interleave_with_tensor_index rint set
-        set_value_with_scalar_grad trace tril_indices tril_triu triu_indices unique
-        unique_consecutive var std embedding_with_scaled_gradient_grad shard_index
-        sequence_mask segment_pool send_u_recv send_ue_recv send_uv
-        straight_through_estimator_grad is_empty
+        affine_channel bilinear einsum_infer fill_grad gammaincc gather_tree linear_v2 nansum
+        negative nextafter rint set set_value_with_scalar_grad tril_triu var std
+        embedding_with_scaled_gradient_grad sequence_mask segment_pool send_u_recv send_ue_recv
+        send_uv straight_through_estimator_grad
     """,
     "quantised weights: come with the quantisation layers": "weight_quantize",
 }
@@ -138,6 +126,25 @@ DTYPES: tuple[tuple[str, str, str], ...] = (
     ),
     ("argsort_grad put_along_axis take_along_axis take_along_axis_grad", "uint8", "rare"),
     ("scatter_nd_add scatter_nd_add_grad", "uint8", "rare"),
+    (
+        """abs_double_grad add_double_grad cos_double_grad divide_double_grad pow_double_grad
+        sin_double_grad square_double_grad""",
+        "int32 int64",
+        "no gradient of integers",
+    ),
+    ("add_double_grad", "int16", "no gradient of integers"),
+    (
+        """divide_double_grad index_elementwise_get_grad index_elementwise_put_grad
+        index_elementwise_put_with_tensor_grad reduce_as reduce_as_grad""",
+        "bool",
+        "no arithmetic, and no gradient, of truth values",
+    ),
+    ("logspace", "int32 int64", "the CPU device computes in float64, which Metal does not have"),
+    (
+        "squeeze squeeze_grad unsqueeze unsqueeze_grad",
+        "float8_e4m3fn float8_e5m2",
+        "no kernel of Paddle's computes with them",
+    ),
     ("embedding", "int8", "quantised weights come with their layers"),
 )
 

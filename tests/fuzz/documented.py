@@ -17,6 +17,10 @@ EMPTY: dict[str, str] = {
     "mean": "of integers, the CPU device casts NaN to them",
     "topk": "the CPU device asks for more elements than there are, and writes nothing",
     "bmm": "the CPU device returns memory that nobody wrote where the sums are empty",
+    "unique_consecutive": "Paddle's Python makes the results, through float64",
+    "median": "of integers, the CPU device casts NaN to them",
+    "nanmedian": "of integers, the CPU device casts NaN to them",
+    "histogram": "the CPU device forgets to set the dtype of the result",
     "sum-to_float32": "the CPU device forgets the dtype that was asked for",
 }
 # Not drawn on views that name an element more than once, by strides of 0.
@@ -26,6 +30,7 @@ REPEATED: dict[str, str] = {
 }
 # Values are compared, gradients are not.
 GRADIENTS: dict[str, str] = {
+    "i0e": "the CPU device takes the slope on one side of the kink at 0, mps the middle",
     "put_along_axis-amax_without_self": "the CPU device counts x among equals that it leaves out",
 }
 
