@@ -100,7 +100,8 @@ OUT_OF_SCOPE: dict[str, str] = {
 DTYPES: tuple[tuple[str, str, str], ...] = (
     (
         """add_grad divide_grad expand_grad fill_diagonal fill_diagonal_grad gather_grad
-        gather_nd_grad index_put_grad index_select_grad mean_grad multiply_grad set_value_grad sum_grad tile_grad
+        gather_nd_grad index_put_grad index_select_grad mean_grad
+        multiply_grad set_value_grad sum_grad tile_grad
         copysign copysign_grad masked_fill_grad where_grad allclose mean""",
         "bool",
         "no arithmetic, and no gradient, of truth values",
