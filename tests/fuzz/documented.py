@@ -5,6 +5,8 @@ Rows of the table are named by the starts of their names.
 
 from __future__ import annotations
 
+from paddle_mps.selftest.cases.case import Case
+
 # Not drawn on tensors without elements.
 EMPTY: dict[str, str] = {
     "argmax": "the CPU device returns memory that nobody wrote",
@@ -28,6 +30,16 @@ REPEATED: dict[str, str] = {
     "reshape": "Paddle's own reshape takes a line of one element for as many as it names; the CPU "
     "device then finds its memory too small, mps reads what lies behind it",
 }
+# Drawn on numbers of their own domain only, never on what another line computed.
+FRESH: dict[str, str] = {
+    "floor_divide": "a quotient rounded to float32 may reach a whole number that it lies below",
+    "erfinv": "of numbers below 1e-16 the CPU device makes 0",
+}
+# Zeros of either sign are equal.
+ZEROS: dict[str, str] = {
+    name: "which of two equal numbers a reduction keeps is not said anywhere"
+    for name in ("max", "min", "amax", "amin", "topk", "cummax", "cummin", "mode", "kthvalue")
+}
 # Values are compared, gradients are not.
 GRADIENTS: dict[str, str] = {
     "i0e": "the CPU device takes the slope on one side of the kink at 0, mps the middle",
@@ -43,6 +55,16 @@ def leaves_out_empty(name: str) -> bool:
 def leaves_out_repeated(name: str) -> bool:
     """Whether the row is not drawn on views with strides of 0."""
     return name.startswith(tuple(REPEATED))
+
+
+def is_fresh(name: str) -> bool:
+    """Whether the row takes new numbers only."""
+    return name.startswith(tuple(FRESH))
+
+
+def tells_zeros_apart(case: Case) -> bool:
+    """Whether zeros are compared with their signs; False where they are equal."""
+    return case.kernel not in ZEROS
 
 
 def leaves_out_gradient(name: str) -> bool:

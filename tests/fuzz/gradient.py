@@ -78,6 +78,8 @@ def _contributions(step: Step, machine: Machine, grads: dict) -> list[tuple] | N
     for t, scale in zip(truth, scales):
         with np.errstate(all="ignore"):
             error = allowed_error(rule, dtype, t.numbers, np.abs(scale), count)
+            # Where terms overflow the dtype and cancel, nothing can be asked.
+            error = np.where(np.abs(scale) > FORMATS[dtype].largest, np.inf, error)
             # What several results give back is added up, each sum rounded.
             sums = len(incoming) * ulp(np.max(np.abs(scale), initial=0.0) + most, dtype)
             found.append((t.numbers, error + sums))
