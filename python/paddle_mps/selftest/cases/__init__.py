@@ -14,6 +14,7 @@ from . import (
     linalg,
     movement,
     norm,
+    normalize,
     order,
     pad,
     random,
@@ -23,6 +24,7 @@ from . import (
     second,
     sequence,
     shape,
+    softmax,
     special,
     statistics,
     windows,
@@ -55,6 +57,8 @@ ALL_CASES: tuple[Case, ...] = (
     *elements.CASES,
     *order.CASES,
     *random.CASES,
+    *softmax.CASES,
+    *normalize.CASES,
 )
 
 __all__ = ["ALL_CASES", "Case", "Gradient"]
