@@ -65,7 +65,7 @@ void update_loss_scaling(const CustomContext& ctx, const Tensors& xs, const Dens
 }
 
 // Sums of a parameter over a window of steps: of late ones in sum 1, of early ones in sum 2, of the window before in
-// sum 3.
+// sum 3. In place, as Paddle's own: the parameter of this step is part of what moves on.
 void average_accumulates(const CustomContext& ctx, const DenseTensor& param, const DenseTensor& in_sum_1,
                          const DenseTensor& in_sum_2, const DenseTensor& in_sum_3, const DenseTensor& in_accumulates,
                          const DenseTensor& in_old_accumulates, const DenseTensor& in_updates, float window,
@@ -87,9 +87,8 @@ void average_accumulates(const CustomContext& ctx, const DenseTensor& param, con
   const Value ends = g.multiplication(g.greater_than_or_equal_to(accumulates, whole(shortest)),
                                       g.greater_than_or_equal_to(accumulates, limit));
   const Value spills = g.equal(g.modulo(updates, whole(kMostInOneSum)), whole(0));
-  const Value both = g.addition(sum_1, sum_2);
-  const Value clears = g.addition(ends, spills);
-  write(record, out_sum_1, g.select(clears, zero, g.addition(sum_1, flat(record, param))));
+  const Value late = g.addition(sum_1, flat(record, param)), both = g.addition(late, sum_2);
+  write(record, out_sum_1, g.select(g.addition(ends, spills), zero, late));
   write(record, out_sum_2, g.select(ends, zero, g.select(spills, both, sum_2)));
   write(record, out_sum_3, g.select(ends, both, flat(record, in_sum_3)));
   write(record, out_accumulates, g.select(ends, whole(0), accumulates));

@@ -15,6 +15,7 @@ from . import (
     movement,
     norm,
     normalize,
+    optimizers,
     order,
     pad,
     random,
@@ -59,6 +60,7 @@ ALL_CASES: tuple[Case, ...] = (
     *random.CASES,
     *softmax.CASES,
     *normalize.CASES,
+    *optimizers.CASES,
 )
 
 __all__ = ["ALL_CASES", "Case", "Gradient"]
