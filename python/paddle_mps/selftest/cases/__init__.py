@@ -12,6 +12,7 @@ from . import (
     functions,
     index,
     linalg,
+    losses,
     movement,
     norm,
     normalize,
@@ -61,6 +62,7 @@ ALL_CASES: tuple[Case, ...] = (
     *softmax.CASES,
     *normalize.CASES,
     *optimizers.CASES,
+    *losses.CASES,
 )
 
 __all__ = ["ALL_CASES", "Case", "Gradient"]
