@@ -16,6 +16,7 @@ from . import (
     movement,
     norm,
     normalize,
+    norms,
     optimizers,
     order,
     pad,
@@ -63,6 +64,7 @@ ALL_CASES: tuple[Case, ...] = (
     *normalize.CASES,
     *optimizers.CASES,
     *losses.CASES,
+    *norms.CASES,
 )
 
 __all__ = ["ALL_CASES", "Case", "Gradient"]

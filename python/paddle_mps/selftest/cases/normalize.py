@@ -8,7 +8,7 @@ from ..tolerance import composed, rounded_once
 from .case import FLOATS, Case, Gradient
 
 
-def _wide(tensor):
+def wide(tensor):
     """Statistics and parameters are float32 where the input is half as wide."""
     name = str(tensor.dtype)
     return paddle.cast(tensor, "float32") if name.endswith(("float16", "bfloat16")) else tensor
@@ -117,7 +117,7 @@ def _batch_norm(layout="NCHW", training=True, global_stats=None, results=1):
     trainable = False if global_stats is None else not global_stats
 
     def call(x, scale, bias):
-        scale, bias = _wide(scale), _wide(bias)
+        scale, bias = wide(scale), wide(bias)
         mean, variance = scale * 0.25, paddle.abs(bias) + 0.5
         mean.stop_gradient = variance.stop_gradient = True
         out = paddle._C_ops.batch_norm(
