@@ -62,11 +62,10 @@ inline StepGradient step_gradient(Graph& g, Cell cell, const Step& made, Value d
   if (cell == Cell::kLstm) {
     const Value in = made.gates[0], forget = made.gates[1], candidate = made.gates[2], out = made.gates[3];
     const Value kept = g.addition(dc, by_tanh(g.multiplication(dh, out), made.c_tanh));
-    slopes.from_input = g.concatenation({by_sigmoid(g.multiplication(kept, candidate), in),
-                                         by_sigmoid(g.multiplication(kept, made.c_before), forget),
-                                         by_tanh(g.multiplication(kept, in), candidate),
-                                         by_sigmoid(g.multiplication(dh, made.c_tanh), out)},
-                                        1);
+    slopes.from_input = g.concatenation(
+        {by_sigmoid(g.multiplication(kept, candidate), in), by_sigmoid(g.multiplication(kept, made.c_before), forget),
+         by_tanh(g.multiplication(kept, in), candidate), by_sigmoid(g.multiplication(dh, made.c_tanh), out)},
+        1);
     slopes.from_state = slopes.from_input;
     slopes.c = g.multiplication(kept, forget);
   } else if (cell == Cell::kGru) {

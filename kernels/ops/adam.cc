@@ -1,9 +1,8 @@
 // Adam (Kingma and Ba, 2015) and its relatives: adam, adamw, merged_adam, adamax, lamb, nadam, radam.
 //
 // Moments start at 0 and are corrected for it by powers of their betas.
-#include "paddle/phi/kernels/adam_kernel.h"
-
 #include "kernels/ops/optimizer.h"
+#include "paddle/phi/kernels/adam_kernel.h"
 #include "paddle/phi/kernels/adamax_kernel.h"
 #include "paddle/phi/kernels/adamw_kernel.h"
 #include "paddle/phi/kernels/lamb_kernel.h"
@@ -104,9 +103,18 @@ void merged_adam(const CustomContext& ctx, const Tensors& param, const Tensors& 
                  Outputs moment2_max_out, Outputs beta1_pow_out, Outputs beta2_pow_out, Outputs master_out) {
   Recorder record(ctx);
   for (size_t i = 0; i < param.size(); ++i) {
-    Adam of{*param[i], *grad[i], *rate[rate.size() == 1 ? 0 : i], *moment1[i], *moment2[i],
-            *beta1_pow[i], *beta2_pow[i], amsgrad ? given(moment2_max, i) : nullptr, given(master, i), beta1.to<double>(),
-            beta2.to<double>(), epsilon.to<double>()};
+    Adam of{*param[i],
+            *grad[i],
+            *rate[rate.size() == 1 ? 0 : i],
+            *moment1[i],
+            *moment2[i],
+            *beta1_pow[i],
+            *beta2_pow[i],
+            amsgrad ? given(moment2_max, i) : nullptr,
+            given(master, i),
+            beta1.to<double>(),
+            beta2.to<double>(),
+            epsilon.to<double>()};
     of.keeps_powers = use_global_beta_pow;
     record_adam(ctx, record, of,
                 {wanted(param_out, i), wanted(moment1_out, i), wanted(moment2_out, i), wanted(moment2_max_out, i),
@@ -168,7 +176,8 @@ void lamb(const CustomContext& ctx, const DenseTensor& param, const DenseTensor&
   record.launch();
 }
 
-// With Nesterov's momentum, which grows from step to step (Dozat, 2016).
+// With Nesterov's momentum, which grows from step to step (Dozat, 2016). Here, and in radam, Paddle keeps powers for
+// each element of the parameter.
 void nadam(const CustomContext& ctx, const DenseTensor& param, const DenseTensor& grad, const DenseTensor& rate,
            const DenseTensor& decay_pow, const DenseTensor& beta2_pow, const DenseTensor& mu_product,
            const DenseTensor& moment1, const DenseTensor& moment2, const OptionalTensor& master, float beta1,
@@ -178,20 +187,19 @@ void nadam(const CustomContext& ctx, const DenseTensor& param, const DenseTensor
   Recorder record(ctx);
   Graph& g = record.graph;
   const Value unit = g.constant(1, DType::float32);
-  const Value decays = g.multiplication(one(record, decay_pow), number(record, 0.96));
-  const Value power2 = g.multiplication(one(record, beta2_pow), number(record, beta2));
+  const Value decays = g.multiplication(flat(record, decay_pow), number(record, 0.96));
+  const Value power2 = g.multiplication(flat(record, beta2_pow), number(record, beta2));
   const Value half = g.multiplication(g.power(decays, number(record, momentum_decay)), number(record, 0.5));
   const auto mu_of = [&](Value rest) { return g.multiplication(number(record, beta1), g.subtraction(unit, rest)); };
   const Value mu = mu_of(half);
   const Value next_mu = mu_of(g.multiplication(half, number(record, std::pow(0.96, double{momentum_decay}))));
-  const Value product = g.multiplication(one(record, mu_product), mu);
+  const Value product = g.multiplication(flat(record, mu_product), mu);
   const Value next_product = g.multiplication(product, next_mu);
   const Value gradient = flat(record, grad);
   const Value mean = moved(record, flat(record, moment1), gradient, beta1);
   const Value squares = moved(record, flat(record, moment2), g.square(gradient), beta2);
   const Value ahead = g.multiplication(g.division(next_mu, g.subtraction(unit, next_product)), mean);
-  const Value now =
-      g.multiplication(g.division(g.subtraction(unit, mu), g.subtraction(unit, product)), gradient);
+  const Value now = g.multiplication(g.division(g.subtraction(unit, mu), g.subtraction(unit, product)), gradient);
   const Value spread = g.square_root(g.division(squares, g.subtraction(unit, power2)));
   const Value size = g.addition(spread, number(record, epsilon));
   const Value step = g.multiplication(one(record, rate), g.division(g.addition(ahead, now), size));
@@ -214,10 +222,10 @@ void radam(const CustomContext& ctx, const DenseTensor& param, const DenseTensor
   Recorder record(ctx);
   Graph& g = record.graph;
   const Value unit = g.constant(1, DType::float32);
-  const Value power1 = g.multiplication(one(record, beta1_pow), number(record, beta1));
-  const Value power2 = g.multiplication(one(record, beta2_pow), number(record, beta2));
+  const Value power1 = g.multiplication(flat(record, beta1_pow), number(record, beta1));
+  const Value power2 = g.multiplication(flat(record, beta2_pow), number(record, beta2));
   const Value left = g.subtraction(unit, power2);
-  const Value old = g.multiplication(one(record, rho), g.subtraction(number(record, beta2), power2));
+  const Value old = g.multiplication(flat(record, rho), g.subtraction(number(record, beta2), power2));
   const Value next_rho = g.division(g.addition(old, power2), left);
   const Value gradient = flat(record, grad);
   const Value mean = moved(record, flat(record, moment1), gradient, beta1);

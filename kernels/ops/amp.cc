@@ -103,8 +103,7 @@ void give_found(const phi::KernelKey&, phi::Kernel* kernel) { kernel->OutputAt(1
 
 MPS_KERNEL_WITH_DEFINE(check_finite_and_unscale, phi::CheckFiniteAndUnscaleKernel, check_finite_and_unscale, kFloats,
                        give_found)
-MPS_KERNEL_WITH_DEFINE(update_loss_scaling, phi::UpdateLossScalingKernel, update_loss_scaling, kFloats,
-                       give_own_dtypes)
+MPS_KERNEL_WITH_DEFINE(update_loss_scaling, phi::UpdateLossScalingKernel, update_loss_scaling, kFloats, give_own_dtypes)
 MPS_KERNEL_WITH_DEFINE(average_accumulates, phi::AverageAccumulatesKernel, average_accumulates, kFloats,
                        give_own_dtypes)
 

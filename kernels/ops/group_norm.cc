@@ -1,9 +1,8 @@
 // group_norm, and instance_norm, whose groups are channels. Statistics are float32.
-#include "paddle/phi/kernels/group_norm_kernel.h"
-
 #include "kernels/graphs/normalize.h"
 #include "kernels/ops/wide.h"
 #include "paddle/phi/kernels/group_norm_grad_kernel.h"
+#include "paddle/phi/kernels/group_norm_kernel.h"
 #include "paddle/phi/kernels/instance_norm_grad_kernel.h"
 #include "paddle/phi/kernels/instance_norm_kernel.h"
 #include "plugin/core/check.h"

@@ -1,4 +1,5 @@
-// Optimisers that look at one gradient at a time: sgd, momentum, lars_momentum, adagrad, adadelta, rmsprop, asgd, rprop.
+// Optimisers that look at one gradient at a time: sgd, momentum, lars_momentum, adagrad, adadelta, rmsprop, asgd,
+// rprop.
 #include "kernels/graphs/lines.h"
 #include "kernels/ops/optimizer.h"
 #include "paddle/phi/kernels/adadelta_kernel.h"
@@ -99,7 +100,8 @@ void lars_momentum(const CustomContext& ctx, const Tensors& param, const Tensors
     if (weight_decay[i] > 0) {
       const Value of_p = length(p), of_gradient = length(gradient), zero = graphs::number(g, of_p, 0);
       const Value sum = g.addition(g.addition(of_gradient, g.multiplication(decay, of_p)), number(record, epsilon));
-      const Value scaled = g.division(g.multiplication(g.multiplication(local, number(record, coefficient)), of_p), sum);
+      const Value scaled =
+          g.division(g.multiplication(g.multiplication(local, number(record, coefficient)), of_p), sum);
       const Value both = g.multiplication(g.greater_than(of_p, zero), g.greater_than(of_gradient, zero));
       local = g.select(both, scaled, local);
     }

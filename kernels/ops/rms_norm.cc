@@ -27,7 +27,8 @@ Value inverse_root_mean_square(Graph& g, Value x, double epsilon) {
 }
 
 void rms_norm(const CustomContext& ctx, const DenseTensor& x, const OptionalTensor& scale,
-              const std::vector<int64_t>& normalized_shape, double epsilon, DenseTensor* out, DenseTensor* inverse_out) {
+              const std::vector<int64_t>& normalized_shape, double epsilon, DenseTensor* out,
+              DenseTensor* inverse_out) {
   const Rows rows(x, dims_of(x).size() - normalized_shape.size());
   Recorder record(ctx);
   Graph& g = record.graph;

@@ -49,8 +49,12 @@ class Network {
  public:
   Network(Recorder& record, const DenseTensor& x, const Tensors& pre_state, const Tensors& weights,
           const OptionalTensor& lengths, const std::string& mode, bool is_bidirectional, int layers, float dropout)
-      : record_(record), g_(record.graph), cell_(cell_of(mode)), count_(static_cast<size_t>(layers)),
-        width_(is_bidirectional ? 2 : 1), dropout_(dropout) {
+      : record_(record),
+        g_(record.graph),
+        cell_(cell_of(mode)),
+        count_(static_cast<size_t>(layers)),
+        width_(is_bidirectional ? 2 : 1),
+        dropout_(dropout) {
     const Dims shape = dims_of(x);
     MPS_CHECK(shape.size() == 3, kArgument, "bad rank of x: expected 3, got ", shape.size(), ".");
     MPS_CHECK(weights.size() == count_ * width_ * 4, kArgument, "wrong number of weights: expected ",
@@ -93,8 +97,8 @@ class Network {
     SmallVector<Value, 8> values;
     for (const Layer& layer : layers_) {
       for (const Direction& direction : layer.directions) {
-        values.push_back(g_.reshape(which == 0 ? after_[direction.state].h : after_[direction.state].c,
-                                    {1, batch_, hidden_}));
+        values.push_back(
+            g_.reshape(which == 0 ? after_[direction.state].h : after_[direction.state].c, {1, batch_, hidden_}));
       }
     }
     return values.size() == 1 ? values[0] : g_.concatenation(values, 0);
@@ -113,8 +117,8 @@ class Network {
       for (size_t d = 0; d < width_; ++d) {
         const Value share = slice_axis(g_, doutput, 2, static_cast<int64_t>(d) * hidden_, hidden_);
         const size_t at = i * width_ + d;
-        const Value part = back(layers_[i].directions[d], layers_[i].input, share, dstates, &result, &h_parts[at],
-                                &c_parts[at]);
+        const Value part =
+            back(layers_[i].directions[d], layers_[i].input, share, dstates, &result, &h_parts[at], &c_parts[at]);
         dinput = d == 0 ? part : g_.addition(dinput, part);
       }
       doutput = i > 0 && mask != nullptr ? dropped(dinput, *mask, i - 1) : dinput;
@@ -155,8 +159,8 @@ class Network {
   Value run_direction(Direction* direction, Value input) {
     const int64_t features = g_.shape(input)[2], size = graphs::gates_of(cell_) * hidden_;
     const Value rows = g_.reshape(input, {time_ * batch_, features});
-    const Value gates = g_.reshape(
-        projected(rows, weights_[direction->input_weight], weights_[direction->input_bias]), {time_, batch_, size});
+    const Value gates = g_.reshape(projected(rows, weights_[direction->input_weight], weights_[direction->input_bias]),
+                                   {time_, batch_, size});
     Value h = state_at(0, direction->state), c = cell_ == Cell::kLstm ? state_at(1, direction->state) : Value{};
     std::vector<Value> outputs(static_cast<size_t>(time_));
     direction->steps.resize(static_cast<size_t>(time_));
@@ -309,8 +313,7 @@ void rnn_grad(const CustomContext& ctx, const DenseTensor& x, const Tensors& pre
   std::vector<Value> incoming;
   for (size_t i = 0; i < pre_state.size(); ++i) {
     const bool is_there = i < dstate.size() && dstate[i] != nullptr && dstate[i]->initialized();
-    incoming.push_back(is_there ? wide(record, *dstate[i])
-                                : graphs::zeros(g, DType::float32, dims_of(*pre_state[i])));
+    incoming.push_back(is_there ? wide(record, *dstate[i]) : graphs::zeros(g, DType::float32, dims_of(*pre_state[i])));
   }
   const Network::Gradients found = network.gradients(wide(record, dout), incoming, drops ? &mask : nullptr);
   if (dx != nullptr) write(record, dx, found.x);

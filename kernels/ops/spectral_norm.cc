@@ -1,10 +1,9 @@
 // spectral_norm: a matrix by its greatest singular value, which power iteration finds (Miyato et al., 2018).
-#include "paddle/phi/kernels/spectral_norm_kernel.h"
-
 #include "kernels/graphs/lines.h"
 #include "kernels/graphs/matmul.h"
 #include "kernels/ops/wide.h"
 #include "paddle/phi/kernels/spectral_norm_grad_kernel.h"
+#include "paddle/phi/kernels/spectral_norm_kernel.h"
 #include "plugin/paddle/register.h"
 
 namespace mps::paddle {

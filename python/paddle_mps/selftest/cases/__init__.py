@@ -22,6 +22,7 @@ from . import (
     pad,
     products,
     random,
+    recurrent,
     reduce,
     scan,
     second,
@@ -65,6 +66,7 @@ ALL_CASES: tuple[Case, ...] = (
     *optimizers.CASES,
     *losses.CASES,
     *norms.CASES,
+    *recurrent.CASES,
 )
 
 __all__ = ["ALL_CASES", "Case", "Gradient"]

@@ -221,7 +221,10 @@ NLL = tuple(
         rule=rounded_once(8, 1 if reduction == "none" else 256),
         layouts=False,
         gradient=Gradient(
-            kernel="nll_loss_grad", rule=composed(4), magnitude=None if reduction == "none" else _nll_terms, inputs=(0,)
+            kernel="nll_loss_grad",
+            rule=composed(4),
+            magnitude=None if reduction == "none" else _nll_terms,
+            inputs=(0,),
         ),
     )
     for name, shapes, reduction, weighted, ignored in (

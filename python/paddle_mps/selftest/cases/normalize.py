@@ -166,7 +166,9 @@ BATCH_NORM = tuple(
         else Gradient(
             kernel="batch_norm_grad",
             rule=composed(8),
-            magnitude=_channel_terms(channel, options.get("training") is False or options.get("global_stats")),
+            magnitude=_channel_terms(
+                channel, options.get("training") is False or options.get("global_stats")
+            ),
         ),
     )
     for name, shapes, channel, dtypes, large, options in (

@@ -187,7 +187,11 @@ def _spectral_norm(dim, iterations):
             v = F.normalize(paddle.mv(fixed.t(), u), axis=0)
             u = F.normalize(paddle.mv(fixed, v), axis=0)
         value = paddle.sum(u * paddle.mv(matrix, v))
-        return (matrix / value).reshape(rows.shape).transpose([order.index(i) for i in range(len(order))])
+        return (
+            (matrix / value)
+            .reshape(rows.shape)
+            .transpose([order.index(i) for i in range(len(order))])
+        )
 
     return call
 

@@ -26,9 +26,13 @@ def _wide(tensor):
     return paddle.cast(tensor, "float32") if _is_half(tensor) else tensor.clone()
 
 
-def _number(value: float, like: paddle.Tensor, on_host: bool = False) -> paddle.Tensor:
+def _number(
+    value: float, like: paddle.Tensor, on_host: bool = False, shape: tuple = (1,)
+) -> paddle.Tensor:
     place = paddle.CPUPlace() if on_host else like.place
-    return paddle.to_tensor([value], dtype="float32" if _is_half(like) else like.dtype, place=place)
+    numbers = np.full(shape, value)
+    dtype = "float32" if _is_half(like) else like.dtype
+    return paddle.to_tensor(numbers, dtype=dtype, place=place)
 
 
 def _step(apply: Callable, keeps_master: bool = False, on_host: bool | None = None) -> Callable:
@@ -40,8 +44,8 @@ def _step(apply: Callable, keeps_master: bool = False, on_host: bool | None = No
         master = _wide(param) if keeps_master and _is_half(param) else None
         made = []
 
-        def number(value):
-            made.append(_number(value, param, bool(on_host)))
+        def number(value, shape=(1,)):
+            made.append(_number(value, param, bool(on_host), tuple(shape)))
             return made[-1]
 
         apply(param, grad, state, _number(0.125, param), master, number)
@@ -64,7 +68,17 @@ def _momentum(nesterov=False, regularization="", coefficient=0.0, rescale=1.0):
 def _merged_momentum(p, g, s, rate, master, number):
     masters = None if master is None else [master]
     _ops.merged_momentum_(
-        [p], [g], [s[0]], [rate], masters, 0.875, True, ["l2_decay"], [0.25], master is not None, 1.0
+        [p],
+        [g],
+        [s[0]],
+        [rate],
+        masters,
+        0.875,
+        True,
+        ["l2_decay"],
+        [0.25],
+        master is not None,
+        1.0,
     )
 
 
@@ -86,7 +100,8 @@ def _adam(amsgrad=False):
 def _adamw(ratio=1.0, amsgrad=False, decays=True):
     return lambda p, g, s, rate, master, number: _ops.adamw_(
         p, g, rate, s[0], s[1], s[2] if amsgrad else None, number(0.75), number(0.5), master, None,
-        0.875, 0.9375, 2.0**-10, ratio, 0.25, decays, False, 1000, master is not None, False, amsgrad,
+        0.875, 0.9375, 2.0**-10, ratio, 0.25, decays, False, 1000, master is not None, False,
+        amsgrad,
     )  # fmt: skip
 
 
@@ -121,8 +136,10 @@ def _rmsprop(centered, mu=0.875):
     return apply
 
 
-# -- what Paddle's CPU device gets wrong, in NumPy: it forgets rescale_grad, applies lr_ratio to the
-# decay alone, and reads beyond the one element of the powers of nadam and radam.
+# -- in NumPy, whose word counts where Paddle's CPU device is wrong: it forgets rescale_grad, and
+# applies lr_ratio to the decay alone, while Paddle's documents say the learning rate.
+
+_CPU_IS_WRONG = (("momentum", "rescaled"), ("adamw", "rate_ratio"))
 
 
 def _rescaled_momentum(p, g, velocity):
@@ -143,7 +160,7 @@ def _adamw_by_ratio(p, g, mean, square):
 
 
 def _nadam(p, g, mean, square):
-    decay, power, one = 0.5 * 0.96, 0.75 * 0.9375, np.ones(1)
+    decay, power, one = 0.5 * 0.96, 0.75 * 0.9375, np.ones(p.shape)
     half = 0.5 * decay ** (2.0**-8)
     mu, next_mu = 0.875 * (1 - half), 0.875 * (1 - half * 0.96 ** (2.0**-8))
     product = 0.25 * mu
@@ -155,16 +172,14 @@ def _nadam(p, g, mean, square):
 
 def _radam(rho):
     def step(p, g, mean, square):
-        power_1, power_2, one = 0.75 * 0.875, 0.5 * 0.9375, np.ones(1)
+        power_1, power_2, one = 0.75 * 0.875, 0.5 * 0.9375, np.ones(p.shape)
         next_rho = (rho * (0.9375 - power_2) + power_2) / (1 - power_2)
         mean, square = _moments(g, mean, square)
         last = 2 / (1 - 0.9375) - 1
         length = last - 2 * next_rho
         size = 1.0
         if length > 5:
-            size = np.sqrt(
-                (length - 4) * (length - 2) * last / ((last - 4) * (last - 2) * length)
-            )
+            size = np.sqrt((length - 4) * (length - 2) * last / ((last - 4) * (last - 2) * length))
             size = size * np.sqrt(1 - power_2) / (np.sqrt(square) + 2.0**-10)
         p = p - 0.125 * mean / (1 - power_1) * size
         return [p, mean, square, one * power_1, one * power_2, one * next_rho]
@@ -246,7 +261,8 @@ _ROWS = (
         "",
         ("small", "positive"),
         lambda p, g, s, rate, m, n: _ops.nadam_(
-            p, g, rate, n(0.5), n(0.75), n(0.25), s[0], s[1], m, 0.875, 0.9375, 2.0**-10, 2.0**-8, m is not None
+            p, g, rate, n(0.5, p.shape), n(0.75, p.shape), n(0.25, p.shape), s[0], s[1], m,
+            0.875, 0.9375, 2.0**-10, 2.0**-8, m is not None,
         ),
         None,
     ),
@@ -256,7 +272,8 @@ _ROWS = (
             name,
             ("small", "positive"),
             lambda p, g, s, rate, m, n, rho=rho: _ops.radam_(
-                p, g, rate, n(0.75), n(0.5), n(rho), s[0], s[1], m, 0.875, 0.9375, 2.0**-10, m is not None
+                p, g, rate, n(0.75, p.shape), n(0.5, p.shape), n(rho, p.shape), s[0], s[1], m,
+                0.875, 0.9375, 2.0**-10, m is not None,
             ),
             None,
         )
@@ -282,7 +299,7 @@ OPTIMIZERS = tuple(
         domain=("small", "small", *state),
         rule=rounded_once(16, 8),
         numpy=_numpy(kernel, name, len(state), keeps_master),
-        cpu_is_wrong=(kernel, name) in _NUMPY,
+        cpu_is_wrong=(kernel, name) in _CPU_IS_WRONG,
         layouts=False,
         like_cpu=False,
     )
@@ -298,7 +315,9 @@ def _unscale(value):
     def call(*xs):
         xs = [x.clone() for x in xs]
         if value is not None:
-            xs[-1] = paddle.where(paddle.ones_like(xs[-1]) > 0, paddle.full_like(xs[-1], value), xs[-1])
+            xs[-1] = paddle.where(
+                paddle.ones_like(xs[-1]) > 0, paddle.full_like(xs[-1], value), xs[-1]
+            )
         outs, found = _ops.check_finite_and_unscale_(xs, _number(16.0, xs[0]))
         return [found] if value is not None else [*outs, found]
 
@@ -359,7 +378,8 @@ def _averages(accumulates, updates):
     def call(param, *sums):
         sums = [_wide(s) for s in sums] if not _is_half(param) else [s.clone() for s in sums]
         counts = [
-            paddle.to_tensor([n], dtype="int64", place=param.place) for n in (accumulates, 3, updates)
+            paddle.to_tensor([n], dtype="int64", place=param.place)
+            for n in (accumulates, 3, updates)
         ]
         _ops.average_accumulates_(param, *sums, *counts, 0.5, 10, 2)
         return [*sums, *counts]

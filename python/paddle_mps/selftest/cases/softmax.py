@@ -180,10 +180,24 @@ CROSS_ENTROPY = tuple(
             {},
         ),
         ("with_softmax", (((5, 7), (5,)),), rounded_once(8, 8), None, 4, {"both": True}),
-        ("ignored", (((9, 6), (9,)), ((67, 251), (67,))), rounded_once(8, 8), None, 4, {"ignored": 2}),
+        (
+            "ignored",
+            (((9, 6), (9,)), ((67, 251), (67,))),
+            rounded_once(8, 8),
+            None,
+            4,
+            {"ignored": 2},
+        ),
         ("axis", (((5, 7, 3), (5, 3)),), rounded_once(8, 8), None, 4, {"axis": 1}),
         # the label's own softmax is rounded to the dtype first
-        ("soft", (((5, 7), (5, 7)), ((3, 4, 11), (3, 4, 11))), composed(24), None, 24, {"soft": True}),
+        (
+            "soft",
+            (((5, 7), (5, 7)), ((3, 4, 11), (3, 4, 11))),
+            composed(24),
+            None,
+            24,
+            {"soft": True},
+        ),
         (
             "of_probabilities",
             (((5, 6), (5,)), ((7, 11), (7,))),
