@@ -11,25 +11,24 @@ import re
 
 # reason -> kernels; a name stands for its gradient too.
 KERNELS: dict[str, str] = {
-    "layers of networks: come with convolution, pooling and normalisation": """
-        batch_norm batch_norm_infer conv2d conv2d_transpose conv3d conv3d_transpose
-        deformable_conv depthwise_conv2d depthwise_conv2d_transpose fractional_max_pool2d
-        fractional_max_pool3d group_norm instance_norm layer_norm lp_pool2d
-        max_pool2d_with_index max_pool3d_with_index pool2d pool3d rnn spectral_norm unpool
-        unpool3d bicubic_interp bilinear_interp interp_antialias linear_interp nearest_interp
-        trilinear_interp grid_sample affine_grid temporal_shift lrn
+    "layers of networks: come with convolution and pooling": """
+        batch_norm_infer conv2d conv2d_transpose conv3d conv3d_transpose
+        deformable_conv depthwise_conv2d depthwise_conv2d_transpose fold
+        fractional_max_pool2d fractional_max_pool3d lp_pool2d max_pool2d_with_index
+        max_pool3d_with_index maxout pool2d pool3d
+        unfold unpool unpool3d bicubic_interp bilinear_interp
+        interp_antialias linear_interp nearest_interp trilinear_interp grid_sample
+        affine_grid temporal_shift lrn
     """,
-    "softmax, losses and metrics: come with the layers": """
-        softmax log_softmax cross_entropy cross_entropy_with_softmax bce_loss hinge_loss
-        huber_loss identity_loss kldiv_loss log_loss nll_loss sigmoid_cross_entropy_with_logits
-        hsigmoid_loss margin_cross_entropy warpctc warprnnt accuracy accuracy_check auc
-        edit_distance ctc_align class_center_sample
+    "rarer losses, and metrics": """
+        cross_entropy identity_loss hsigmoid_loss margin_cross_entropy
+        label_smooth warpctc warprnnt accuracy accuracy_check auc edit_distance
+        ctc_align class_center_sample
     """,
-    "optimisers and gradient scaling: come together, updating in place": """
-        adadelta adagrad adam adamax adamw asgd average_accumulates check_finite_and_unscale
-        check_numerics clip_by_norm coalesce_tensor decayed_adagrad dpsgd ftrl lamb
-        lars_momentum merged_adam merged_momentum momentum nadam radam rmsprop rprop sgd
-        update_loss_scaling pow2_decay_with_linear_warmup
+    "rarer optimisers, and what static programs put around them": """
+        check_numerics clip_by_norm coalesce_tensor
+        decayed_adagrad dpsgd ftrl
+        pow2_decay_with_linear_warmup
     """,
     "random numbers that nothing in Python asks for": """
         dropout_nd randint_with_seed seed uniform_random_batch_size_like shuffle_batch

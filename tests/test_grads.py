@@ -115,6 +115,35 @@ def test_paddles_cpu_gradient_agrees_with_finite_differences(case: Case) -> None
         )
 
 
+@pytest.mark.parametrize("name", ["rnn-lstm_lengths", "rnn-gru_lengths"])
+def test_gradient_of_sequences_of_different_length(name: str) -> None:
+    """Against finite differences of the result in float64: Paddle's CPU device has another one
+    where a sequence is shorter than the longest and runs backwards."""
+    case = next(c for c in ALL_CASES if c.id == name)
+    numbers = [n.astype(np.float64) for n in draw(case, case.shapes[0], "float32")]
+    incoming = seeds(case, "float32", case.shapes[0])
+    with harness.on("mps"):
+        inputs = [harness.tensor(n, "float32") for n in numbers]
+        for tensor in inputs:
+            tensor.stop_gradient = False
+        grads = [harness.tensor(n, "float32") for n in incoming]
+        paddle.autograd.backward(harness.as_list(case.call(*inputs)), grads)
+        found = [harness.values(tensor.grad).numbers for tensor in inputs]
+
+    def loss(at: Sequence[np.ndarray]) -> float:
+        results = harness.evaluate(case, "float64", at, "cpu")
+        return sum(float((r.numbers * g).sum()) for r, g in zip(results, incoming))
+
+    rng = np.random.default_rng(0)
+    step = 1e-6
+    for i, gradient in enumerate(found):
+        direction = rng.standard_normal(numbers[i].shape)
+        ahead = loss([n + step * direction if j == i else n for j, n in enumerate(numbers)])
+        behind = loss([n - step * direction if j == i else n for j, n in enumerate(numbers)])
+        along = float((gradient * direction).sum())
+        assert (ahead - behind) / (2 * step) == pytest.approx(along, rel=1e-4, abs=1e-4), i
+
+
 def test_gradient_of_matmul_with_both_batches_broadcast_and_different_ranks() -> None:
     """Not a case: Paddle 3.3.1's CPU device refuses it. With equal ranks it must be the same."""
     rng = np.random.default_rng(0)

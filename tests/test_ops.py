@@ -31,7 +31,9 @@ def test_value(case: Case, dtype: str) -> None:
     questions.value(case, dtype)
 
 
-@pytest.mark.parametrize("case", [c for c in ALL_CASES if c.numpy is not None], ids=str)
+@pytest.mark.parametrize(
+    "case", [c for c in ALL_CASES if c.numpy is not None and not c.cpu_is_wrong], ids=str
+)
 def test_the_truth_is_also_numpys(case: Case) -> None:
     """Paddle's CPU device in float64, which every test believes, against NumPy."""
     for dtype in dict.fromkeys(

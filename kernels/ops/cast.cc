@@ -19,6 +19,12 @@ void cast(const CustomContext& ctx, const DenseTensor& x, phi::DataType dtype, D
     run_cpu_kernel("cast", ctx, x, out, dtype);
     return;
   }
+  // Where Paddle casts an argument by itself, the result has the dtype of x until the kernel says otherwise.
+  if (out->dtype() != dtype) {
+    phi::DenseTensorMeta meta = out->meta();
+    meta.dtype = dtype;
+    out->set_meta(meta);
+  }
   Recorder record(ctx);
   record.output(out, record.graph.cast(record.input(x), to));
   record.launch();

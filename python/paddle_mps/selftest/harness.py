@@ -274,7 +274,8 @@ def truth(case: Case, dtype: str, numbers: Sequence[np.ndarray]) -> list[Values]
     results = cpu_truth(case, dtype, numbers)
     if case.rule is FUNCTION and dtype not in FORMATS:
         return numpy_truth(case, numbers, results)  # of integers, the CPU device makes float32
-    return numpy_truth(case, numbers, results) if case.numpy_decides else results
+    numpy_decides = case.numpy_decides or case.cpu_is_wrong
+    return numpy_truth(case, numbers, results) if numpy_decides else results
 
 
 def cpu_truth(case: Case, dtype: str, numbers: Sequence[np.ndarray]) -> list[Values]:

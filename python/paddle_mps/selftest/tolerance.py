@@ -15,6 +15,10 @@ FUNCTION      One transcendental function. The device contract allows 4 ULP in f
               format is computed in float32 and rounded: half an ULP, and the float32 error on top.
 WITH_ZEROS    A function with zeros where terms cancel: lgamma, digamma. What rounding takes from
               terms of about 1, 2^-21 in float32, is allowed on top of the 4 ULP.
+rounded_once(n, scale)
+              A composition that is computed in float32 whatever the dtype, and rounded once: n
+              ULP in float32 of the result and of terms of this scale, which cancel in it. This is
+              the bound that catches statistics in float16.
 composed(n)   n operations after one another, each rounded to the dtype: each adds at most one ULP
               of the largest number that appears on the way, the magnitude. Cancellation can make
               the result smaller than what it was made of, which is why the magnitude and not the
@@ -107,6 +111,12 @@ WITH_ZEROS = Rule("with zeros", ulps=4.0, absolute=2.0**-21)
 
 def composed(nodes: int) -> Rule:
     return Rule(f"composed({nodes})", nodes=nodes)
+
+
+def rounded_once(ulps: float, scale: float = 0.0) -> Rule:
+    return Rule(
+        f"rounded_once({ulps}, {scale})", ulps=float(ulps), absolute=float(ulps) * scale * 2.0**-23
+    )
 
 
 def summed(terms: Callable[..., int], nodes: int = 0) -> Rule:

@@ -89,6 +89,7 @@ class Case:
         None  # the same in NumPy, float64: a second opinion on Paddle's CPU device
     )
     numpy_decides: bool = False  # in float64 the CPU device has fewer digits than float32 needs
+    cpu_is_wrong: bool = False  # Paddle's CPU device has another answer: NumPy alone decides
     in_place: Callable | None = None  # Paddle code that changes its first argument
     pointwise: bool = False  # takes any shape; every pair of special values is tried
     creates: bool = False

@@ -1,0 +1,187 @@
+"""Networks trained on mps, without a step on the CPU, next to Paddle's CPU device.
+
+Both start from the same numbers. Each step's rounding enters the next, so that 20 steps are
+compared less strictly than one op: losses to 1e-4 of themselves and parameters to 1e-3, in float32.
+In mixed precision the truth is still float32 on the CPU device, and a rounding to float16 (2^-11)
+or bfloat16 (2^-8) stands between each two layers: losses may differ by 2% or 6%.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import paddle
+import pytest
+from models import Decoder, Encoder, Gru, Lstm, Mlp
+from paddle_mps.selftest import harness
+
+STEPS = 20
+MODELS = {"mlp": Mlp, "encoder": Encoder, "decoder": Decoder, "lstm": Lstm, "gru": Gru}
+
+
+@pytest.fixture
+def no_fallback(on_mps: None) -> Iterator[None]:
+    """Beyond the error that on_mps makes of a missing kernel: nothing goes to the CPU quietly."""
+    watch = harness.Watch()
+    with watch:
+        yield
+    watch.assert_ran([], "", "training")
+
+
+def adamw(parameters: list) -> paddle.optimizer.Optimizer:
+    # A large epsilon: where a gradient is 0 but for rounding, Adam would make a whole step of it.
+    return paddle.optimizer.AdamW(0.01, epsilon=1e-3, parameters=parameters, weight_decay=0.01)
+
+
+def train(
+    model: type,
+    device: str,
+    start: dict[str, np.ndarray] | None,
+    optimizer: Callable = adamw,
+    step: Callable | None = None,
+) -> tuple[dict[str, np.ndarray], list[float], dict[str, np.ndarray]]:
+    """Parameters at the start, the loss of each step, parameters at the end."""
+    with harness.on(device):
+        paddle.seed(7)
+        net = model()
+        if start is not None:
+            net.set_state_dict({name: paddle.to_tensor(value) for name, value in start.items()})
+        start = {name: value.numpy() for name, value in net.state_dict().items()}
+        steps = optimizer(net.parameters())
+        losses = []
+        for _ in range(STEPS):
+            if step is not None:
+                losses.append(step(net, steps))
+                continue
+            loss = net.loss()
+            loss.backward()
+            steps.step()
+            steps.clear_grad()
+            losses.append(loss.item())
+        return start, losses, {name: value.numpy() for name, value in net.state_dict().items()}
+
+
+def compare(model: type, optimizer: Callable = adamw) -> None:
+    start, expected, final = train(model, "cpu", None, optimizer)
+    _, losses, got = train(model, "mps", start, optimizer)
+    np.testing.assert_allclose(losses, expected, rtol=1e-4)
+    for name, value in final.items():
+        np.testing.assert_allclose(got[name], value, rtol=1e-3, atol=1e-3, err_msg=name)
+
+
+@pytest.mark.usefixtures("no_fallback")
+@pytest.mark.parametrize("name", MODELS)
+def test_training_follows_the_cpu_device(name: str) -> None:
+    compare(MODELS[name])
+
+
+def clipped(parameters: list) -> paddle.optimizer.Optimizer:
+    """A schedule, gradients clipped by their common norm, decay that is part of the gradient."""
+    schedule = paddle.optimizer.lr.CosineAnnealingDecay(0.05, STEPS)
+    clip = paddle.nn.ClipGradByGlobalNorm(0.5)
+    return paddle.optimizer.Momentum(
+        schedule, 0.9, parameters, use_nesterov=True, weight_decay=1e-3, grad_clip=clip
+    )
+
+
+_optimizers = paddle.optimizer
+OPTIMIZERS: dict[str, Callable] = {
+    "sgd": lambda p: _optimizers.SGD(0.1, p),
+    "momentum_clipped": clipped,
+    "adam": lambda p: _optimizers.Adam(0.01, epsilon=1e-3, parameters=p),
+    "adam_amsgrad": lambda p: _optimizers.Adam(0.01, epsilon=1e-3, parameters=p, amsgrad=True),
+    "adam_merged": lambda p: _optimizers.Adam(
+        0.01, epsilon=1e-3, parameters=p, use_multi_tensor=True
+    ),
+    "momentum_merged": lambda p: _optimizers.Momentum(0.05, 0.9, p, use_multi_tensor=True),
+    "adamax": lambda p: _optimizers.Adamax(0.01, epsilon=1e-3, parameters=p),
+    "adagrad": lambda p: _optimizers.Adagrad(0.01, epsilon=1e-3, parameters=p),
+    "adadelta": lambda p: _optimizers.Adadelta(0.1, epsilon=1e-3, parameters=p),
+    "rmsprop": lambda p: _optimizers.RMSProp(0.01, epsilon=1e-3, parameters=p, centered=True),
+    "lamb": lambda p: _optimizers.Lamb(0.01, epsilon=1e-3, parameters=p),
+    "nadam": lambda p: _optimizers.NAdam(0.01, epsilon=1e-3, parameters=p),
+    "radam": lambda p: _optimizers.RAdam(0.01, epsilon=1e-3, parameters=p),
+    "asgd": lambda p: _optimizers.ASGD(0.05, batch_num=4, parameters=p),
+}
+
+
+@pytest.mark.usefixtures("no_fallback")
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_optimizers_follow_the_cpu_device(name: str) -> None:
+    compare(Mlp, OPTIMIZERS[name])
+
+
+@pytest.mark.usefixtures("no_fallback")
+def test_rprop_reduces_the_loss() -> None:
+    """It goes by the signs of gradients, which rounding turns: there is nothing to follow."""
+    _, losses, _ = train(Mlp, "mps", None, lambda p: _optimizers.Rprop(0.01, parameters=p))
+    assert np.isfinite(losses).all()
+    assert losses[-1] < losses[0]
+
+
+# -- mixed precision ------------------------------------------------------------------------------
+
+
+def amp_step(level: str, dtype: str) -> Callable:
+    scaler = paddle.amp.GradScaler(init_loss_scaling=1024.0, enable=dtype == "float16")
+
+    def step(net: paddle.nn.Layer, optimizer: paddle.optimizer.Optimizer) -> float:
+        with paddle.amp.auto_cast(level=level, dtype=dtype):
+            loss = net.loss()
+            scaled = scaler.scale(loss)  # outside, Paddle turns the scaler off
+        assert scaler.is_enable() == (dtype == "float16")
+        scaled.backward()
+        scaler.step(optimizer)
+        scaler.update()
+        optimizer.clear_grad()
+        return loss.astype("float32").item()
+
+    return step
+
+
+def decorated(model: type, dtype: str) -> tuple[type, Callable]:
+    """The model in the dtype, and an optimiser with float32 copies of its parameters."""
+    nets = []
+
+    def make() -> paddle.nn.Layer:
+        nets.append(model())
+        return nets[-1]
+
+    def optimizer(parameters: list) -> paddle.optimizer.Optimizer:
+        _, steps = paddle.amp.decorate(nets[-1], adamw(parameters), level="O2", dtype=dtype)
+        return steps
+
+    return make, optimizer
+
+
+@pytest.mark.usefixtures("no_fallback")
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("level", ["O1", "O2"])
+@pytest.mark.parametrize("name", MODELS)
+def test_mixed_precision_follows_float32_on_the_cpu_device(
+    name: str, level: str, dtype: str
+) -> None:
+    start, expected, _ = train(MODELS[name], "cpu", None)
+    make, optimizer = (MODELS[name], adamw) if level == "O1" else decorated(MODELS[name], dtype)
+    _, losses, _ = train(make, "mps", start, optimizer, amp_step(level, dtype))
+    np.testing.assert_allclose(losses, expected, rtol=0.02 if dtype == "float16" else 0.06)
+    assert losses[-1] < 0.9 * losses[0]
+
+
+@pytest.mark.usefixtures("no_fallback")
+def test_an_overflow_skips_the_step() -> None:
+    with harness.on("mps"):
+        net = paddle.nn.Linear(4, 4)
+        optimizer = adamw(net.parameters())
+        # Not at the first: Paddle prints a scale then, as NumPy 2.4 does not let it.
+        scaler = paddle.amp.GradScaler(init_loss_scaling=2.0**15, decr_every_n_nan_or_inf=2)
+        before = net.weight.numpy()
+        with paddle.amp.auto_cast(dtype="float16"):
+            loss = net(paddle.full([2, 4], 1e4)).astype("float32").sum() * 1e4
+            scaled = scaler.scale(loss)
+        scaled.backward()
+        scaler.step(optimizer)
+        scaler.update()
+        np.testing.assert_array_equal(net.weight.numpy(), before)
+        assert scaler.state_dict()["decr_count"] == 1
