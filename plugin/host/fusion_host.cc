@@ -33,6 +33,10 @@ bool is_view(NodeKind kind) {
     case NodeFamily::kArgSort:
     case NodeFamily::kSearchSorted:
     case NodeFamily::kMatmul:
+    case NodeFamily::kConvolution:
+    case NodeFamily::kConvolutionGradient:
+    case NodeFamily::kPooling:
+    case NodeFamily::kPoolingGradient:
       return false;
   }
   __builtin_unreachable();

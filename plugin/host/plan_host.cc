@@ -157,6 +157,10 @@ class Planner {
       case NodeFamily::kScatter:
       case NodeFamily::kArgSort:
       case NodeFamily::kSearchSorted:
+      case NodeFamily::kConvolution:
+      case NodeFamily::kConvolutionGradient:
+      case NodeFamily::kPooling:
+      case NodeFamily::kPoolingGradient:
         return whole(value, node);
       case NodeFamily::kCoordinate:
         return coordinate(value, static_cast<size_t>(attributes[0]));

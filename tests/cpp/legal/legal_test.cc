@@ -128,6 +128,22 @@ void expect_legal_node(const Graph& graph, const Node& node, legal::Target targe
     case NodeFamily::kReduce:
       EXPECT_TRUE(is_computed_in(dtype, target));
       return;
+    case NodeFamily::kConvolution:
+    case NodeFamily::kConvolutionGradient: {
+      EXPECT_EQ(dtype, DType::float32);
+      EXPECT_EQ(node.rank, 4);
+      const Sliding sliding = Sliding::of(graph.attributes(node));
+      EXPECT_FALSE(sliding.channels_last);
+      for (size_t i = 0; i < 2; ++i) EXPECT_LE(sliding.size[i], legal::kConvolutionWindowLimit);
+      if (node.kind != NodeKind::convolution_2d_weights_gradient) {
+        for (size_t i = 1; i < 4; ++i) EXPECT_LE(graph.shape(node)[i], legal::kConvolutionLimit);
+      }
+      return;
+    }
+    case NodeFamily::kPooling:
+    case NodeFamily::kPoolingGradient:
+      ADD_FAILURE() << "made of other nodes";
+      return;
     case NodeFamily::kMatmul: {
       EXPECT_EQ(dtype, DType::float32);
       EXPECT_TRUE(node.rank == 2 || node.rank == 3);
