@@ -1,6 +1,7 @@
 // grid_sample and affine_grid, in two dimensions and in three, with their gradients. Computed in float32.
 #include "kernels/graphs/grid.h"
 #include "kernels/graphs/matmul.h"
+#include "kernels/ops/elementwise.h"
 #include "paddle/phi/kernels/affine_grid_grad_kernel.h"
 #include "paddle/phi/kernels/affine_grid_kernel.h"
 #include "paddle/phi/kernels/grid_sample_grad_kernel.h"
@@ -130,6 +131,7 @@ void affine_grid_grad(const CustomContext& ctx, const DenseTensor& dout, const I
   const int64_t axes = static_cast<int64_t>(lengths.size());
   const Value gradient = g.cast(record.input(dout, {dims_of(dout)[0], element_count(lengths), axes}), DType::float32);
   const Value sum = g.matrix_multiplication(graphs::matrix_transpose(g, gradient), base);
+  set_dtype(dtheta, dout.dtype());  // Paddle's shape inference leaves float32
   record.output(dtheta, g.cast(g.reshape(sum, dims_of(*dtheta)), dtype_of(*dtheta)));
   record.launch();
 }

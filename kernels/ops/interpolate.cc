@@ -31,11 +31,11 @@ struct Wanted {
 // One for each spatial axis; none if the result is the operand.
 using Axes = SmallVector<Resizing, 3>;
 
-// As Paddle computes it, in float.
+// As Paddle's CPU device computes it, in float.
 float ratio_of(int64_t from, int64_t to, bool align_corners, double scale) {
-  if (align_corners) return to > 1 ? static_cast<float>(from - 1) / static_cast<float>(to - 1) : 0.0f;
-  if (scale > 0) return static_cast<float>(1.0 / scale);
-  return to > 0 ? static_cast<float>(from) / static_cast<float>(to) : 0.0f;
+  if (to <= 1) return 0;
+  if (align_corners) return static_cast<float>(from - 1) / static_cast<float>(to - 1);
+  return scale > 0 ? static_cast<float>(1.0 / scale) : static_cast<float>(from) / static_cast<float>(to);
 }
 
 Axes axes_of(const CustomContext& ctx, const DenseTensor& x, Interpolation interpolation, const Wanted& wanted,

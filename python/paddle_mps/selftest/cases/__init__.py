@@ -4,6 +4,7 @@ from . import (
     activations,
     arrange,
     binary,
+    conv,
     creation,
     diagonal,
     elementwise,
@@ -15,7 +16,9 @@ from . import (
     norm,
     order,
     pad,
+    pool,
     reduce,
+    resize,
     scan,
     sequence,
     shape,
@@ -41,6 +44,9 @@ ALL_CASES: tuple[Case, ...] = (
     *scan.CASES,
     *index.CASES,
     *order.CASES,
+    *conv.CASES,
+    *pool.CASES,
+    *resize.CASES,
 )
 
 __all__ = ["ALL_CASES", "Case", "Gradient"]
