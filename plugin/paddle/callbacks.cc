@@ -194,8 +194,14 @@ C_Status copy_between_devices(C_Device to_device, C_Device from_device, void* to
 // use that orders nothing, so such copies are done when they return.
 bool copies_at_once(C_Device device) { return has_thread_context() || state(device).computes_on_several_streams(); }
 
+// A static program writes on a stream of its own, into memory that was allocated for the computing stream: what had it
+// before may still be written by work that is queued there.
+bool writes_at_once(C_Device device, C_Stream stream) {
+  return copies_at_once(device) || &stream_of(stream) != &current_stream(device->id);
+}
+
 C_Status upload(C_Device device, C_Stream stream, void* to, const void* from, size_t bytes) {
-  if (copies_at_once(device)) return copy_now(device, to, from, bytes);
+  if (writes_at_once(device, stream)) return copy_now(device, to, from, bytes);
   return wait_callback("memory_copy", [&] {
     stream_of(stream).upload(state(device).memory().resolve(to, bytes, &stream_of(stream)), from);
   });
@@ -213,7 +219,7 @@ C_Status download(C_Device device, C_Stream stream, void* to, const void* from, 
 }
 
 C_Status copy_in_stream(C_Device device, C_Stream stream, void* to, const void* from, size_t bytes) {
-  if (copies_at_once(device)) return copy_now(device, to, from, bytes);
+  if (writes_at_once(device, stream)) return copy_now(device, to, from, bytes);
   return wait_callback("memory_copy", [&] {
     Memory& memory = state(device).memory();
     Stream& in = stream_of(stream);

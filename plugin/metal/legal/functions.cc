@@ -75,7 +75,7 @@ Float positive_lgamma(Float x) {
                           0.000912150343, -0.000424849613, 0.000191842455, -3.99473285e-05, 2.53884448e-05,
                           -7.07489594e-05, 1.58276252e-05, 3.03402667e-05, 9.67854012e-07, -1.0188759e-05});
   const Float product = from_1 * from_2 * factor;
-  const Float near = below.choose(product - log, product);
+  const Float near = below.choose(product - log, product) + 0.0;  // not -0 at 1
   // [3, 8]
   const Float middle = polynomial(
       x - 5.5, {3.95781397, 1.61109316, 0.0996711923, -0.00660152332, 0.000653780045, -7.74146518e-05, 1.01585111e-05,

@@ -13,6 +13,8 @@ EXACT         One correctly rounded operation (IEEE 754: add, subtract, multiply
               innocuous?", 1995).
 FUNCTION      One transcendental function. The device contract allows 4 ULP in float32. A half
               format is computed in float32 and rounded: half an ULP, and the float32 error on top.
+WITH_ZEROS    A function with zeros where terms cancel: lgamma, digamma. What rounding takes from
+              terms of about 1, 2^-21 in float32, is allowed on top of the 4 ULP.
 composed(n)   n operations after one another, each rounded to the dtype: each adds at most one ULP
               of the largest number that appears on the way, the magnitude. Cancellation can make
               the result smaller than what it was made of, which is why the magnitude and not the
@@ -87,6 +89,7 @@ class Rule:
     ulps: float = (
         0.0  # ULP of the result in float32; float32 ULP before the one rounding in half formats
     )
+    absolute: float = 0.0  # whatever the result
     nodes: int = 0  # roundings at the scale of the magnitude
     terms: Callable[..., int] | None = (
         None  # shapes of the inputs -> number of accumulated products
@@ -99,6 +102,7 @@ class Rule:
 
 EXACT = Rule("exact", exact=True)
 FUNCTION = Rule("function", ulps=4.0)
+WITH_ZEROS = Rule("with zeros", ulps=4.0, absolute=2.0**-21)
 
 
 def composed(nodes: int) -> Rule:
@@ -140,6 +144,7 @@ def allowed_error(
             error = rule.ulps * at_result
         else:
             error = 0.5 * at_result + rule.ulps * 2.0**-23 * np.abs(truth)
+    error = error + rule.absolute
     if rule.nodes:
         error = error + rule.nodes * np.maximum(ulp(magnitude, dtype), at_result)
     if rule.terms is not None:

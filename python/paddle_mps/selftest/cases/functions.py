@@ -5,7 +5,7 @@ import math
 import numpy as np
 import paddle
 
-from ..tolerance import EXACT, FUNCTION, composed
+from ..tolerance import EXACT, FUNCTION, WITH_ZEROS, composed
 from .case import ALL, FLOATS, NUMBERS, UNARY_SHAPES, Case
 from .elementwise import FLOATS_AND_INTS, _unary
 
@@ -13,13 +13,23 @@ _gamma = np.vectorize(math.lgamma, otypes=[float])
 _erf = np.vectorize(math.erf, otypes=[float])
 
 
-def _function(kernel, numpy, domain="small", *, roundings=4, magnitude=None, dtypes=FLOATS, **more):
+def _function(
+    kernel,
+    numpy,
+    domain="small",
+    *,
+    roundings=4,
+    magnitude=None,
+    rule=FUNCTION,
+    dtypes=FLOATS,
+    **more,
+):
     """A transcendental function. `roundings` and `magnitude` are those of its gradient."""
     in_place = getattr(paddle.Tensor, f"{kernel}_", None)
     return _unary(
         kernel,
         numpy,
-        rule=FUNCTION,
+        rule=rule,
         dtypes=dtypes,
         domain=domain,
         in_place=in_place,
@@ -65,15 +75,24 @@ FUNCTIONS = (
     _function("erf", _erf, roundings=12),
     # of `out`: an error grows by 2 out^2, which is below 6 here
     _function("erfinv", None, "inside_unit", roundings=12, pointwise=False),
-    _function("lgamma", _gamma, "positive", magnitude=lambda x, g: [np.abs(g) * (1 + 1 / x)]),
+    _function(
+        "lgamma",
+        _gamma,
+        "positive",
+        rule=WITH_ZEROS,
+        roundings=8,  # digamma's
+        magnitude=lambda x, g: [np.abs(g) * (1 + 1 / x)],
+    ),
     _function(
         "gammaln",
         _gamma,
         "positive",
+        rule=WITH_ZEROS,
+        roundings=8,  # digamma's
         call=paddle.gammaln,
         magnitude=lambda x, g: [np.abs(g) * (1 + 1 / x)],
     ),
-    _function("digamma", None, "positive", roundings=8),
+    _function("digamma", None, "positive", rule=WITH_ZEROS, roundings=8),
 )
 
 STEPS = (
