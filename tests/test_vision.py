@@ -116,7 +116,7 @@ def test_lenet_learns_with_automatic_mixed_precision() -> None:
         loss = ((result.cast("float32") - wanted) ** 2).mean()
         loss.backward()
         for parameter in network.parameters():
-            parameter.set_value(parameter.detach() - 0.05 * parameter.grad)
+            parameter.set_value(parameter.detach() - 0.001 * parameter.grad)
         network.clear_gradients()
         losses.append(float(loss))
     assert losses[-1] < 0.8 * losses[0], losses
