@@ -90,7 +90,9 @@ def test_network(name: str) -> None:
     image = rng.standard_normal(shape)
     with harness.flags(enable_api_kernel_fallback=True):  # first weights may come from anywhere
         here = make()
-    weights = [rng.standard_normal(p.shape) / np.sqrt(np.prod(p.shape[1:])) for p in here.parameters()]
+    weights = [
+        rng.standard_normal(p.shape) / np.sqrt(np.prod(p.shape[1:])) for p in here.parameters()
+    ]
     with harness.on("cpu"):
         there = make()
         there.to(dtype="float64")

@@ -49,7 +49,8 @@ inline Taps taps_of(Graph& g, const Resizing& r) {
     const Value at = times_number(g, p, r.ratio);
     return {{index(g.floor(r.align_corners ? add_number(g, at, 0.5) : at)), {}, false}};
   }
-  Value at = r.areas ? add_number(g, times_number(g, add_number(g, p, 0.5), r.ratio), -0.5) : times_number(g, p, r.ratio);
+  Value at =
+      r.areas ? add_number(g, times_number(g, add_number(g, p, 0.5), r.ratio), -0.5) : times_number(g, p, r.ratio);
   if (r.interpolation == Interpolation::kLinear) {
     at = g.maximum(at, number(g, at, 0));
     const Value lower = g.floor(at), part = g.subtraction(at, lower);

@@ -16,8 +16,8 @@ using phi::DenseTensor;
 using phi::IntArray;
 using Integers = std::vector<int>;
 
-// `image` is what the window slides over. Of a transposed convolution that is the result, but Paddle derives the padding
-// of SAME from its input, `padded`.
+// `image` is what the window slides over. Of a transposed convolution that is the result, but Paddle derives the
+// padding of SAME from its input, `padded`.
 Sliding sliding_of(const DenseTensor& padded, const DenseTensor& filter, const Integers& strides,
                    const Integers& paddings, const std::string& algorithm, const Integers& dilations, int groups,
                    const std::string& format) {
@@ -94,8 +94,8 @@ void conv_transpose(const CustomContext& ctx, const DenseTensor& x, const DenseT
                     const Integers& dilations, const std::string& format, DenseTensor* out) {
   const Sliding sliding = sliding_of(x, filter, strides, paddings, algorithm, dilations, groups, format);
   Recorder record(ctx);
-  record.output(out, record.graph.convolution_data_gradient(record.input(x), record.input(filter), dims_of(*out),
-                                                            sliding));
+  record.output(out,
+                record.graph.convolution_data_gradient(record.input(x), record.input(filter), dims_of(*out), sliding));
   record.launch();
 }
 

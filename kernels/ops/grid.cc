@@ -1,5 +1,6 @@
 // grid_sample and affine_grid, in two dimensions and in three, with their gradients. Computed in float32.
 #include "kernels/graphs/grid.h"
+
 #include "kernels/graphs/matmul.h"
 #include "kernels/ops/elementwise.h"
 #include "paddle/phi/kernels/affine_grid_grad_kernel.h"
@@ -48,7 +49,8 @@ void grid_sample(const CustomContext& ctx, const DenseTensor& x, const DenseTens
   Recorder record(ctx);
   Graph& g = record.graph;
   const Value rows = graphs::as_rows(g, g.cast(record.input(x), DType::float32));
-  const auto corners = graphs::corners_of(g, grid_of(record, grid), spatial(x), sampling_of(mode, padding, align_corners));
+  const auto corners =
+      graphs::corners_of(g, grid_of(record, grid), spatial(x), sampling_of(mode, padding, align_corners));
   Value sum{};
   for (const graphs::Corner& corner : corners) {
     const Value part = g.multiplication(g.gather(corner.row, rows), column(g, corner.weight));

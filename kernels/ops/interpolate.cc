@@ -121,9 +121,9 @@ void resize(const CustomContext& ctx, const DenseTensor& x, const OptionalTensor
             const OptionalTensors& size_tensor, const OptionalTensor& scale_tensor, const std::string& layout,
             int out_d, int out_h, int out_w, const std::vector<double>& scale, const std::string&, bool align_corners,
             int align_mode, DenseTensor* out) {
-  interpolate(
-      ctx, x, kInterpolation,
-      {out_size, size_tensor, scale_tensor, {out_d, out_h, out_w}, scale, align_corners, align_mode}, layout, out);
+  interpolate(ctx, x, kInterpolation,
+              {out_size, size_tensor, scale_tensor, {out_d, out_h, out_w}, scale, align_corners, align_mode}, layout,
+              out);
 }
 
 template <Interpolation kInterpolation>
@@ -131,9 +131,9 @@ void resize_grad(const CustomContext& ctx, const DenseTensor& x, const OptionalT
                  const OptionalTensors& size_tensor, const OptionalTensor& scale_tensor, const DenseTensor& dout,
                  const std::string& layout, int out_d, int out_h, int out_w, const std::vector<double>& scale,
                  const std::string&, bool align_corners, int align_mode, DenseTensor* dx) {
-  interpolate_grad(
-      ctx, x, dout, kInterpolation,
-      {out_size, size_tensor, scale_tensor, {out_d, out_h, out_w}, scale, align_corners, align_mode}, layout, dx);
+  interpolate_grad(ctx, x, dout, kInterpolation,
+                   {out_size, size_tensor, scale_tensor, {out_d, out_h, out_w}, scale, align_corners, align_mode},
+                   layout, dx);
 }
 
 }  // namespace

@@ -64,18 +64,16 @@ void pool2d(const CustomContext& ctx, const DenseTensor& x, const IntArray& kern
             const std::vector<int64_t>& strides, const std::vector<int64_t>& paddings, bool, bool exclusive,
             const std::string& format, const std::string& type, bool global, bool adaptive,
             const std::string& algorithm, DenseTensor* out) {
-  Sliding sliding =
-      sliding_of(x, kernel_size.GetData(), strides, paddings, format, global, adaptive, algorithm);
+  Sliding sliding = sliding_of(x, kernel_size.GetData(), strides, paddings, format, global, adaptive, algorithm);
   sliding.counts_padding = !exclusive;
   pool(ctx, x, sliding, type == "max", out);
 }
 
 void pool2d_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTensor&, const DenseTensor& dout,
-                 const IntArray& kernel_size, const std::vector<int64_t>& strides,
-                 const std::vector<int64_t>& paddings, bool, bool exclusive, const std::string& format,
-                 const std::string& type, bool global, bool adaptive, const std::string& algorithm, DenseTensor* dx) {
-  Sliding sliding =
-      sliding_of(x, kernel_size.GetData(), strides, paddings, format, global, adaptive, algorithm);
+                 const IntArray& kernel_size, const std::vector<int64_t>& strides, const std::vector<int64_t>& paddings,
+                 bool, bool exclusive, const std::string& format, const std::string& type, bool global, bool adaptive,
+                 const std::string& algorithm, DenseTensor* dx) {
+  Sliding sliding = sliding_of(x, kernel_size.GetData(), strides, paddings, format, global, adaptive, algorithm);
   sliding.counts_padding = !exclusive;
   pool_grad(ctx, x, dout, sliding, type == "max", dx);
 }
@@ -117,8 +115,7 @@ void lp_pool2d(const CustomContext& ctx, const DenseTensor& x, const IntArray& k
                const std::vector<int64_t>& strides, const std::vector<int64_t>& paddings, bool, bool,
                const std::string& format, const std::string&, bool global, bool, const std::string& algorithm,
                float norm_type, DenseTensor* out) {
-  const SumPooling pooling(
-      sliding_of(x, kernel_size.GetData(), strides, paddings, format, global, false, algorithm));
+  const SumPooling pooling(sliding_of(x, kernel_size.GetData(), strides, paddings, format, global, false, algorithm));
   Recorder record(ctx);
   Graph& g = record.graph;
   const Value p = record.scalar(norm_type, DType::float32), root = record.scalar(1 / norm_type, DType::float32);
@@ -135,8 +132,7 @@ void lp_pool2d_grad(const CustomContext& ctx, const DenseTensor& x, const DenseT
                     const std::vector<int64_t>& paddings, bool, bool, const std::string& format, const std::string&,
                     bool global, bool, const std::string& algorithm, float norm_type, DenseTensor* dx) {
   if (dx == nullptr) return;
-  const SumPooling pooling(
-      sliding_of(x, kernel_size.GetData(), strides, paddings, format, global, false, algorithm));
+  const SumPooling pooling(sliding_of(x, kernel_size.GetData(), strides, paddings, format, global, false, algorithm));
   Recorder record(ctx);
   Graph& g = record.graph;
   const auto wide = [&](const DenseTensor& tensor) { return g.cast(record.input(tensor), DType::float32); };

@@ -117,8 +117,8 @@ class Graph {
   Value convolution_data_gradient(Value dout, Value weights, Dims x_shape, const Sliding& sliding);
   Value convolution_weights_gradient(Value dout, Value x, Dims weights_shape, const Sliding& sliding);
   // The maximum of each window (NaN wins, and -inf is that of none); its place, as an int32 index into the spatial axes
-  // taken flat (as arg_reduction: the first, NaN passed over; -1 in a window without elements); the average (NaN is that
-  // of none). `shape` is the result's: windows may begin anywhere.
+  // taken flat (as arg_reduction: the first, NaN passed over; -1 in a window without elements); the average (NaN is
+  // that of none). `shape` is the result's: windows may begin anywhere.
   Value pooling(NodeKind kind, Value x, Dims shape, const Sliding& sliding);
   // dout goes to the place of each maximum, or is divided among the window.
   Value max_pooling_gradient(Value dout, Value x, const Sliding& sliding);

@@ -35,9 +35,9 @@ Shape convolved(NodeKind kind, Dims x, Dims weights, const Sliding& sliding) {
   for (size_t i = 0; i < sliding.axes(); ++i) {
     int64_t& length = shape[sliding.spatial_axis(i)];
     const int64_t positions = sliding.positions(i, length);
-    MPS_CHECK(positions >= 1, kArgument, "the window of ", info(kind).name, " is larger than the image: expected at most ",
-              length + sliding.before[i] + sliding.padding[i], " elements along axis ", sliding.spatial_axis(i), ", got ",
-              sliding.reach(i), ". Pad the image.");
+    MPS_CHECK(positions >= 1, kArgument, "the window of ", info(kind).name,
+              " is larger than the image: expected at most ", length + sliding.before[i] + sliding.padding[i],
+              " elements along axis ", sliding.spatial_axis(i), ", got ", sliding.reach(i), ". Pad the image.");
     length = positions;
   }
   return shape;
@@ -68,8 +68,7 @@ Inferred infer_convolution_gradient(const Graph& graph, NodeKind kind, Value dou
                                     Dims target) {
   check_dtype(kind, graph.dtype(dout));
   check_same_dtype(kind, graph.dtype(dout), graph.dtype(other));
-  const bool of_data =
-      kind == NodeKind::convolution_2d_data_gradient || kind == NodeKind::convolution_3d_data_gradient;
+  const bool of_data = kind == NodeKind::convolution_2d_data_gradient || kind == NodeKind::convolution_3d_data_gradient;
   const Dims x = of_data ? target : graph.shape(other), weights = of_data ? graph.shape(other) : target;
   const Shape expected = convolved(kind, x, weights, Sliding::of(attributes));
   MPS_CHECK(same_shape(expected, graph.shape(dout)), kArgument, "the incoming gradient of ", info(kind).name,

@@ -25,8 +25,7 @@ Sliding Sliding::of(Dims attributes) {
   sliding.groups = attributes[1];
   const size_t axes = (attributes.size() - kHead) / kLists;
   const int64_t* from = attributes.data() + kHead;
-  for (Numbers* list :
-       {&sliding.size, &sliding.strides, &sliding.dilations, &sliding.before, &sliding.padding}) {
+  for (Numbers* list : {&sliding.size, &sliding.strides, &sliding.dilations, &sliding.before, &sliding.padding}) {
     list->append(from, axes);
     from += axes;
   }
@@ -41,7 +40,8 @@ Sliding::Range Sliding::range(size_t i, int64_t position, int64_t positions, int
   const int64_t start = position * strides[i] - before[i];
   const int64_t padded_end = std::min(start + reach(i), length + padding[i]);
   const Range inside{std::max<int64_t>(start, 0), std::min(start + reach(i), length), 0};
-  return {inside.start, inside.end, std::max<int64_t>(counts_padding ? padded_end - start : inside.end - inside.start, 0)};
+  return {inside.start, inside.end,
+          std::max<int64_t>(counts_padding ? padded_end - start : inside.end - inside.start, 0)};
 }
 
 }  // namespace mps

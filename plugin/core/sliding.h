@@ -1,7 +1,7 @@
 // How a window slides over the spatial axes of images: the attributes of convolutions and poolings.
 //
-// Images are [N, C, spatial ..], or [N, spatial .., C] if their channels come last; there are one to three spatial axes.
-// Weights are [O, C / groups, spatial ..] in either case.
+// Images are [N, C, spatial ..], or [N, spatial .., C] if their channels come last; there are one to three spatial
+// axes. Weights are [O, C / groups, spatial ..] in either case.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
-// One piece of a convolution in float32 on one thread: what compile_convolution() cuts its work into. There are oneDNN's
-// kernels (onednn_convolution_host.cc) and plain loops (convolution_plain_host.cc). A kernel is immutable and may run on
-// many threads at once.
+// One piece of a convolution in float32 on one thread: what compile_convolution() cuts its work into. There are
+// oneDNN's kernels (onednn_convolution_host.cc) and plain loops (convolution_plain_host.cc). A kernel is immutable and
+// may run on many threads at once.
 #pragma once
 
 #include <cstddef>
@@ -27,7 +27,8 @@ struct ConvolutionGeometry {
   Image x, y;
   int64_t groups = 1;
   int64_t spatial = 2;  // how many axes there are
-  int64_t size[3] = {1, 1, 1}, step[3] = {1, 1, 1}, dilation[3] = {1, 1, 1}, before[3] = {0, 0, 0}, behind[3] = {0, 0, 0};
+  int64_t size[3] = {1, 1, 1}, step[3] = {1, 1, 1}, dilation[3] = {1, 1, 1}, before[3] = {0, 0, 0},
+          behind[3] = {0, 0, 0};
   int64_t output_stride = 0, input_stride = 0;  // of the weights; their window is dense
 
   int64_t group_outputs() const { return y.channels / groups; }

@@ -1,7 +1,7 @@
 // Poolings and their gradients: windows over one channel after the other, or over some channels that lie side by side.
 //
-// Not oneDNN's: its gradient of the maximum wants what its own forward pass has kept, which Paddle does not hand on, and
-// what it makes of NaN and of equal elements depends on the processor.
+// Not oneDNN's: its gradient of the maximum wants what its own forward pass has kept, which Paddle does not hand on,
+// and what it makes of NaN and of equal elements depends on the processor.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -21,7 +21,8 @@ struct Pooling {
   int64_t lanes = 1;                       // channels at a time
   int64_t blocks = 1;                      // of lanes, in all images
 
-  Pooling(Dims image, Dims pooled, const Sliding& sliding) : x(Image::of(image, sliding)), y(Image::of(pooled, sliding)) {
+  Pooling(Dims image, Dims pooled, const Sliding& sliding)
+      : x(Image::of(image, sliding)), y(Image::of(pooled, sliding)) {
     const size_t missing = 3 - sliding.axes();
     for (size_t i = 0; i < 3; ++i) {
       if (i < missing) {

@@ -149,9 +149,8 @@ void pooling(const Graph& graph, Value value, Span<const void* const> operands, 
         most = most >= x || std::isnan(most) ? most : x;
       }
       if (node.kind == NodeKind::max_pooling_indices) {
-        *index++ = window.places.empty()
-                       ? -1
-                       : static_cast<int32_t>(window.places[first_greatest<T>(window, operands[0])]);
+        *index++ =
+            window.places.empty() ? -1 : static_cast<int32_t>(window.places[first_greatest<T>(window, operands[0])]);
       } else {
         results.push_back(node.kind == NodeKind::max_pooling ? most : sum / window.count);
       }

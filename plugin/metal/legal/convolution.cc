@@ -87,8 +87,8 @@ Value cut_along(Builder& b, const Convolution& c, size_t i) {
   const size_t axis = 2 + i;
   const int64_t length = c.x_shape[axis], size = c.sliding.size[i], dilation = c.sliding.dilations[i];
   std::vector<Value> parts;
-  for (int64_t first = 0; first < size; first += kConvolutionWindowPiece) {
-    const int64_t count = std::min(kConvolutionWindowPiece, size - first);
+  for (int64_t first = 0; first < size; first += kConvolutionWindowLimit) {
+    const int64_t count = std::min(kConvolutionWindowLimit, size - first);
     Convolution part = c;
     part.weights_shape[axis] = part.sliding.size[i] = count;
     const int64_t from = first * dilation - c.sliding.before[i];
@@ -143,9 +143,9 @@ Value unfolded(Builder& b, const Convolution& c) {
   for (int64_t tap = 0; tap < c.sliding.size[0]; ++tap) {
     const Plane seen = plane(c, tap);
     const int64_t count = seen.end - seen.begin;
-    const Value part = count <= 0 ? zeros(b, {outer, positions, rest})
-                                  : placed(b, b.slice(x, 1, seen.start, count, c.sliding.strides[0]), 1, seen.begin,
-                                           positions);
+    const Value part =
+        count <= 0 ? zeros(b, {outer, positions, rest})
+                   : placed(b, b.slice(x, 1, seen.start, count, c.sliding.strides[0]), 1, seen.begin, positions);
     planes.push_back(b.reshape(part, {outer, 1, positions * rest}));
   }
   return concatenation(b, planes, 1);
@@ -171,7 +171,7 @@ Value folded(Builder& b, const Convolution& c, Value unfolded) {
 
 Sliding without_first_axis(const Sliding& from) {
   Sliding to = from;
-  for (Sliding::Numbers Sliding::*list :
+  for (Sliding::Numbers Sliding::* list :
        {&Sliding::size, &Sliding::strides, &Sliding::dilations, &Sliding::before, &Sliding::padding}) {
     (to.*list).clear();
     (to.*list).append((from.*list).data() + 1, from.axes() - 1);

@@ -94,9 +94,9 @@ class Windows {
     const Value step = sliding_.adaptive ? j : times(b_, j, sliding_.dilations[i_]);
     const Value at = pointwise(b_, NodeKind::addition, {start(p), step});
     const Value last = sliding_.adaptive ? end(p) : b_.constant(length_, DType::int32, {1, 1});
-    const Value is_inside =
-        pointwise(b_, NodeKind::multiplication, {binary(b_, NodeKind::greater_than_or_equal_to, at, 0),
-                                              pointwise(b_, NodeKind::less_than, {at, last})});
+    const Value is_inside = pointwise(
+        b_, NodeKind::multiplication,
+        {binary(b_, NodeKind::greater_than_or_equal_to, at, 0), pointwise(b_, NodeKind::less_than, {at, last})});
     const Value index = pointwise(b_, NodeKind::select, {is_inside, at, b_.like(at, length_)});
     return b_.reshape(index, {positions_ * width_});
   }
@@ -203,7 +203,8 @@ Value max_pooling_gradient(Builder& b, Value dout, Value x, const Sliding& slidi
   const int64_t channels = image[sliding.channel_axis()], elements = element_count(image);
   const int64_t spatial = elements / image[0] / channels, windows = element_count(pooled) / pooled[0] / channels;
   Value at{};
-  const Shape lines = sliding.channels_last ? Shape{image[0], windows, channels} : Shape{image[0] * channels, windows, 1};
+  const Shape lines =
+      sliding.channels_last ? Shape{image[0], windows, channels} : Shape{image[0] * channels, windows, 1};
   const Value in_lines = b.reshape(place, lines);
   const Value outer = times(b, coordinate(b, {lines[0], 1, 1}, 0), spatial);
   at = pointwise(b, NodeKind::addition, {outer, in_lines});

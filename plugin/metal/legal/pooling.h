@@ -3,7 +3,8 @@
 // of sums the sum, and the least place among those of equal maxima the first.
 //
 // MPSGraph's own methods are not used: with ceil_mode the results are too large, averages are wrong where padding
-// counts, uneven windows are not known, and which of equal maxima gets the gradient is not documented (workarounds.def).
+// counts, uneven windows are not known, and which of equal maxima gets the gradient is not documented
+// (workarounds.def).
 #pragma once
 
 #include "plugin/metal/legal/builder.h"

@@ -32,9 +32,9 @@ class Images : public Exam, public ::testing::WithParamInterface<DType> {
   DType dtype() const { return GetParam(); }
 
   static std::string tell(const Sliding& s, Dims x) {
-    return to_string(x) + (s.channels_last ? " channels last" : "") + ", " + std::to_string(s.groups) + " groups, size " +
-           to_string(s.size) + ", strides " + to_string(s.strides) + ", dilations " + to_string(s.dilations) +
-           ", padding " + to_string(s.before) + to_string(s.padding);
+    return to_string(x) + (s.channels_last ? " channels last" : "") + ", " + std::to_string(s.groups) +
+           " groups, size " + to_string(s.size) + ", strides " + to_string(s.strides) + ", dilations " +
+           to_string(s.dilations) + ", padding " + to_string(s.before) + to_string(s.padding);
   }
 
   // The result, and both gradients for an incoming one of its shape.
@@ -179,7 +179,8 @@ TEST_P(Images, ErrorOfConvolutionsIsBounded) {
   Graph graph;
   const Value x = graph.placeholder(dtype(), x_shape), w = graph.placeholder(dtype(), w_shape);
   graph.result(graph.convolution(x, w, s));
-  const std::vector<Input> inputs{random_numbers(dtype(), x_shape, -1, 1, 3), random_numbers(dtype(), w_shape, -1, 1, 4)};
+  const std::vector<Input> inputs{random_numbers(dtype(), x_shape, -1, 1, 3),
+                                  random_numbers(dtype(), w_shape, -1, 1, 4)};
   // 432 products below 1: float32 sums of any order, then one rounding.
   expect_reference(graph, inputs, dtype() == DType::float32 ? 0 : 1, 432 * 432 * std::ldexp(1.0, -24) / 16);
 }
@@ -227,9 +228,10 @@ TEST_P(Images, PoolingOfSpecialValues) {
   graph.result(graph.pooling(NodeKind::max_pooling, x, y_shape, s));
   graph.result(graph.pooling(NodeKind::max_pooling_indices, x, y_shape, s));
   graph.result(graph.max_pooling_gradient(dy, x, s));
-  expect_reference(graph, {tensor_of(dtype(), x_shape, {1, nan, -infinity, -infinity, nan, nan, 2, 0, -infinity, nan,
-                                                        nan, nan, 0, -0.0, infinity, nan, 3, 3, -1, 0, 5, 7, 3, 3}),
-                           whole_numbers(dtype(), y_shape, 3, 1)});
+  expect_reference(
+      graph, {tensor_of(dtype(), x_shape, {1, nan,  -infinity, -infinity, nan, nan, 2,  0, -infinity, nan, nan, nan,
+                                           0, -0.0, infinity,  nan,       3,   3,   -1, 0, 5,         7,   3,   3}),
+              whole_numbers(dtype(), y_shape, 3, 1)});
 }
 
 // Windows that see nothing: -inf, nowhere, and no average.

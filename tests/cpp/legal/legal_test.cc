@@ -416,6 +416,22 @@ TEST_F(Legal, FeedsThatBecomeResultsAreNotComputed) {
   EXPECT_EQ(made.graph.results().size(), 2u);
 }
 
+TEST_F(Legal, LargeConvolutionsAreRefused) {
+  const auto refused = [](Dims x, Dims weights) {
+    Graph g;
+    Sliding s;
+    s.size = {weights[2], weights[3]};
+    s.strides = s.dilations = {1, 1};
+    s.before = s.padding = {0, 0};
+    g.result(g.convolution(g.placeholder(DType::float32, x), g.placeholder(DType::float32, weights), s));
+    return legal::refusal(g, {260});
+  };
+  EXPECT_EQ(refused({1, 2, 3, 65538}, {2, 2, 1, 3}), "");
+  EXPECT_NE(refused({1, 2, 3, 65539}, {2, 2, 1, 3}).find("65537"), std::string::npos);
+  EXPECT_EQ(refused({1, 1, 1, 1}, {65536, 1, 1, 1}), "");
+  EXPECT_NE(refused({1, 1, 1, 1}, {65537, 1, 1, 1}).find("65537"), std::string::npos);
+}
+
 TEST_F(Legal, Refusals) {
   const auto refusal = [](DType dtype, int macos, auto build) {
     Graph g;

@@ -114,7 +114,10 @@ POOL3D = (
     _maximum("pool3d", "ceil", lambda x: F.max_pool3d(x, 3, 2, 1, ceil_mode=True), _VOLUMES),
     _average("pool3d", "average", lambda x: F.avg_pool3d(x, 3, 2, 1), _VOLUMES),
     _average(
-        "pool3d", "average_with_padding", lambda x: F.avg_pool3d(x, 2, 2, 1, exclusive=False), _VOLUMES
+        "pool3d",
+        "average_with_padding",
+        lambda x: F.avg_pool3d(x, 2, 2, 1, exclusive=False),
+        _VOLUMES,
     ),
     _average("pool3d", "adaptive", lambda x: F.adaptive_avg_pool3d(x, (2, 3, 2)), _VOLUMES),
     _average(
@@ -186,8 +189,8 @@ PLACES = (
     _maximum("unpool3d", "", _unpooled(F.max_pool3d, F.max_unpool3d), _EVEN_VOLUMES),
 )
 
-# Both have names, which keeps them from finite differences: Paddle's CPU device takes powers in float32, whatever the
-# dtype. In half formats the gradient is made of a result that was rounded.
+# Both have names, which keeps them from finite differences: Paddle's CPU device takes powers in
+# float32, whatever the dtype. In half formats the gradient is made of a result that was rounded.
 POWERS = tuple(
     Case(
         kernel="lp_pool2d",

@@ -149,16 +149,15 @@ GRIDS = (
             padding,
             corners,
             _GRIDS,
-            "" if (mode, padding, corners) == ("bilinear", "zeros", True)
+            ""
+            if (mode, padding, corners) == ("bilinear", "zeros", True)
             else f"{mode}_{padding}{'_corners' if corners else ''}",
         )
         for mode in ("bilinear", "nearest")
         for padding in ("zeros", "border", "reflection")
         for corners in (True, False)
     ),
-    _sample(
-        "bilinear", "zeros", False, (((2, 3, 3, 4, 5), (2, 2, 3, 2, 3)),), "volume"
-    ),
+    _sample("bilinear", "zeros", False, (((2, 3, 3, 4, 5), (2, 2, 3, 2, 3)),), "volume"),
     *(
         Case(
             kernel="affine_grid",
