@@ -49,10 +49,10 @@ void check_pooled(NodeKind kind, Dims image, Dims pooled, const Sliding& sliding
   bool fits = image.size() == pooled.size() && image[0] == pooled[0] &&
               image[sliding.channel_axis()] == pooled[sliding.channel_axis()];
   for (size_t i = 0; fits && i < sliding.axes(); ++i) {
-    fits = image[sliding.spatial_axis(i)] >= 1 && pooled[sliding.spatial_axis(i)] >= 1;
+    fits = image[sliding.spatial_axis(i)] >= 1 && pooled[sliding.spatial_axis(i)] >= 1 && sliding.dilations[i] == 1;
   }
   MPS_CHECK(fits, kArgument, "shapes of ", info(kind).name, " do not fit: expected the batch and the channels of ",
-            to_string(image), ", and something along each spatial axis, got ", to_string(pooled),
+            to_string(image), ", something along each spatial axis, and windows without gaps, got ", to_string(pooled),
             ". Correct window and padding.");
 }
 

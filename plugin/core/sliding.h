@@ -21,7 +21,7 @@ struct Sliding {
   bool adaptive = false;
   Numbers size;             // of the window
   Numbers strides;          // from one window to the next
-  Numbers dilations;        // from one element of the window to the next
+  Numbers dilations;        // from one element of the window to the next; poolings have none
   Numbers before, padding;  // elements of padding in front of each axis, and behind it
 
   // As they stand in a node, and back.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <type_traits>
 #include <vector>
 
 #include "plugin/core/check.h"
@@ -14,6 +15,8 @@
 
 namespace mps {
 namespace {
+
+using OneLane = std::integral_constant<int64_t, 1>;
 
 struct Pooling {
   Image x, y;
@@ -34,10 +37,29 @@ struct Pooling {
       }
     }
     if (x.channel_stride == 1) lanes = std::min(x.channels, kMostLanes);
+    if (lanes == 1 && x.stride[2] == 1 && !sliding.adaptive) find_taps(sliding);
     blocks = x.batch * ((x.channels + lanes - 1) / lanes);
   }
 
   static constexpr int64_t kMostLanes = 16;
+
+  // Element k of the windows along the last axis: it is inside for positions [begin, end), from `first` on.
+  struct Tap {
+    int64_t begin, end, first;
+  };
+  std::vector<Tap> taps;  // none: rows are not gone through that way
+  int64_t step = 1;
+
+  void find_taps(const Sliding& sliding) {
+    const size_t last = sliding.axes() - 1;
+    step = sliding.strides[last];
+    for (int64_t k = 0; k < sliding.size[last]; ++k) {
+      const int64_t shift = k * sliding.dilations[last] - sliding.before[last];
+      const int64_t begin = shift >= 0 ? 0 : (-shift + step - 1) / step;
+      const int64_t end = std::min(y.size[2], shift >= x.size[2] ? 0 : (x.size[2] - shift + step - 1) / step);
+      if (begin < end) taps.push_back({begin, end, begin * step + shift});
+    }
+  }
 
   int64_t cost_of_block() const {
     int64_t elements = lanes;
@@ -49,15 +71,20 @@ struct Pooling {
     return elements;
   }
 
-  // Calls f(x offset, y offset, lanes) for each block.
+  // Calls f(x offset, y offset, lanes) for each block. One lane is a constant, so that loops over lanes vanish.
   template <typename F>
   void each_block(F f) const {
     const int64_t in_image = blocks / x.batch;
     parallel_for(blocks, grain_of(cost_of_block()), [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         const int64_t n = i / in_image, c = i % in_image * lanes;
-        f(n * x.batch_stride + c * x.channel_stride, n * y.batch_stride + c * y.channel_stride,
-          std::min(lanes, x.channels - c));
+        const int64_t x_at = n * x.batch_stride + c * x.channel_stride;
+        const int64_t y_at = n * y.batch_stride + c * y.channel_stride;
+        if (lanes == 1) {
+          f(x_at, y_at, OneLane());
+        } else {
+          f(x_at, y_at, std::min(lanes, x.channels - c));
+        }
       }
     });
   }
@@ -96,26 +123,89 @@ struct Pooling {
 
 constexpr float kLowest = -std::numeric_limits<float>::infinity();
 
-template <typename T>
-void maximum(const Pooling& pooling, const T* x, T* y) {
-  pooling.each_block([&](int64_t x_at, int64_t y_at, int64_t lanes) {
-    pooling.each_window([&](int64_t to, const Sliding::Range* const* window) {
-      float best[Pooling::kMostLanes];
-      std::fill(best, best + lanes, kLowest);
-      pooling.each_element(window, [&](int64_t from, int64_t) {
-        for (int64_t i = 0; i < lanes; ++i) {
-          const float value = static_cast<float>(x[x_at + from + i]);
-          best[i] = best[i] >= value || best[i] != best[i] ? best[i] : value;
+// -- forward, a row of the result at a time: for even windows over channels of their own ----------
+
+// A step that the compiler knows makes the loop over a row vector code.
+template <typename F>
+void with_step(int64_t step, F f) {
+  if (step == 1) return f(std::integral_constant<int64_t, 1>());
+  if (step == 2) return f(std::integral_constant<int64_t, 2>());
+  f(step);
+}
+
+// Calls combine(sum, element) for every element of every window, and finish(sum, count) for every window.
+template <typename T, typename Combine, typename Finish>
+void in_rows(const Pooling& pooling, const T* x, T* y, float start, Combine combine, Finish finish) {
+  const int64_t width = pooling.y.size[2];
+  pooling.each_block([&](int64_t x_at, int64_t y_at, auto) {
+    std::vector<float> row(static_cast<size_t>(width));
+    for (int64_t d = 0; d < pooling.y.size[0]; ++d) {
+      const Sliding::Range& planes = pooling.windows[0][static_cast<size_t>(d)];
+      for (int64_t h = 0; h < pooling.y.size[1]; ++h) {
+        const Sliding::Range& rows = pooling.windows[1][static_cast<size_t>(h)];
+        std::fill(row.begin(), row.end(), start);
+        for (int64_t plane = planes.start; plane < planes.end; ++plane) {
+          for (int64_t i = rows.start; i < rows.end; ++i) {
+            const T* const from = x + x_at + plane * pooling.x.stride[0] + i * pooling.x.stride[1];
+            for (const Pooling::Tap& tap : pooling.taps) {
+              with_step(pooling.step, [&](auto step) {
+                float* const to = row.data() + tap.begin;
+                for (int64_t p = 0; p < tap.end - tap.begin; ++p) {
+                  to[p] = combine(to[p], static_cast<float>(from[tap.first + p * step]));
+                }
+              });
+            }
+          }
         }
+        const float count = static_cast<float>(planes.count) * static_cast<float>(rows.count);
+        T* const to = y + y_at + d * pooling.y.stride[0] + h * pooling.y.stride[1];
+        for (int64_t p = 0; p < width; ++p) {
+          const float along = static_cast<float>(pooling.windows[2][static_cast<size_t>(p)].count);
+          to[p] = static_cast<T>(finish(row[static_cast<size_t>(p)], count * along));
+        }
+      }
+    }
+  });
+}
+
+// -- any windows, some channels at a time ---------------------------------------------------------
+
+template <typename T, typename Combine, typename Finish>
+void in_windows(const Pooling& pooling, const T* x, T* y, float start, Combine combine, Finish finish) {
+  pooling.each_block([&](int64_t x_at, int64_t y_at, auto lanes) {
+    pooling.each_window([&](int64_t to, const Sliding::Range* const* window) {
+      float sum[Pooling::kMostLanes];
+      std::fill(sum, sum + lanes, start);
+      pooling.each_element(window, [&](int64_t from, int64_t) {
+        for (int64_t i = 0; i < lanes; ++i) sum[i] = combine(sum[i], static_cast<float>(x[x_at + from + i]));
       });
-      for (int64_t i = 0; i < lanes; ++i) y[y_at + to + i] = static_cast<T>(best[i]);
+      const float count = Pooling::count(window);
+      for (int64_t i = 0; i < lanes; ++i) y[y_at + to + i] = static_cast<T>(finish(sum[i], count));
     });
   });
 }
 
-// The first place of each maximum; NaN counts as -inf.
+template <typename T, typename Combine, typename Finish>
+void pool(const Pooling& pooling, const T* x, T* y, float start, Combine combine, Finish finish) {
+  if (!pooling.taps.empty()) return in_rows(pooling, x, y, start, combine, finish);
+  in_windows(pooling, x, y, start, combine, finish);
+}
+
 template <typename T>
-void find_places(const Pooling& pooling, const T* x, const Sliding::Range* const* window, int64_t lanes,
+void maximum(const Pooling& pooling, const T* x, T* y) {
+  const auto greater = [](float best, float value) { return best >= value || best != best ? best : value; };
+  pool(pooling, x, y, kLowest, greater, [](float best, float) { return best; });
+}
+
+template <typename T>
+void average(const Pooling& pooling, const T* x, T* y) {
+  const auto plus = [](float sum, float value) { return sum + value; };
+  pool(pooling, x, y, 0.0f, plus, [](float sum, float count) { return sum / count; });
+}
+
+// The first place of each maximum; NaN counts as -inf.
+template <typename T, typename Lanes>
+void find_places(const Pooling& pooling, const T* x, const Sliding::Range* const* window, Lanes lanes,
                  int32_t* places) {
   float best[Pooling::kMostLanes];
   std::fill(places, places + lanes, -1);
@@ -130,28 +220,66 @@ void find_places(const Pooling& pooling, const T* x, const Sliding::Range* const
   });
 }
 
+// The same for a whole row of the result of one channel: position (d, h), all of the last axis.
 template <typename T>
-void indices(const Pooling& pooling, const T* x, int32_t* y) {
-  pooling.each_block([&](int64_t x_at, int64_t y_at, int64_t lanes) {
-    pooling.each_window([&](int64_t to, const Sliding::Range* const* window) {
+void find_row_of_places(const Pooling& pooling, const T* x, int64_t d, int64_t h, float* best, int32_t* places) {
+  const Sliding::Range& planes = pooling.windows[0][static_cast<size_t>(d)];
+  const Sliding::Range& rows = pooling.windows[1][static_cast<size_t>(h)];
+  const int64_t width = pooling.y.size[2];
+  std::fill(best, best + width, kLowest);
+  std::fill(places, places + width, -1);
+  const auto place_of = [&](int64_t plane, int64_t i) { return (plane * pooling.x.size[1] + i) * pooling.x.size[2]; };
+  for (int64_t plane = planes.start; plane < planes.end; ++plane) {
+    for (int64_t i = rows.start; i < rows.end; ++i) {
+      const T* const from = x + plane * pooling.x.stride[0] + i * pooling.x.stride[1];
+      for (const Pooling::Tap& tap : pooling.taps) {
+        const int32_t first = static_cast<int32_t>(place_of(plane, i) + tap.first);
+        with_step(pooling.step, [&](auto step) {
+          for (int64_t p = tap.begin; p < tap.end; ++p) {
+            const float value = static_cast<float>(from[tap.first + (p - tap.begin) * step]);  // NaN is never greater
+            const bool is_better = value > best[p];
+            best[p] = is_better ? value : best[p];
+            places[p] = is_better ? first + static_cast<int32_t>((p - tap.begin) * step) : places[p];
+          }
+        });
+      }
+    }
+  }
+  // Where all is -inf or NaN, the first element of the window.
+  if (planes.start >= planes.end || rows.start >= rows.end) return;
+  for (int64_t p = 0; p < width; ++p) {
+    const Sliding::Range& window = pooling.windows[2][static_cast<size_t>(p)];
+    if (places[p] >= 0 || window.start >= window.end) continue;
+    places[p] = static_cast<int32_t>(place_of(planes.start, rows.start) + window.start);
+  }
+}
+
+// Calls f(y offset, lane, place) for every window of a block.
+template <typename T, typename Lanes, typename F>
+void each_place(const Pooling& pooling, const T* x, Lanes lanes, F f) {
+  if (pooling.taps.empty()) {
+    return pooling.each_window([&](int64_t at, const Sliding::Range* const* window) {
       int32_t places[Pooling::kMostLanes];
-      find_places(pooling, x + x_at, window, lanes, places);
-      std::copy(places, places + lanes, y + y_at + to);
+      find_places(pooling, x, window, lanes, places);
+      for (int64_t i = 0; i < lanes; ++i) f(at, i, places[i]);
     });
-  });
+  }
+  const int64_t width = pooling.y.size[2];
+  std::vector<float> best(static_cast<size_t>(width));
+  std::vector<int32_t> places(static_cast<size_t>(width));
+  for (int64_t d = 0; d < pooling.y.size[0]; ++d) {
+    for (int64_t h = 0; h < pooling.y.size[1]; ++h) {
+      find_row_of_places(pooling, x, d, h, best.data(), places.data());
+      const int64_t at = d * pooling.y.stride[0] + h * pooling.y.stride[1];
+      for (int64_t p = 0; p < width; ++p) f(at + p, int64_t{0}, places[static_cast<size_t>(p)]);
+    }
+  }
 }
 
 template <typename T>
-void average(const Pooling& pooling, const T* x, T* y) {
-  pooling.each_block([&](int64_t x_at, int64_t y_at, int64_t lanes) {
-    pooling.each_window([&](int64_t to, const Sliding::Range* const* window) {
-      float sum[Pooling::kMostLanes] = {};
-      pooling.each_element(window, [&](int64_t from, int64_t) {
-        for (int64_t i = 0; i < lanes; ++i) sum[i] += static_cast<float>(x[x_at + from + i]);
-      });
-      const float count = Pooling::count(window);
-      for (int64_t i = 0; i < lanes; ++i) y[y_at + to + i] = static_cast<T>(sum[i] / count);
-    });
+void indices(const Pooling& pooling, const T* x, int32_t* y) {
+  pooling.each_block([&](int64_t x_at, int64_t y_at, auto lanes) {
+    each_place(pooling, x + x_at, lanes, [&](int64_t at, int64_t lane, int32_t place) { y[y_at + at + lane] = place; });
   });
 }
 
@@ -160,7 +288,7 @@ template <typename T, typename Add>
 void gradient(const Pooling& pooling, const T* dout, T* dx, Add add) {
   const Image& x = pooling.x;
   const int64_t elements = x.size[0] * x.size[1] * x.size[2];
-  pooling.each_block([&](int64_t x_at, int64_t y_at, int64_t lanes) {
+  pooling.each_block([&](int64_t x_at, int64_t y_at, auto lanes) {
     std::vector<float> sums(static_cast<size_t>(elements * lanes), 0.0f);
     add(sums.data(), x_at, dout + y_at, lanes);
     const float* from = sums.data();
@@ -177,20 +305,16 @@ void gradient(const Pooling& pooling, const T* dout, T* dx, Add add) {
 
 template <typename T>
 void maximum_gradient(const Pooling& pooling, const T* dout, const T* x, T* dx) {
-  gradient(pooling, dout, dx, [&](float* sums, int64_t x_at, const T* from, int64_t lanes) {
-    pooling.each_window([&](int64_t at, const Sliding::Range* const* window) {
-      int32_t places[Pooling::kMostLanes];
-      find_places(pooling, x + x_at, window, lanes, places);
-      for (int64_t i = 0; i < lanes; ++i) {
-        if (places[i] >= 0) sums[places[i] * lanes + i] += static_cast<float>(from[at + i]);
-      }
+  gradient(pooling, dout, dx, [&](float* sums, int64_t x_at, const T* from, auto lanes) {
+    each_place(pooling, x + x_at, lanes, [&](int64_t at, int64_t lane, int32_t place) {
+      if (place >= 0) sums[place * lanes + lane] += static_cast<float>(from[at + lane]);
     });
   });
 }
 
 template <typename T>
 void average_gradient(const Pooling& pooling, const T* dout, T* dx) {
-  gradient(pooling, dout, dx, [&](float* sums, int64_t, const T* from, int64_t lanes) {
+  gradient(pooling, dout, dx, [&](float* sums, int64_t, const T* from, auto lanes) {
     pooling.each_window([&](int64_t at, const Sliding::Range* const* window) {
       const float count = Pooling::count(window);
       float share[Pooling::kMostLanes];
