@@ -120,7 +120,9 @@ std::shared_ptr<const ConvolutionKernel> make_kernel(Convolved what, const Convo
 WholeProgram compile_convolution(const Graph& graph, Value value) {
   MPS_CHECK(graph.dtype(value) == DType::float32, kInternal, "convolutions run in float32, got ",
             name(graph.dtype(value)), ".");
-  const auto [what, geometry] = ConvolutionNode::of(graph, value);
+  const ConvolutionNode node = ConvolutionNode::of(graph, value);
+  const Convolved what = node.what;
+  const ConvolutionGeometry& geometry = node.geometry;
   const Cut cut = cut_of(what, geometry);
   const int64_t last = cut.total - (cut.pieces - 1) * cut.each;
   const auto kernel = make_kernel(what, cut.piece(geometry, cut.each));

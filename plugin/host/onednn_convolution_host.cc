@@ -58,16 +58,25 @@ class OneDnnConvolution final : public ConvolutionKernel {
 
   bool usable() const { return primitive_ != nullptr; }
 
-  // Code that oneDNN generates, and one set of objects.
-  size_t bytes() const override { return sizeof *this + (32 << 10) + bytes_; }
+  // Code that oneDNN generates, and some objects.
+  size_t bytes() const override { return sizeof *this + (32 << 10); }
 
   void run(float* x, float* weights, float* y) const override {
     std::unique_ptr<Objects> objects = kept_.borrow();
     if (objects == nullptr) objects = make_objects();
     float* const data[] = {x, weights, y};
+    char* const scratch = thread_scratch(bytes_);
+    const auto bind = [](dnnl_memory_t memory, void* to) {
+      check(dnnl_memory_set_data_handle(memory, to), "bind an array");
+    };
+    bind(objects->scratchpad, scratch + scratchpad_at_);
     SingleOpenMpThread alone;
     for (size_t i = 0; i < 3; ++i) {
-      check(dnnl_memory_set_data_handle(objects->ours[i], data[i]), "bind an array");
+      bind(objects->ours[i], data[i]);
+      if (!arrays_[i].is_ours) {
+        bind(objects->theirs[i], scratch + arrays_[i].at);
+        bind(objects->reorder_scratchpad[i], scratch + scratchpad_at_);
+      }
       if (i != result() && !arrays_[i].is_ours) reorder(*objects, i, objects->ours[i], objects->theirs[i]);
     }
     dnnl_exec_arg_t arguments[4];
@@ -89,12 +98,11 @@ class OneDnnConvolution final : public ConvolutionKernel {
     bool is_ours = true;
     PrimitiveDesc reorder_description;
     Primitive reorder;
-    size_t at = 0;  // in the scratch memory, if it is reordered
+    size_t at = 0;  // in the memory of a run, if it is reordered
   };
   struct Objects {
     DnnlMemory ours[3], theirs[3], reorder_scratchpad[3], scratchpad;
     DnnlStream stream;
-    onednn::Scratch scratch;
   };
 
   size_t result() const { return what_ == Convolved::kX ? 0 : what_ == Convolved::kWeights ? 1 : 2; }
@@ -210,18 +218,16 @@ class OneDnnConvolution final : public ConvolutionKernel {
 
   std::unique_ptr<Objects> make_objects() const {
     auto objects = std::make_unique<Objects>();
-    objects->scratch = allocate(bytes_);
-    char* const scratchpad = objects->scratch.get() + scratchpad_at_;
-    const auto make = [](DnnlMemory& memory, const_dnnl_memory_desc_t description, void* data) {
-      check(dnnl_memory_create(memory.out(), description, engine(), data), "create a memory object");
+    const auto make = [](DnnlMemory& memory, const_dnnl_memory_desc_t description) {
+      check(dnnl_memory_create(memory.out(), description, engine(), DNNL_MEMORY_NONE), "create a memory object");
     };
     for (size_t i = 0; i < 3; ++i) {
-      make(objects->ours[i], arrays_[i].ours, DNNL_MEMORY_NONE);
+      make(objects->ours[i], arrays_[i].ours);
       if (arrays_[i].is_ours) continue;
-      make(objects->theirs[i], arrays_[i].theirs, objects->scratch.get() + arrays_[i].at);
-      make(objects->reorder_scratchpad[i], scratchpad_of(arrays_[i].reorder_description), scratchpad);
+      make(objects->theirs[i], arrays_[i].theirs);
+      make(objects->reorder_scratchpad[i], scratchpad_of(arrays_[i].reorder_description));
     }
-    make(objects->scratchpad, scratchpad_of(description_), scratchpad);
+    make(objects->scratchpad, scratchpad_of(description_));
     check(dnnl_stream_create(objects->stream.out(), engine(), dnnl_stream_default_flags), "create a stream");
     return objects;
   }
@@ -232,7 +238,7 @@ class OneDnnConvolution final : public ConvolutionKernel {
   Attributes attributes_;
   PrimitiveDesc description_;
   Primitive primitive_;
-  size_t scratchpad_at_ = 0, bytes_ = 0;  // of the scratch memory
+  size_t scratchpad_at_ = 0, bytes_ = 0;  // of the memory that a run needs
   mutable Kept<Objects> kept_;
 };
 

@@ -101,6 +101,20 @@ inline Scratch allocate(size_t bytes) {
   return Scratch(bytes == 0 ? nullptr : static_cast<char*>(::operator new(bytes, std::align_val_t{64})));
 }
 
+// Memory of the calling thread, for as long as a primitive runs on it. Every thread keeps what it needed most: for
+// primitives that want much, of which a program has many.
+inline char* thread_scratch(size_t bytes) {
+  thread_local Scratch scratch;
+  thread_local size_t size = 0;
+  if (bytes > size) {
+    size = 0;
+    scratch.reset();
+    scratch = allocate(bytes);
+    size = bytes;
+  }
+  return scratch.get();
+}
+
 // Objects that one run at a time may use, kept for later runs.
 template <typename Objects>
 class Kept {
