@@ -16,9 +16,11 @@
 namespace mps {
 namespace {
 
-using OneLane = std::integral_constant<int64_t, 1>;
-
 struct Pooling {
+  static constexpr int64_t kMostLanes = 16;
+  using OneLane = std::integral_constant<int64_t, 1>;
+  using AllLanes = std::integral_constant<int64_t, kMostLanes>;
+
   Image x, y;
   std::vector<Sliding::Range> windows[3];  // by position of the result
   int64_t lanes = 1;                       // channels at a time
@@ -40,8 +42,6 @@ struct Pooling {
     if (lanes == 1 && x.stride[2] == 1 && !sliding.adaptive) find_taps(sliding);
     blocks = x.batch * ((x.channels + lanes - 1) / lanes);
   }
-
-  static constexpr int64_t kMostLanes = 16;
 
   // Element k of the windows along the last axis: it is inside for positions [begin, end), from `first` on.
   struct Tap {
@@ -71,7 +71,8 @@ struct Pooling {
     return elements;
   }
 
-  // Calls f(x offset, y offset, lanes) for each block. One lane is a constant, so that loops over lanes vanish.
+  // Calls f(x offset, y offset, lanes) for each block. Their usual numbers are constants, which makes loops over them
+  // vanish or vector code.
   template <typename F>
   void each_block(F f) const {
     const int64_t in_image = blocks / x.batch;
@@ -80,10 +81,13 @@ struct Pooling {
         const int64_t n = i / in_image, c = i % in_image * lanes;
         const int64_t x_at = n * x.batch_stride + c * x.channel_stride;
         const int64_t y_at = n * y.batch_stride + c * y.channel_stride;
-        if (lanes == 1) {
+        const int64_t count = std::min(lanes, x.channels - c);
+        if (count == 1) {
           f(x_at, y_at, OneLane());
+        } else if (count == kMostLanes) {
+          f(x_at, y_at, AllLanes());
         } else {
-          f(x_at, y_at, std::min(lanes, x.channels - c));
+          f(x_at, y_at, count);
         }
       }
     });
@@ -213,14 +217,16 @@ void find_places(const Pooling& pooling, const T* x, const Sliding::Range* const
     for (int64_t i = 0; i < lanes; ++i) {
       const float element = static_cast<float>(x[from + i]);
       const float value = element != element ? kLowest : element;
-      if (places[i] >= 0 && !(value > best[i])) continue;
-      best[i] = value;
-      places[i] = static_cast<int32_t>(place);
+      const bool is_better = (value > best[i]) | (places[i] < 0);
+      best[i] = is_better ? value : best[i];
+      places[i] = is_better ? static_cast<int32_t>(place) : places[i];
     }
   });
 }
 
-// The same for a whole row of the result of one channel: position (d, h), all of the last axis.
+// The same for a whole row of the result of one channel: position (d, h), all of the last axis. First the maxima, then,
+// from the last element of the windows to the first, the places of what equals them: loops of one choice are vector
+// code, loops of two are not.
 template <typename T>
 void find_row_of_places(const Pooling& pooling, const T* x, int64_t d, int64_t h, float* best, int32_t* places) {
   const Sliding::Range& planes = pooling.windows[0][static_cast<size_t>(d)];
@@ -229,17 +235,35 @@ void find_row_of_places(const Pooling& pooling, const T* x, int64_t d, int64_t h
   std::fill(best, best + width, kLowest);
   std::fill(places, places + width, -1);
   const auto place_of = [&](int64_t plane, int64_t i) { return (plane * pooling.x.size[1] + i) * pooling.x.size[2]; };
+  const auto row_at = [&](int64_t plane, int64_t i) {
+    return x + plane * pooling.x.stride[0] + i * pooling.x.stride[1];
+  };
   for (int64_t plane = planes.start; plane < planes.end; ++plane) {
     for (int64_t i = rows.start; i < rows.end; ++i) {
-      const T* const from = x + plane * pooling.x.stride[0] + i * pooling.x.stride[1];
       for (const Pooling::Tap& tap : pooling.taps) {
+        const T* const from = row_at(plane, i) + tap.first;
+        float* const to = best + tap.begin;
+        with_step(pooling.step, [&](auto step) {
+          for (int64_t p = 0; p < tap.end - tap.begin; ++p) {
+            const float value = static_cast<float>(from[p * step]);
+            to[p] = value > to[p] ? value : to[p];  // NaN never is
+          }
+        });
+      }
+    }
+  }
+  for (int64_t plane = planes.end; plane-- > planes.start;) {
+    for (int64_t i = rows.end; i-- > rows.start;) {
+      for (size_t k = pooling.taps.size(); k-- > 0;) {
+        const Pooling::Tap& tap = pooling.taps[k];
+        const T* const from = row_at(plane, i) + tap.first;
+        const float* const wanted = best + tap.begin;
+        int32_t* const to = places + tap.begin;
         const int32_t first = static_cast<int32_t>(place_of(plane, i) + tap.first);
         with_step(pooling.step, [&](auto step) {
-          for (int64_t p = tap.begin; p < tap.end; ++p) {
-            const float value = static_cast<float>(from[tap.first + (p - tap.begin) * step]);  // NaN is never greater
-            const bool is_better = value > best[p];
-            best[p] = is_better ? value : best[p];
-            places[p] = is_better ? first + static_cast<int32_t>((p - tap.begin) * step) : places[p];
+          const int32_t count = static_cast<int32_t>(tap.end - tap.begin), apart = static_cast<int32_t>(step);
+          for (int32_t p = 0; p < count; ++p) {
+            to[p] = static_cast<float>(from[p * apart]) == wanted[p] ? first + p * apart : to[p];
           }
         });
       }
@@ -249,7 +273,7 @@ void find_row_of_places(const Pooling& pooling, const T* x, int64_t d, int64_t h
   if (planes.start >= planes.end || rows.start >= rows.end) return;
   for (int64_t p = 0; p < width; ++p) {
     const Sliding::Range& window = pooling.windows[2][static_cast<size_t>(p)];
-    if (places[p] >= 0 || window.start >= window.end) continue;
+    if (best[p] != kLowest || window.start >= window.end) continue;
     places[p] = static_cast<int32_t>(place_of(planes.start, rows.start) + window.start);
   }
 }
