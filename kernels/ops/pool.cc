@@ -1,4 +1,7 @@
 // Poolings of images and volumes, with the places of maxima or without, their gradients, and the way back (unpool).
+// How large a result is, with ceil_mode or without, is Paddle's affair: its tensor says so.
+#include <limits>
+
 #include "kernels/graphs/lines.h"
 #include "kernels/ops/sliding.h"
 #include "paddle/phi/kernels/pool_grad_kernel.h"
@@ -41,11 +44,26 @@ Sliding sliding_of(const DenseTensor& x, const std::vector<Size>& kernel_size, c
 // -- pool2d, pool3d
 // ---------------------------------------------------------------------------------------------------------
 
-// How many rows a window begins behind the last one with ceil_mode is Paddle's affair: `out` has as many.
+// The maximum of each window. With ceil_mode the last ones may begin behind the image: Paddle begins with the lowest
+// number of float32, and that is left.
+Value maximum(Graph& g, Value x, Dims pooled, const Sliding& sliding) {
+  const Shape shape(pooled), image(g.shape(x));
+  bool may_be_empty = false;
+  for (size_t i = 0; i < sliding.axes(); ++i) {
+    const size_t axis = sliding.spatial_axis(i);
+    may_be_empty = may_be_empty || sliding.range(i, shape[axis] - 1, shape[axis], image[axis]).start >= image[axis];
+  }
+  const Value result = g.pooling(NodeKind::max_pooling, x, shape, sliding);
+  if (!may_be_empty) return result;
+  return g.maximum(result, graphs::number(g, result, std::numeric_limits<float>::lowest()));
+}
+
 void pool(const CustomContext& ctx, const DenseTensor& x, const Sliding& sliding, bool is_maximum, DenseTensor* out) {
   Recorder record(ctx);
-  const NodeKind kind = is_maximum ? NodeKind::max_pooling : NodeKind::average_pooling;
-  record.output(out, record.graph.pooling(kind, record.input(x), dims_of(*out), sliding));
+  Graph& g = record.graph;
+  const Value image = record.input(x);
+  record.output(out, is_maximum ? maximum(g, image, dims_of(*out), sliding)
+                                : g.pooling(NodeKind::average_pooling, image, dims_of(*out), sliding));
   record.launch();
 }
 
@@ -154,7 +172,7 @@ void max_pool_with_index(const CustomContext& ctx, const DenseTensor& x, const s
   Recorder record(ctx);
   Graph& g = record.graph;
   const Value image = record.input(x);
-  record.output(out, g.pooling(NodeKind::max_pooling, image, dims_of(*out), sliding));
+  record.output(out, maximum(g, image, dims_of(*out), sliding));
   if (mask != nullptr) record.output(mask, g.pooling(NodeKind::max_pooling_indices, image, dims_of(*out), sliding));
   record.launch();
 }

@@ -63,6 +63,8 @@ POOL2D = (
     ),
     _maximum("pool2d", "overlapping", lambda x: F.max_pool2d(x, 3, 2, 1), _IMAGES),
     _maximum("pool2d", "ceil", lambda x: F.max_pool2d(x, 3, 2, [1, 0], ceil_mode=True), _IMAGES),
+    # The last windows begin behind the image.
+    _maximum("pool2d", "beyond", lambda x: F.max_pool2d(x, 1, 2, ceil_mode=True), _IMAGES),
     _maximum("pool2d", "same", lambda x: F.max_pool2d(x, (3, 2), 2, "SAME"), _IMAGES),
     _maximum(
         "pool2d",
