@@ -38,7 +38,8 @@ struct Pooling {
         windows[i].push_back(sliding.range(i - missing, p, y.size[i], x.size[i]));
       }
     }
-    if (x.channel_stride == 1) lanes = std::min(x.channels, kMostLanes);
+    // Channels of images of one element lie side by side in any layout.
+    if (x.channel_stride == 1 && y.channel_stride == 1) lanes = std::min(x.channels, kMostLanes);
     if (lanes == 1 && x.stride[2] == 1 && !sliding.adaptive) find_taps(sliding);
     blocks = x.batch * ((x.channels + lanes - 1) / lanes);
   }

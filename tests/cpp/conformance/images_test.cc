@@ -2,6 +2,7 @@
 // several pieces.
 #include <cmath>
 #include <limits>
+#include <random>
 
 #include "tests/cpp/conformance/exam.h"
 
@@ -193,6 +194,8 @@ TEST_P(Images, Pooling) {
   pool(sliding(2, 3, 1, 1), 1, 2, {5, 6}, {5, 6});
   pool(sliding(2, 2, 3), 1, 2, {8, 8}, {3, 3});
   pool(sliding(2, 20, 7, 9), 1, 2, {30, 28}, {5, 4});
+  pool(sliding(2, 2, 1, 1), 2, 13, {1, 1}, {2, 2});
+  pool(sliding(2, 2, 1, 0), 2, 13, {2, 2}, {1, 1});
   pool(sliding(1, 3, 2, 1), 2, 3, {11}, {6});
   pool(sliding(3, 2, 2), 1, 3, {4, 6, 4}, {2, 3, 2});
   pool(sliding(3, 3, 2, 1), 2, 2, {5, 4, 7}, {3, 2, 4});
@@ -232,6 +235,41 @@ TEST_P(Images, PoolingOfSpecialValues) {
       graph, {tensor_of(dtype(), x_shape, {1, nan,  -infinity, -infinity, nan, nan, 2,  0, -infinity, nan, nan, nan,
                                            0, -0.0, infinity,  nan,       3,   3,   -1, 0, 5,         7,   3,   3}),
               whole_numbers(dtype(), y_shape, 3, 1)});
+}
+
+TEST_P(Images, RandomWindows) {
+  std::mt19937 random(11);
+  const auto pick = [&](int64_t low, int64_t high) {
+    return low + static_cast<int64_t>(random() % static_cast<uint32_t>(high - low + 1));
+  };
+  for (int i = 0; i < 40; ++i) {
+    Sliding s;
+    Ints spatial, positions;
+    const size_t axes = static_cast<size_t>(pick(2, 3));
+    for (size_t axis = 0; axis < axes; ++axis) {
+      spatial.push_back(pick(1, 6));
+      positions.push_back(pick(1, 4));
+      s.size.push_back(pick(1, 4));
+      s.strides.push_back(pick(1, 3));
+      s.dilations.push_back(1);
+      s.before.push_back(pick(0, 3));
+      s.padding.push_back(pick(0, 3));
+    }
+    bool fits = true;  // and no window is without elements: averages of none differ by the device
+    for (size_t axis = 0; axis < axes; ++axis) {
+      fits = fits && s.positions(axis, spatial[axis]) >= 1;
+      for (int64_t p = 0; p < positions[axis]; ++p) {
+        const Sliding::Range range = s.range(axis, p, positions[axis], spatial[axis]);
+        fits = fits && range.start < range.end;
+      }
+    }
+    if (!fits) continue;
+    pool(s, pick(1, 2), pick(1, 18), spatial, positions);
+    s.groups = pick(1, 2);
+    for (int64_t& dilation : s.dilations) dilation = pick(1, 2);
+    for (size_t axis = 0; axis < axes; ++axis) fits = fits && s.positions(axis, spatial[axis]) >= 1;
+    if (fits) convolve(s, pick(1, 2), s.groups * pick(1, 3), s.groups * pick(1, 3), spatial);
+  }
 }
 
 // Windows that see nothing: -inf, nowhere, and no average.
