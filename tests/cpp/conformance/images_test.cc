@@ -255,18 +255,10 @@ TEST_P(Images, RandomWindows) {
       s.before.push_back(pick(0, 3));
       s.padding.push_back(pick(0, 3));
     }
-    bool fits = true;  // and no window is without elements: averages of none differ by the device
-    for (size_t axis = 0; axis < axes; ++axis) {
-      fits = fits && s.positions(axis, spatial[axis]) >= 1;
-      for (int64_t p = 0; p < positions[axis]; ++p) {
-        const Sliding::Range range = s.range(axis, p, positions[axis], spatial[axis]);
-        fits = fits && range.start < range.end;
-      }
-    }
-    if (!fits) continue;
     pool(s, pick(1, 2), pick(1, 18), spatial, positions);
     s.groups = pick(1, 2);
     for (int64_t& dilation : s.dilations) dilation = pick(1, 2);
+    bool fits = true;
     for (size_t axis = 0; axis < axes; ++axis) fits = fits && s.positions(axis, spatial[axis]) >= 1;
     if (fits) convolve(s, pick(1, 2), s.groups * pick(1, 3), s.groups * pick(1, 3), spatial);
   }
