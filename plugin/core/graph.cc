@@ -182,6 +182,42 @@ Value Graph::matrix_multiplication(Value x, Value y) {
   return push(NodeKind::matrix_multiplication, result.dtype, result.shape, {x, y}, {});
 }
 
+Value Graph::convolution(Value x, Value weights, const Sliding& sliding) {
+  const NodeKind kind = sliding.axes() == 3 ? NodeKind::convolution_3d : NodeKind::convolution_2d;
+  const Ints attributes = sliding.attributes();
+  const Inferred result = infer(*this, kind, {x, weights}, attributes, {});
+  if (elements(x) == 0 || elements(weights) == 0) return constant(int64_t{0}, result.dtype, result.shape);
+  return push(kind, result.dtype, result.shape, {x, weights}, attributes);
+}
+
+Value Graph::convolution_data_gradient(Value dout, Value weights, Dims x_shape, const Sliding& sliding) {
+  const NodeKind kind =
+      sliding.axes() == 3 ? NodeKind::convolution_3d_data_gradient : NodeKind::convolution_2d_data_gradient;
+  if (elements(dout) == 0 || elements(weights) == 0) return constant(int64_t{0}, dtype(dout), x_shape);
+  return add(kind, {dout, weights}, sliding.attributes(), x_shape);
+}
+
+Value Graph::convolution_weights_gradient(Value dout, Value x, Dims weights_shape, const Sliding& sliding) {
+  const NodeKind kind =
+      sliding.axes() == 3 ? NodeKind::convolution_3d_weights_gradient : NodeKind::convolution_2d_weights_gradient;
+  if (elements(dout) == 0 || elements(x) == 0) return constant(int64_t{0}, dtype(dout), weights_shape);
+  return add(kind, {dout, x}, sliding.attributes(), weights_shape);
+}
+
+Value Graph::pooling(NodeKind kind, Value x, Dims target, const Sliding& sliding) {
+  return add(kind, {x}, sliding.attributes(), target);
+}
+
+Value Graph::max_pooling_gradient(Value dout, Value x, const Sliding& sliding) {
+  if (elements(dout) == 0) return constant(int64_t{0}, dtype(x), Shape(shape(x)));
+  return add(NodeKind::max_pooling_gradient, {dout, x}, sliding.attributes(), Shape(shape(x)));
+}
+
+Value Graph::average_pooling_gradient(Value dout, Dims x_shape, const Sliding& sliding) {
+  if (elements(dout) == 0) return constant(int64_t{0}, dtype(dout), x_shape);
+  return add(NodeKind::average_pooling_gradient, {dout}, sliding.attributes(), x_shape);
+}
+
 void Graph::clear() {
   nodes_.clear();
   pool_.clear();

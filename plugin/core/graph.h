@@ -17,6 +17,7 @@
 #include "plugin/core/node.h"
 #include "plugin/core/scalar.h"
 #include "plugin/core/shape.h"
+#include "plugin/core/sliding.h"
 
 namespace mps {
 
@@ -117,6 +118,20 @@ class Graph {
     Value key[2], block[4];
   };
   Value random_bits(Dims shape, const Counter& counter);
+  // -- images (sliding.h)
+  // -------------------------------------------------------------------------------------------
+  // In two dimensions or three, by the number of axes. float16 and bfloat16 accumulate in float32. Attributes: those of
+  // Sliding. The gradients are those of x and of the weights, where dout is that of the result.
+  Value convolution(Value x, Value weights, const Sliding& sliding);
+  Value convolution_data_gradient(Value dout, Value weights, Dims x_shape, const Sliding& sliding);
+  Value convolution_weights_gradient(Value dout, Value x, Dims weights_shape, const Sliding& sliding);
+  // The maximum of each window (NaN wins, and -inf is that of none); its place, as an int32 index into the spatial axes
+  // taken flat (as arg_reduction: the first, NaN passed over; -1 in a window without elements); the average (NaN is
+  // that of none). `shape` is the result's: windows may begin anywhere.
+  Value pooling(NodeKind kind, Value x, Dims shape, const Sliding& sliding);
+  // dout goes to the place of each maximum, or is divided among the window.
+  Value max_pooling_gradient(Value dout, Value x, const Sliding& sliding);
+  Value average_pooling_gradient(Value dout, Dims x_shape, const Sliding& sliding);
 
   // A node like one of another graph, for what copies graphs: attributes as that one has them.
   Value record(NodeKind kind, Span<const Value> operands, Dims attributes, Dims target) {

@@ -4,6 +4,7 @@
 #include <climits>
 
 #include "plugin/core/check.h"
+#include "plugin/core/infer_images.h"
 
 namespace mps {
 namespace {
@@ -42,16 +43,6 @@ bool accepts(NodeDTypes set, DType dtype) {
       return dtype == DType::int32;
   }
   __builtin_unreachable();
-}
-
-void check_dtype(NodeKind kind, DType dtype) {
-  MPS_CHECK(accepts(info(kind).dtypes, dtype), kArgument, "wrong dtype for ", info(kind).name, ": expected ",
-            describe(info(kind).dtypes), ", got ", name(dtype), ". Cast the operand.");
-}
-
-void check_same_dtype(NodeKind kind, DType x, DType y) {
-  MPS_CHECK(x == y, kArgument, "dtypes of ", info(kind).name, " differ: expected one dtype, got ", name(x), " and ",
-            name(y), ". Cast one of them.");
 }
 
 Inferred infer_binary(const Graph& graph, NodeKind kind, Value x, Value y) {
@@ -237,6 +228,16 @@ Inferred infer_matmul(const Graph& graph, Value x, Value y) {
 
 }  // namespace
 
+void check_dtype(NodeKind kind, DType dtype) {
+  MPS_CHECK(accepts(info(kind).dtypes, dtype), kArgument, "wrong dtype for ", info(kind).name, ": expected ",
+            describe(info(kind).dtypes), ", got ", name(dtype), ". Cast the operand.");
+}
+
+void check_same_dtype(NodeKind kind, DType x, DType y) {
+  MPS_CHECK(x == y, kArgument, "dtypes of ", info(kind).name, " differ: expected one dtype, got ", name(x), " and ",
+            name(y), ". Cast one of them.");
+}
+
 void check_shape(Dims shape) {
   MPS_CHECK(shape.size() <= kMaxRank, kArgument, "too many dimensions: expected at most ", kMaxRank, ", got ",
             shape.size(), ". Merge some with reshape.");
@@ -309,6 +310,14 @@ Inferred infer(const Graph& graph, NodeKind kind, Span<const Value> operands, Di
       return infer_random(graph, kind, operands, target);
     case NodeFamily::kMatmul:
       return infer_matmul(graph, operands[0], operands[1]);
+    case NodeFamily::kConvolution:
+      return infer_convolution(graph, kind, operands[0], operands[1], attributes);
+    case NodeFamily::kConvolutionGradient:
+      return infer_convolution_gradient(graph, kind, operands[0], operands[1], attributes, target);
+    case NodeFamily::kPooling:
+      return infer_pooling(graph, kind, operands[0], attributes, target);
+    case NodeFamily::kPoolingGradient:
+      return infer_pooling_gradient(graph, kind, operands, attributes, target);
   }
   __builtin_unreachable();
 }

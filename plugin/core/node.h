@@ -35,6 +35,10 @@ enum class NodeFamily : uint8_t {
   kSearchSorted,
   kRandom,
   kMatmul,
+  kConvolution,
+  kConvolutionGradient,
+  kPooling,
+  kPoolingGradient,
 };
 
 enum class NodeDTypes : uint8_t { kAny, kNumeric, kFloat, kInteger, kBool, kInt32 };
@@ -71,7 +75,9 @@ constexpr bool is_pointwise(NodeKind kind) {
 constexpr bool is_whole(NodeFamily family) {
   return family == NodeFamily::kArgReduce || family == NodeFamily::kScan || family == NodeFamily::kGather ||
          family == NodeFamily::kScatter || family == NodeFamily::kArgSort || family == NodeFamily::kSearchSorted ||
-         family == NodeFamily::kRandom;
+         family == NodeFamily::kRandom ||
+         family == NodeFamily::kConvolution || family == NodeFamily::kConvolutionGradient ||
+         family == NodeFamily::kPooling || family == NodeFamily::kPoolingGradient;
 }
 
 }  // namespace mps

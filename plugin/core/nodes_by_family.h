@@ -26,6 +26,10 @@
 #define MPS_NODE_kSearchSorted(kind)
 #define MPS_NODE_kRandom(kind)
 #define MPS_NODE_kMatmul(kind)
+#define MPS_NODE_kConvolution(kind)
+#define MPS_NODE_kConvolutionGradient(kind)
+#define MPS_NODE_kPooling(kind)
+#define MPS_NODE_kPoolingGradient(kind)
 #include "plugin/core/nodes.def"
 #undef MPS_NODE
 #undef MPS_NODE_kUnary
@@ -51,5 +55,9 @@
 #undef MPS_NODE_kSearchSorted
 #undef MPS_NODE_kRandom
 #undef MPS_NODE_kMatmul
+#undef MPS_NODE_kConvolution
+#undef MPS_NODE_kConvolutionGradient
+#undef MPS_NODE_kPooling
+#undef MPS_NODE_kPoolingGradient
 #undef MPS_UNARY_NODE
 #undef MPS_BINARY_NODE

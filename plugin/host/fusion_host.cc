@@ -34,6 +34,10 @@ bool is_view(NodeKind kind) {
     case NodeFamily::kSearchSorted:
     case NodeFamily::kRandom:
     case NodeFamily::kMatmul:
+    case NodeFamily::kConvolution:
+    case NodeFamily::kConvolutionGradient:
+    case NodeFamily::kPooling:
+    case NodeFamily::kPoolingGradient:
       return false;
   }
   __builtin_unreachable();

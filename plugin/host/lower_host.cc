@@ -115,15 +115,32 @@ class Lowering {
       case NodeKind::scatter:
       case NodeKind::arg_sort:
       case NodeKind::search_sorted:
-      case NodeKind::random_bits: {
-        SmallVector<Value, 4> operands;
-        for (size_t i = 0; i < node.operand_count; ++i) operands.push_back(operand(node, i));
-        return to_.record(node.kind, operands, from_.attributes(node), from_.shape(node));
-      }
+      case NodeKind::random_bits:
+      case NodeKind::max_pooling:
+      case NodeKind::max_pooling_indices:
+      case NodeKind::average_pooling:
+      case NodeKind::max_pooling_gradient:
+      case NodeKind::average_pooling_gradient:
+        return copy(node, [](Value x) { return x; });
+      case NodeKind::convolution_2d:
+      case NodeKind::convolution_2d_data_gradient:
+      case NodeKind::convolution_2d_weights_gradient:
+      case NodeKind::convolution_3d:
+      case NodeKind::convolution_3d_data_gradient:
+      case NodeKind::convolution_3d_weights_gradient:
+        return to_.cast(copy(node, [&](Value x) { return to_.cast(x, DType::float32); }), node.dtype);
       case NodeKind::matrix_multiplication:
         return matrix_multiplication(node);
     }
     __builtin_unreachable();
+  }
+
+  // The node with what `change` makes of its operands.
+  template <typename F>
+  Value copy(const Node& node, F change) {
+    SmallVector<Value, 4> operands;
+    for (size_t i = 0; i < node.operand_count; ++i) operands.push_back(change(operand(node, i)));
+    return to_.record(node.kind, operands, from_.attributes(node), from_.shape(node));
   }
 
   Value slice(const Node& node) {

@@ -1,5 +1,5 @@
 // One batch of matrix products on one thread: the piece that MatmulProgram cuts its work into. There are oneDNN's
-// kernels (onednn_host.cc), ours for a vector times a matrix (matmul_vector_host.cc) and plain loops
+// kernels (onednn_matmul_host.cc), ours for a vector times a matrix (matmul_vector_host.cc) and plain loops
 // (matmul_plain_host.cc). A kernel is immutable and may run on many threads at once.
 #pragma once
 

@@ -158,6 +158,10 @@ class Planner {
       case NodeFamily::kArgSort:
       case NodeFamily::kSearchSorted:
       case NodeFamily::kRandom:
+      case NodeFamily::kConvolution:
+      case NodeFamily::kConvolutionGradient:
+      case NodeFamily::kPooling:
+      case NodeFamily::kPoolingGradient:
         return whole(value, node);
       case NodeFamily::kCoordinate:
         return coordinate(value, static_cast<size_t>(attributes[0]));
@@ -180,11 +184,21 @@ class Planner {
   PointwiseProgram compile(const Fusion& fusion) {
     std::vector<Value> nodes, outputs;
     std::vector<PointwiseView> strided_inputs;
+    const auto is_input = [&](Value value) {
+      return fusion.nodes.count(value.node) == 0 && graph_.node(value).kind != NodeKind::constant;
+    };
+    // First of all the steps that compute the inputs: they may want one of the others to be dense, which moves it.
+    for (uint32_t i : fusion.nodes) {
+      for (int64_t operand : graph_.operands(graph_.node(i))) {
+        const Value input{static_cast<uint32_t>(operand)};
+        if (is_input(input)) view(input);
+      }
+    }
     for (uint32_t i : fusion.nodes) {
       nodes.push_back(Value{i});
       for (int64_t operand : graph_.operands(graph_.node(i))) {
         const Value input{static_cast<uint32_t>(operand)};
-        if (fusion.nodes.count(input.node) != 0 || graph_.node(input).kind == NodeKind::constant) continue;
+        if (!is_input(input)) continue;
         // A program collects strided elements one by one: a large transpose is better done in tiles beforehand.
         const View lies = is_large_transpose(input) ? dense(input) : view(input);
         if (!is_contiguous(graph_.shape(input), lies.strides)) strided_inputs.push_back({input, lies.strides});

@@ -6,6 +6,7 @@
 
 #include "plugin/core/check.h"
 #include "plugin/host/reference_functions_host.h"
+#include "plugin/host/reference_images_host.h"
 #include "plugin/host/reference_nodes_host.h"
 #include "plugin/host/reference_whole_host.h"
 
@@ -95,6 +96,12 @@ class Interpreter {
   const void* in(const Node& node, size_t i) const { return values_[graph_.operand(node, i).node].data(); }
   Dims operand_shape(const Node& node, size_t i) const { return graph_.shape(graph_.operand(node, i)); }
 
+  std::vector<const void*> operands_of(const Node& node) const {
+    std::vector<const void*> operands;
+    for (size_t i = 0; i < node.operand_count; ++i) operands.push_back(in(node, i));
+    return operands;
+  }
+
   void evaluate(Value value, Span<const HostBinding> feeds) {
     const Node& node = graph_.node(value);
     switch (node.kind) {
@@ -150,13 +157,22 @@ class Interpreter {
       case NodeKind::scatter:
       case NodeKind::arg_sort:
       case NodeKind::search_sorted:
-      case NodeKind::random_bits: {
-        std::vector<const void*> operands;
-        for (size_t i = 0; i < node.operand_count; ++i) operands.push_back(in(node, i));
-        return reference_whole(graph_, value, operands, out(value));
-      }
+      case NodeKind::random_bits:
+        return reference_whole(graph_, value, operands_of(node), out(value));
       case NodeKind::matrix_multiplication:
         return matrix_multiplication(value, node);
+      case NodeKind::convolution_2d:
+      case NodeKind::convolution_2d_data_gradient:
+      case NodeKind::convolution_2d_weights_gradient:
+      case NodeKind::convolution_3d:
+      case NodeKind::convolution_3d_data_gradient:
+      case NodeKind::convolution_3d_weights_gradient:
+      case NodeKind::max_pooling:
+      case NodeKind::max_pooling_indices:
+      case NodeKind::average_pooling:
+      case NodeKind::max_pooling_gradient:
+      case NodeKind::average_pooling_gradient:
+        return reference_images(graph_, value, operands_of(node), out(value));
     }
   }
 

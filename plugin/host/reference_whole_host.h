@@ -6,7 +6,8 @@
 
 namespace mps {
 
-// `value` is a node of the reduce or coordinate family, or is_whole(); operands and result are dense.
+// `value` is a node of the reduce or coordinate family, or is_whole(), but not of images; operands and result are
+// dense.
 void reference_whole(const Graph& graph, Value value, Span<const void* const> operands, void* out);
 
 }  // namespace mps

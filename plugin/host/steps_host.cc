@@ -63,7 +63,7 @@ class WholeStep final : public PlanStep {
   }
   void run(char* const* slots) const override { program_.run(addresses(slots, inputs_), address(slots, output_)); }
   uint64_t cost_ns() const override { return program_.cost_ns; }
-  size_t bytes() const override { return sizeof *this; }
+  size_t bytes() const override { return sizeof *this + program_.bytes; }
 
  private:
   const WholeProgram program_;

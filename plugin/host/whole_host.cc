@@ -27,6 +27,12 @@ WholeProgram compile_whole(const Graph& graph, Value value) {
       return compile_search_sorted(graph, value);
     case NodeFamily::kRandom:
       return compile_random(graph, value);
+    case NodeFamily::kConvolution:
+    case NodeFamily::kConvolutionGradient:
+      return compile_convolution(graph, value);
+    case NodeFamily::kPooling:
+    case NodeFamily::kPoolingGradient:
+      return compile_pooling(graph, value);
     case NodeFamily::kSource:
     case NodeFamily::kUnary:
     case NodeFamily::kBinary:

@@ -1,6 +1,6 @@
 // Nodes that are computed as a whole, from dense operands into a dense result: scans, arg reductions, gathers,
-// scatters, sorts, searches and random numbers (is_whole() of node.h). Each file named below compiles the nodes of its
-// families.
+// scatters, sorts, searches, random numbers, convolutions and poolings (is_whole() of node.h). Each file named below
+// compiles the nodes of its families.
 //
 // A program is immutable: any number of threads may run it at once. How work is cut depends on shapes alone, so results
 // do not depend on the number of threads.
@@ -17,6 +17,7 @@ struct WholeProgram {
   // Inputs in the order of the operands; the output overlaps none.
   std::function<void(Span<const void* const> inputs, void* output)> run;
   uint64_t cost_ns = 0;  // rough time of run() on one thread
+  size_t bytes = 0;      // memory held by run, beyond some hundred bytes
 };
 
 WholeProgram compile_whole(const Graph& graph, Value value);
@@ -28,6 +29,8 @@ WholeProgram compile_scatter(const Graph& graph, Value value);        // index_h
 WholeProgram compile_arg_sort(const Graph& graph, Value value);       // sort_host.cc
 WholeProgram compile_search_sorted(const Graph& graph, Value value);  // sort_host.cc
 WholeProgram compile_random(const Graph& graph, Value value);         // random_host.cc
+WholeProgram compile_convolution(const Graph& graph, Value value);    // convolution_host.cc
+WholeProgram compile_pooling(const Graph& graph, Value value);        // pooling_host.cc
 
 // Without inputs: 0, 1, 2 ... as int32.
 WholeProgram count_to(int64_t count);

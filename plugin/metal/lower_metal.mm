@@ -116,6 +116,26 @@ class Lowering {
         return [graph_ matrixMultiplicationWithPrimaryTensor:operand(node, 0)
                                              secondaryTensor:operand(node, 1)
                                                         name:nil];
+      case NodeFamily::kConvolution:
+        return [graph_ convolution2DWithSourceTensor:operand(node, 0)
+                                       weightsTensor:operand(node, 1)
+                                          descriptor:sliding(node)
+                                                name:nil];
+      case NodeFamily::kConvolutionGradient:
+        if (node.kind == NodeKind::convolution_2d_data_gradient) {
+          return [graph_ convolution2DDataGradientWithIncomingGradientTensor:operand(node, 0)
+                                                               weightsTensor:operand(node, 1)
+                                                                 outputShape:shape
+                                                forwardConvolutionDescriptor:sliding(node)
+                                                                        name:nil];
+        }
+        return [graph_ convolution2DWeightsGradientWithIncomingGradientTensor:operand(node, 0)
+                                                                 sourceTensor:operand(node, 1)
+                                                                  outputShape:shape
+                                                 forwardConvolutionDescriptor:sliding(node)
+                                                                         name:nil];
+      case NodeFamily::kPooling:
+      case NodeFamily::kPoolingGradient:
       case NodeFamily::kStridedUpdate:
       case NodeFamily::kArgReduce:
       case NodeFamily::kArgSort:
@@ -257,6 +277,24 @@ class Lowering {
     const Dims attributes = from_.attributes(node);
     return send(graph_, selector, operand(node, 0), static_cast<NSInteger>(attributes[0]), attributes[1] != 0,
                 attributes[2] != 0, nil);
+  }
+
+  // Images and weights have their channels in front.
+  MPSGraphConvolution2DOpDescriptor* sliding(const Node& node) {
+    const Sliding from = Sliding::of(from_.attributes(node));
+    const auto number = [](int64_t value) { return static_cast<NSUInteger>(value); };
+    return [MPSGraphConvolution2DOpDescriptor descriptorWithStrideInX:number(from.strides[1])
+                                                            strideInY:number(from.strides[0])
+                                                      dilationRateInX:number(from.dilations[1])
+                                                      dilationRateInY:number(from.dilations[0])
+                                                               groups:number(from.groups)
+                                                          paddingLeft:number(from.before[1])
+                                                         paddingRight:number(from.padding[1])
+                                                           paddingTop:number(from.before[0])
+                                                        paddingBottom:number(from.padding[0])
+                                                         paddingStyle:MPSGraphPaddingStyleExplicit
+                                                           dataLayout:MPSGraphTensorNamedDataLayoutNCHW
+                                                        weightsLayout:MPSGraphTensorNamedDataLayoutOIHW];
   }
 
   static MPSGraphScatterMode scatter_mode(ScatterMode mode) {

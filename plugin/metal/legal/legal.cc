@@ -3,10 +3,12 @@
 #include <climits>
 
 #include "plugin/core/check.h"
+#include "plugin/metal/legal/convolution.h"
 #include "plugin/metal/legal/lines.h"
 #include "plugin/metal/legal/matmul.h"
 #include "plugin/metal/legal/numbers.h"
 #include "plugin/metal/legal/order.h"
+#include "plugin/metal/legal/pooling.h"
 #include "plugin/metal/legal/positions.h"
 #include "plugin/metal/legal/random.h"
 #include "plugin/metal/legal/shapes.h"
@@ -160,6 +162,19 @@ class Legalizer {
       }
       case NodeFamily::kMatmul:
         return matrix_multiplication(b_, operand(node, 0), operand(node, 1));
+      case NodeFamily::kConvolution:
+      case NodeFamily::kConvolutionGradient:
+        return convolution(b_, node.kind, operand(node, 0), operand(node, 1), from_.shape(node),
+                           Sliding::of(from_.attributes(node)));
+      case NodeFamily::kPooling:
+        return pooling(b_, node.kind, operand(node, 0), from_.shape(node), Sliding::of(from_.attributes(node)));
+      case NodeFamily::kPoolingGradient: {
+        const Sliding sliding = Sliding::of(from_.attributes(node));
+        if (node.operand_count == 1) {
+          return average_pooling_gradient(b_, operand(node, 0), from_.shape(node), sliding);
+        }
+        return max_pooling_gradient(b_, operand(node, 0), operand(node, 1), sliding);
+      }
     }
     __builtin_unreachable();
   }

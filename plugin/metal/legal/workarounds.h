@@ -27,5 +27,7 @@ constexpr bool applies(Workaround workaround, Target target) {
 // The sizes that the table's words name.
 inline constexpr int64_t kMatmulInnerLimit = 32766, kMatmulInnerPiece = 16384;
 inline constexpr int64_t kMatmulColumnsLimit = 32768;
+inline constexpr int64_t kConvolutionLimit = 65536;
+inline constexpr int64_t kConvolutionWindowLimit = 16;
 
 }  // namespace mps::legal

@@ -37,6 +37,12 @@ mps::Value host_node(mps::Graph& graph, const std::vector<int64_t>& numbers, con
       return graph.reduction_sum(operands[0], Dims(rest, count));
     case NodeKind::matrix_multiplication:
       return graph.matrix_multiplication(operands[0], operands[1]);
+    case NodeKind::convolution_2d:
+      return graph.convolution(operands[0], operands[1], mps::Sliding::of(Dims(rest, count)));
+    case NodeKind::convolution_2d_data_gradient:
+      return graph.convolution_data_gradient(operands[0], operands[1], shape, mps::Sliding::of(Dims(rest, count)));
+    case NodeKind::convolution_2d_weights_gradient:
+      return graph.convolution_weights_gradient(operands[0], operands[1], shape, mps::Sliding::of(Dims(rest, count)));
     default:
       violation("the double has no way to record a node of kind " + std::string(mps::info(kind).name) + ".");
   }

@@ -12,7 +12,9 @@ namespace apple_double {
 //   slice            starts, ends, steps
 //   concatenation    the axis
 //   reduction_sum    the axes
-// `dtype` and `shape` are wanted by cast, reshape and broadcast. Throws mps::Error if the operands do not fit.
+//   convolution_2d   and its gradients: the attributes of a Sliding
+// `dtype` and `shape` are wanted by cast, reshape, broadcast and gradients. Throws mps::Error if the operands do not
+// fit.
 mps::Value host_node(mps::Graph& graph, const std::vector<int64_t>& numbers, const std::vector<mps::Value>& operands,
                      mps::DType dtype, mps::Dims shape);
 

@@ -59,6 +59,38 @@ TEST_F(GraphMistakes, Products) {
   EXPECT_DEATH([graph_ matrixMultiplicationWithPrimaryTensor:batch secondaryTensor:one name:nil], "111634");
 }
 
+TEST_F(GraphMistakes, Convolutions) {
+  const auto described = [](MPSGraphTensorNamedDataLayout data, MPSGraphPaddingStyle style) {
+    return [MPSGraphConvolution2DOpDescriptor descriptorWithStrideInX:1
+                                                            strideInY:1
+                                                      dilationRateInX:1
+                                                      dilationRateInY:1
+                                                               groups:1
+                                                          paddingLeft:0
+                                                         paddingRight:0
+                                                           paddingTop:0
+                                                        paddingBottom:0
+                                                         paddingStyle:style
+                                                           dataLayout:data
+                                                        weightsLayout:MPSGraphTensorNamedDataLayoutOIHW];
+  };
+  const auto convolve = [&](MPSGraphTensor* x, MPSGraphTensor* weights, MPSGraphConvolution2DOpDescriptor* descriptor) {
+    return [graph_ convolution2DWithSourceTensor:x weightsTensor:weights descriptor:descriptor name:nil];
+  };
+  MPSGraphConvolution2DOpDescriptor* const usual =
+      described(MPSGraphTensorNamedDataLayoutNCHW, MPSGraphPaddingStyleExplicit);
+  MPSGraphTensor* const x = placeholder(@[ @2, @1, @300, @4 ]);
+  MPSGraphTensor* const w = placeholder(@[ @1, @1, @3, @3 ]);
+  EXPECT_NE(convolve(x, w, usual), nil);
+  EXPECT_DEATH(convolve(x, w, described(MPSGraphTensorNamedDataLayoutNHWC, MPSGraphPaddingStyleExplicit)), "180984");
+  EXPECT_DEATH(convolve(x, w, described(MPSGraphTensorNamedDataLayoutNCHW, MPSGraphPaddingStyleTF_SAME)), "explicit");
+  EXPECT_DEATH(convolve(x, placeholder(@[ @1, @1, @256, @1 ]), usual), "188335");
+  EXPECT_DEATH(convolve(placeholder(@[ @1, @1, @1, @1 ]), placeholder(@[ @65537, @1, @1, @1 ]), usual), "129207");
+  EXPECT_DEATH(convolve(x, placeholder(@[ @1, @2, @3, @3 ]), usual), "Failed to infer result type");
+  MPSGraphTensor* const half = placeholder(@[ @1, @1, @3, @3 ], MPSDataTypeFloat16);
+  EXPECT_DEATH(convolve(half, half, usual), "short floats");
+}
+
 TEST_F(GraphMistakes, Compilation) {
   MPSGraphTensor* const x = placeholder(@[ @2 ]);
   MPSGraphTensor* const y = [graph_ squareWithTensor:x name:nil];

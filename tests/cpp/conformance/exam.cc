@@ -331,6 +331,17 @@ Value record(Graph& graph, NodeKind kind, Span<const Value> operands, DType cast
     case NodeKind::search_sorted:
     case NodeKind::random_bits:
     case NodeKind::matrix_multiplication:
+    case NodeKind::convolution_2d:
+    case NodeKind::convolution_2d_data_gradient:
+    case NodeKind::convolution_2d_weights_gradient:
+    case NodeKind::convolution_3d:
+    case NodeKind::convolution_3d_data_gradient:
+    case NodeKind::convolution_3d_weights_gradient:
+    case NodeKind::max_pooling:
+    case NodeKind::max_pooling_indices:
+    case NodeKind::average_pooling:
+    case NodeKind::max_pooling_gradient:
+    case NodeKind::average_pooling_gradient:
       break;
   }
   ADD_FAILURE() << info(kind).name << " is not pointwise";

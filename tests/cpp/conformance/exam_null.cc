@@ -13,6 +13,7 @@ Span<const Exception> exceptions() {
       {"Reduction", "it computes nothing"},
       {"Positions", "it computes nothing"},
       {"Matmul", "it computes nothing"},
+      {"Images", "it computes nothing"},
       {"Graphs", "it computes nothing"},
       {"RandomBits", "it computes nothing"},
       {"RandomGraphs", "it computes nothing"},

@@ -312,5 +312,15 @@ TEST_F(InPlace, DifferentDTypeOfTheSameSize) {
   expect(g, {whole_numbers(DType::float32, {5000}, 9, 1)}, {0});
 }
 
+// What reduces a view wants it dense; what reads it besides must not take the dense copy for the view, or the other way
+// round.
+TEST_F(Graphs, AViewThatIsReducedAndCompared) {
+  Graph graph;
+  const Value x = graph.placeholder(DType::float32, {6, 5});
+  const Value view = graph.slice(x, {0, 0}, {6, 4}, {1, 1});
+  graph.result(graph.equal(view, graph.reduction(NodeKind::reduction_maximum, view, {1})));
+  expect_reference(graph, {whole_numbers(DType::float32, {6, 5}, 3, 1)});
+}
+
 }  // namespace
 }  // namespace mps::exam

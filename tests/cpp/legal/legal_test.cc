@@ -129,6 +129,22 @@ void expect_legal_node(const Graph& graph, const Node& node, legal::Target targe
     case NodeFamily::kReduce:
       EXPECT_TRUE(is_computed_in(dtype, target));
       return;
+    case NodeFamily::kConvolution:
+    case NodeFamily::kConvolutionGradient: {
+      EXPECT_EQ(dtype, DType::float32);
+      EXPECT_EQ(node.rank, 4);
+      const Sliding sliding = Sliding::of(graph.attributes(node));
+      EXPECT_FALSE(sliding.channels_last);
+      for (size_t i = 0; i < 2; ++i) EXPECT_LE(sliding.size[i], legal::kConvolutionWindowLimit);
+      if (node.kind != NodeKind::convolution_2d_weights_gradient) {
+        for (size_t i = 1; i < 4; ++i) EXPECT_LE(graph.shape(node)[i], legal::kConvolutionLimit);
+      }
+      return;
+    }
+    case NodeFamily::kPooling:
+    case NodeFamily::kPoolingGradient:
+      ADD_FAILURE() << "made of other nodes";
+      return;
     case NodeFamily::kMatmul: {
       EXPECT_EQ(dtype, DType::float32);
       EXPECT_TRUE(node.rank == 2 || node.rank == 3);
@@ -399,6 +415,22 @@ TEST_F(Legal, FeedsThatBecomeResultsAreNotComputed) {
   EXPECT_EQ(made.results[2].kind, legal::Source::kResult);
   EXPECT_EQ(made.results[3].kind, legal::Source::kNothing);
   EXPECT_EQ(made.graph.results().size(), 2u);
+}
+
+TEST_F(Legal, LargeConvolutionsAreRefused) {
+  const auto refused = [](Dims x, Dims weights) {
+    Graph g;
+    Sliding s;
+    s.size = {weights[2], weights[3]};
+    s.strides = s.dilations = {1, 1};
+    s.before = s.padding = {0, 0};
+    g.result(g.convolution(g.placeholder(DType::float32, x), g.placeholder(DType::float32, weights), s));
+    return legal::refusal(g, {260});
+  };
+  EXPECT_EQ(refused({1, 2, 3, 65538}, {2, 2, 1, 3}), "");
+  EXPECT_NE(refused({1, 2, 3, 65539}, {2, 2, 1, 3}).find("65537"), std::string::npos);
+  EXPECT_EQ(refused({1, 1, 1, 1}, {65536, 1, 1, 1}), "");
+  EXPECT_NE(refused({1, 1, 1, 1}, {65537, 1, 1, 1}).find("65537"), std::string::npos);
 }
 
 TEST_F(Legal, Refusals) {

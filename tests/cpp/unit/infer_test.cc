@@ -105,6 +105,33 @@ TEST_F(Infer, MatrixProducts) {
   EXPECT_TRUE(same_shape(graph_.shape(graph_.matrix_multiplication(x({5, 1, 2, 3}), x({4, 3, 6}))), {5, 4, 2, 6}));
 }
 
+TEST_F(Infer, Images) {
+  Sliding s;
+  s.size = {3, 3}, s.strides = {2, 1}, s.dilations = {1, 2}, s.before = {1, 0}, s.padding = {0, 2};
+  const Value y = graph_.convolution(x({2, 4, 6, 7}), x({8, 4, 3, 3}), s);
+  EXPECT_EQ(to_string(graph_.shape(y)), "[2, 8, 3, 5]");
+  s.channels_last = true;
+  const Value z = graph_.convolution(x({2, 6, 7, 4}), x({8, 4, 3, 3}), s);
+  EXPECT_EQ(to_string(graph_.shape(z)), "[2, 3, 5, 8]");
+  s.channels_last = false;
+
+  EXPECT_NE(refusal([&] { graph_.convolution(x({2, 4, 6, 7}), x({8, 3, 3, 3}), s); }).find("weights do not fit"),
+            std::string::npos);
+  EXPECT_NE(refusal([&] { graph_.convolution(x({2, 4, 1, 2}), x({8, 4, 3, 3}), s); }).find("larger than the image"),
+            std::string::npos);
+  EXPECT_NE(refusal([&] {
+              graph_.convolution_data_gradient(x({2, 8, 3, 4}), x({8, 4, 3, 3}), {2, 4, 6, 7}, s);
+            }).find("incoming gradient"),
+            std::string::npos);
+  const auto pool = [&](Dims shape) { graph_.pooling(NodeKind::max_pooling, x({2, 4, 6, 7}), shape, s); };
+  EXPECT_NE(refusal([&] { pool({2, 4, 3, 5}); }).find("without gaps"), std::string::npos);
+  s.dilations = {1, 1};
+  pool({2, 4, 3, 5});
+  EXPECT_NE(refusal([&] { pool({2, 5, 3, 5}); }).find("do not fit"), std::string::npos);
+  s.strides = {0, 1};
+  EXPECT_NE(refusal([&] { pool({2, 4, 3, 5}); }).find("bad window"), std::string::npos);
+}
+
 TEST_F(Infer, LimitsOfADevice) {
   EXPECT_EQ(refusal([&] { x({1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}); }),
             "[op] too many dimensions: expected at most 16, got 17. Merge some with reshape.");

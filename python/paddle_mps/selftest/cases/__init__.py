@@ -4,6 +4,7 @@ from . import (
     activations,
     arrange,
     binary,
+    conv,
     creation,
     diagonal,
     elements,
@@ -23,7 +24,9 @@ from . import (
     products,
     random,
     recurrent,
+    pool,
     reduce,
+    resize,
     scan,
     second,
     sequence,
@@ -67,6 +70,9 @@ ALL_CASES: tuple[Case, ...] = (
     *losses.CASES,
     *norms.CASES,
     *recurrent.CASES,
+    *conv.CASES,
+    *pool.CASES,
+    *resize.CASES,
 )
 
 __all__ = ["ALL_CASES", "Case", "Gradient"]

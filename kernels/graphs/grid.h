@@ -1,0 +1,151 @@
+// Sampling an image at given places, and the grids of such places.
+//
+// Coordinates run from -1 to 1 over each spatial axis, the last axis of the image first.
+#pragma once
+
+#include <vector>
+
+#include "kernels/graphs/resize.h"
+
+namespace mps::graphs {
+
+enum class Outside { kZeros, kBorder, kReflection };
+
+// How coordinates become places.
+struct Sampling {
+  bool nearest = false;
+  bool align_corners = true;
+  Outside outside = Outside::kZeros;
+};
+
+// Places along one axis, float32 [M], and what their derivative is by the coordinates.
+struct Places {
+  Value at{}, slope{};
+  int64_t length = 1;
+};
+
+inline Places places_of(Graph& g, Value coordinate, int64_t length, const Sampling& sampling) {
+  const double last = static_cast<double>(length - 1);
+  const double scale = (sampling.align_corners ? last : static_cast<double>(length)) / 2;
+  Value at = times_number(g, add_number(g, coordinate, 1), scale);
+  if (!sampling.align_corners) at = add_number(g, at, -0.5);
+  Value slope = g.constant(scale, DType::float32, Shape(g.shape(at)));
+  if (sampling.outside == Outside::kReflection) {
+    // There and back again between the outermost places, or between the outer edges of the outermost pixels.
+    const double edge = sampling.align_corners ? 0 : 0.5, range = last + 2 * edge;
+    const Value from_edge = add_number(g, at, edge), distance = g.absolute(from_edge);
+    const Value turns = g.floor(times_number(g, distance, range > 0 ? 1 / (2 * range) : 0));
+    const Value extra = range > 0 ? g.subtraction(distance, times_number(g, turns, 2 * range)) : number(g, at, 0);
+    const Value back = g.subtraction(number(g, extra, 2 * range), extra);
+    const Value goes_back = g.greater_than(extra, back);
+    slope = g.multiplication(g.multiplication(slope, g.sign(from_edge)),
+                             g.select(goes_back, number(g, at, -1), number(g, at, 1)));
+    at = add_number(g, g.broadcast(g.minimum(extra, back), Shape(g.shape(at))), -edge);
+  }
+  if (sampling.outside != Outside::kZeros) {
+    const Value inside = clamped(g, at, 0, last);
+    slope = g.select(g.equal(inside, at), slope, number(g, slope, 0));
+    at = inside;
+  }
+  return {at, slope, length};
+}
+
+// One of the elements around each place, along one axis: its index, its weight, and what the weight's derivative is by
+// the place. Outside of the image the weights are 0.
+struct Side {
+  Value index{}, weight{}, derivative{};
+};
+
+inline Side inside_only(Graph& g, const Places& places, Value at, Value weight, Value derivative) {
+  const Value bounded = clamped(g, at, 0, static_cast<double>(places.length - 1));
+  const Value is_inside = g.equal(bounded, at), zero = number(g, at, 0);
+  return {g.cast(bounded, DType::int32), g.select(is_inside, weight, zero), g.select(is_inside, derivative, zero)};
+}
+
+inline SmallVector<Side, 2> sides_of(Graph& g, const Places& places, bool nearest) {
+  const Value one = g.constant(1.0, DType::float32, Shape(g.shape(places.at)));
+  const Value zero = number(g, one, 0);
+  if (nearest) {  // halves away from zero
+    const Value size = g.floor(add_number(g, g.absolute(places.at), 0.5));
+    return {inside_only(g, places, g.multiplication(g.sign(places.at), size), one, zero)};
+  }
+  const Value lower = g.floor(places.at), part = g.subtraction(places.at, lower);
+  return {inside_only(g, places, lower, g.subtraction(one, part), g.negative(one)),
+          inside_only(g, places, add_number(g, lower, 1), part, one)};
+}
+
+// One of the corners around each place of a whole image, in `rows` of all images taken flat.
+struct Corner {
+  Value row{}, weight{};
+  SmallVector<Value, 3> slopes;  // of the weight by each coordinate, the last axis first
+};
+
+// `grid` [N, places, spatial axes]; `lengths` of the spatial axes, the first one first.
+inline std::vector<Corner> corners_of(Graph& g, Value grid, Dims lengths, const Sampling& sampling) {
+  const Shape shape(g.shape(grid));
+  const size_t axes = lengths.size();
+  const int64_t images = shape[0], places = shape[1];
+  SmallVector<Places, 3> along;
+  SmallVector<Side, 2> sides[3];
+  for (size_t i = 0; i < axes; ++i) {
+    const size_t at = axes - 1 - i;  // coordinates begin with the last axis
+    const Value coordinate = g.reshape(slice_axis(g, grid, 2, static_cast<int64_t>(at), 1), {images * places});
+    along.push_back(places_of(g, coordinate, lengths[i], sampling));
+    sides[i] = sides_of(g, along[i], sampling.nearest);
+  }
+  const Value image = g.reshape(g.broadcast(g.coordinate({images, 1}, 0), {images, places}), {images * places});
+  const size_t each = sides[0].size();
+  size_t count = 1;
+  for (size_t i = 0; i < axes; ++i) count *= each;
+  std::vector<Corner> corners;
+  for (size_t i = 0; i < count; ++i) {
+    Corner corner;
+    corner.row = image;
+    Side chosen[3];
+    for (size_t axis = 0, rest = i; axis < axes; ++axis, rest /= each) {
+      const Side& side = chosen[axis] = sides[axis][rest % each];
+      const Value before = g.multiplication(corner.row, number(g, corner.row, lengths[axis]));
+      corner.row = g.addition(before, side.index);
+      corner.weight = axis == 0 ? side.weight : g.multiplication(corner.weight, side.weight);
+    }
+    for (size_t axis = axes; axis-- > 0;) {
+      Value slope = g.multiplication(chosen[axis].derivative, along[axis].slope);
+      for (size_t other = 0; other < axes; ++other) {
+        if (other != axis) slope = g.multiplication(slope, chosen[other].weight);
+      }
+      corner.slopes.push_back(slope);
+    }
+    corners.push_back(corner);
+  }
+  return corners;
+}
+
+// [N, C, spatial ..] as rows of channels, [1, N * places, C], and back.
+inline Value as_rows(Graph& g, Value x) {
+  const Shape shape(g.shape(x));
+  const int64_t places = product_of(shape, 2, shape.size());
+  const Value flat = g.transpose(g.reshape(x, {shape[0], shape[1], places}), {0, 2, 1});
+  return g.reshape(flat, {1, shape[0] * places, shape[1]});
+}
+inline Value as_images(Graph& g, Value rows, Dims shape) {
+  const int64_t places = product_of(shape, 2, shape.size());
+  return g.reshape(g.transpose(g.reshape(rows, {shape[0], places, shape[1]}), {0, 2, 1}), shape);
+}
+
+// float32 [places, axes + 1]: the coordinates of each place of an image, the last axis first, and 1.
+inline Value base_grid(Graph& g, Dims lengths, bool align_corners) {
+  const Shape shape(lengths);
+  const int64_t places = element_count(shape);
+  SmallVector<Value, 4> columns;
+  for (size_t i = shape.size(); i-- > 0;) {
+    const double length = static_cast<double>(shape[i]);
+    const Value p = g.cast(g.coordinate(shape, static_cast<int>(i)), DType::float32);
+    const Value at = align_corners ? add_number(g, times_number(g, p, 2 / (length - 1)), -1)
+                                   : add_number(g, times_number(g, p, 2 / length), 1 / length - 1);
+    columns.push_back(g.reshape(at, {places, 1}));
+  }
+  columns.push_back(g.constant(1.0, DType::float32, {places, 1}));
+  return g.concatenation(columns, 1);
+}
+
+}  // namespace mps::graphs
