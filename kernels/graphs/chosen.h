@@ -27,14 +27,22 @@ inline Value pack_chosen(Graph& g, Value places, Value rows, int64_t count) {
   return g.reshape(packed, {count, shape[1]});
 }
 
-// Where the chosen elements of a mask of this shape lie: [count, rank].
+// Where the chosen elements of a mask of this shape lie: [count, rank]. Packed is the position of each among all
+// elements, and its coordinates are what that is made of.
 inline Value coordinates_of_chosen(Graph& g, Value mask, int64_t count, DType dtype) {
   const Shape shape(g.shape(mask));
-  const Value places = places_of_chosen(g, mask);
+  const int64_t elements = element_count(shape);
+  const Value all = g.cast(g.reshape(g.coordinate({elements}, 0), {elements, 1}), position_dtype(elements));
+  const Value chosen = pack_chosen(g, places_of_chosen(g, mask), all, count);
   SmallVector<Value, 16> columns;
+  int64_t inner = elements;
   for (size_t axis = 0; axis < shape.size(); ++axis) {
-    const Value line = g.reshape(g.coordinate(shape, static_cast<int>(axis)), {element_count(shape), 1});
-    columns.push_back(g.cast(pack_chosen(g, places, line, count), dtype));
+    const Value outer_lines = number(g, chosen, inner);
+    inner /= shape[axis];
+    // What the axes before this one leave, in steps of those behind it.
+    Value rest = chosen;
+    if (axis > 0) rest = g.subtraction(chosen, g.multiplication(g.division(chosen, outer_lines), outer_lines));
+    columns.push_back(g.cast(inner == 1 ? rest : g.division(rest, number(g, chosen, inner)), dtype));
   }
   return g.concatenation(columns, 1);
 }
