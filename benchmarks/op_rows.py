@@ -158,19 +158,34 @@ ORDER = [
     *rows("plain", (X,), sort_axis_0=lambda x: paddle.sort(x, axis=0)),
     *rows("plain", (whole(SMALL * SMALL, high=1 << 40),), argsort_int64=paddle.argsort),
     *rows("plain", (INT32,), sort_int32=paddle.sort),
-    *rows("plain", (X,), topk_8=lambda x: paddle.topk(x, 8), kthvalue=lambda x: paddle.kthvalue(x, 9)),
+    *rows(
+        "plain", (X,), topk_8=lambda x: paddle.topk(x, 8), kthvalue=lambda x: paddle.kthvalue(x, 9)
+    ),
     *rows("plain", (LONG,), topk_flat=lambda x: paddle.topk(x, 100)),
     *rows("plain", (S,), mode=paddle.mode),
     *rows("plain", (whole(SMALL * SMALL, high=1000),), unique=paddle.unique),
     *rows("plain", (whole(SMALL * SMALL, high=4),), unique_consecutive=paddle.unique_consecutive),
-    *rows("plain", (ordered(SMALL), real(SMALL * SMALL, low=0, high=1)), searchsorted=paddle.searchsorted),
+    *rows(
+        "plain",
+        (ordered(SMALL), real(SMALL * SMALL, low=0, high=1)),
+        searchsorted=paddle.searchsorted,
+    ),
     *rows("plain", (LONG,), histogram=lambda x: paddle.histogram(x, 100, 0, 4)),
     *rows("plain", (whole(SIDE * SIDE),), bincount=paddle.bincount),
 ]
 
 INDEXING = [
-    *rows("memory", (X, whole(SIDE, high=SIDE)), gather=paddle.gather, index_select=paddle.index_select),
-    *rows("plain", (X, whole(SIDE, high=SIDE)), index_select_1=lambda x, i: paddle.index_select(x, i, 1)),
+    *rows(
+        "memory",
+        (X, whole(SIDE, high=SIDE)),
+        gather=paddle.gather,
+        index_select=paddle.index_select,
+    ),
+    *rows(
+        "plain",
+        (X, whole(SIDE, high=SIDE)),
+        index_select_1=lambda x, i: paddle.index_select(x, i, 1),
+    ),
     *rows("plain", (LONG, whole(SIDE * SMALL, high=SIDE * SIDE)), gather_flat=paddle.gather),
     *rows("plain", (X, whole(SIDE * SMALL, 2, high=SIDE)), gather_nd=paddle.gather_nd),
     *rows("plain", (X, whole(SIDE, SIDE, high=SIDE)), index_sample=paddle.index_sample),
@@ -194,7 +209,11 @@ INDEXING = [
         index_add=lambda x, i, v: paddle.index_add(x, i, 0, v),
         index_put=lambda x, i, v: paddle.index_put(x, (i,), v),
     ),
-    *rows("plain", (X, whole(SMALL * SMALL, 2, high=SIDE), real(SMALL * SMALL)), scatter_nd_add=paddle.scatter_nd_add),
+    *rows(
+        "plain",
+        (X, whole(SMALL * SMALL, 2, high=SIDE), real(SMALL * SMALL)),
+        scatter_nd_add=paddle.scatter_nd_add,
+    ),
     *rows("memory", (whole(64, 128, high=30000), real(30000, 512)), embedding=F.embedding),
     *rows("plain", (X, truth()), masked_select=paddle.masked_select),
     *rows("plain", (truth(),), nonzero=paddle.nonzero),
@@ -204,36 +223,70 @@ INDEXING = [
 
 MOVEMENT = [
     *rows("outer", (X,), transposed=lambda x: x.t().contiguous()),
-    *rows("outer", (real(64, 256, 256),), transpose_021=lambda x: paddle.transpose(x, [0, 2, 1]).contiguous()),
-    *rows("outer", (real(64, 256, 256),), transpose_102=lambda x: paddle.transpose(x, [1, 0, 2]).contiguous()),
-    *rows("outer", (real(64, 256, 256),), transpose_120=lambda x: paddle.transpose(x, [1, 2, 0]).contiguous()),
+    *rows(
+        "outer",
+        (real(64, 256, 256),),
+        transpose_021=lambda x: paddle.transpose(x, [0, 2, 1]).contiguous(),
+    ),
+    *rows(
+        "outer",
+        (real(64, 256, 256),),
+        transpose_102=lambda x: paddle.transpose(x, [1, 0, 2]).contiguous(),
+    ),
+    *rows(
+        "outer",
+        (real(64, 256, 256),),
+        transpose_120=lambda x: paddle.transpose(x, [1, 2, 0]).contiguous(),
+    ),
     *rows("outer", (real(16, 512, 8, 64),), heads=lambda x: x.transpose([0, 2, 1, 3]).contiguous()),
-    *rows("outer", (X,), step_2=lambda x: x[:, ::2].contiguous(), rows_2=lambda x: x[::2].contiguous()),
+    *rows(
+        "outer", (X,), step_2=lambda x: x[:, ::2].contiguous(), rows_2=lambda x: x[::2].contiguous()
+    ),
     *rows("outer", (X,), slice=lambda x: x[:, 5:1900].contiguous()),
     *rows("outer", (INT,), transposed_int64=lambda x: x.t().contiguous()),
     *rows("outer", (whole(dtype="uint8"),), transposed_uint8=lambda x: x.t().contiguous()),
     *rows("memory", (X, X), concat=lambda x, y: paddle.concat([x, y])),
-    *rows("memory", (X, X), concat_1=lambda x, y: paddle.concat([x, y], axis=1), stack=lambda x, y: paddle.stack([x, y])),
+    *rows(
+        "memory",
+        (X, X),
+        concat_1=lambda x, y: paddle.concat([x, y], axis=1),
+        stack=lambda x, y: paddle.stack([x, y]),
+    ),
     *rows("plain", (S, S), stack_last=lambda x, y: paddle.stack([x, y], axis=-1)),
     *rows("plain", (X,), flip=lambda x: paddle.flip(x, [1]), flip_0=lambda x: paddle.flip(x, [0])),
-    *rows("plain", (X,), roll=lambda x: paddle.roll(x, 3, 1), tile=lambda x: paddle.tile(x, [2, 1])),
+    *rows(
+        "plain", (X,), roll=lambda x: paddle.roll(x, 3, 1), tile=lambda x: paddle.tile(x, [2, 1])
+    ),
     *rows("plain", (X,), split=lambda x: [y.contiguous() for y in paddle.split(x, 2, 1)]),
     *rows("plain", (X,), tril=paddle.tril, triu=paddle.triu),
     *rows("plain", (S,), expand=lambda x: paddle.expand(x, [4, SMALL, SMALL]).contiguous()),
     *rows("plain", (S,), repeat_interleave=lambda x: paddle.repeat_interleave(x, 4, 1)),
     *rows("plain", (X,), clone=paddle.clone, pad=lambda x: F.pad(x, [1, 1, 1, 1])),
-    *rows("plain", (real(8, 64, 64, 64),), pad_reflect=lambda x: F.pad(x, [1, 1, 1, 1], mode="reflect")),
+    *rows(
+        "plain",
+        (real(8, 64, 64, 64),),
+        pad_reflect=lambda x: F.pad(x, [1, 1, 1, 1], mode="reflect"),
+    ),
     *rows("plain", (real(8, 64, 64, 64),), pixel_shuffle=lambda x: F.pixel_shuffle(x, 2)),
     *rows("plain", (real(8, 64, 64, 64),), channel_shuffle=lambda x: F.channel_shuffle(x, 8)),
     *rows("plain", (real(8, 16, 64, 64),), unfold=lambda x: F.unfold(x, 3, paddings=1)),
     *rows("plain", (real(8, 144, 4096),), fold=lambda x: F.fold(x, 64, 3, paddings=1)),
     *rows("plain", (real(SIDE),), diag=paddle.diag, diag_embed=F.diag_embed),
-    *rows("plain", (real(SIDE), real(SIDE)), meshgrid=lambda x, y: [z.contiguous() for z in paddle.meshgrid(x, y)]),
+    *rows(
+        "plain",
+        (real(SIDE), real(SIDE)),
+        meshgrid=lambda x, y: [z.contiguous() for z in paddle.meshgrid(x, y)],
+    ),
     *rows("plain", (real(64, 64), real(32, 32)), kron=paddle.kron),
 ]
 
 CREATION = [
-    *rows("plain", (), full=lambda: paddle.full([SIDE, SIDE], 3.0), zeros=lambda: paddle.zeros([SIDE, SIDE])),
+    *rows(
+        "plain",
+        (),
+        full=lambda: paddle.full([SIDE, SIDE], 3.0),
+        zeros=lambda: paddle.zeros([SIDE, SIDE]),
+    ),
     *rows("plain", (), arange=lambda: paddle.arange(SIDE * SIDE), eye=lambda: paddle.eye(SIDE)),
     *rows("plain", (), linspace=lambda: paddle.linspace(0, 1, SIDE * SIDE)),
     *rows("plain", (), tril_indices=lambda: paddle.tril_indices(SIDE, SIDE)),
@@ -242,7 +295,12 @@ CREATION = [
 ]
 
 RANDOM = [
-    *rows("plain", (), uniform=lambda: paddle.uniform([SIDE, SIDE]), randn=lambda: paddle.randn([SIDE, SIDE])),
+    *rows(
+        "plain",
+        (),
+        uniform=lambda: paddle.uniform([SIDE, SIDE]),
+        randn=lambda: paddle.randn([SIDE, SIDE]),
+    ),
     *rows("plain", (), randint=lambda: paddle.randint(0, 100, [SIDE, SIDE])),
     *rows("plain", (), randperm=lambda: paddle.randperm(SMALL * SMALL)),
     *rows("plain", (real(low=0, high=1),), bernoulli=paddle.bernoulli),
@@ -259,7 +317,11 @@ PRODUCTS = [
     *rows("plain", (X, real(SIDE, 1)), add_column=paddle.add),
     *rows("plain", (LONG, LONG), dot=paddle.dot),
     *rows("plain", (S, S, S), addmm=paddle.addmm),
-    *rows("plain", (real(SIDE * SMALL, 3), real(SIDE * SMALL, 3)), cross=lambda x, y: paddle.cross(x, y, axis=1)),
+    *rows(
+        "plain",
+        (real(SIDE * SMALL, 3), real(SIDE * SMALL, 3)),
+        cross=lambda x, y: paddle.cross(x, y, axis=1),
+    ),
     *rows("plain", (X, X, X), add_n=lambda *x: paddle.add_n(list(x))),
 ]
 
