@@ -90,15 +90,44 @@ template <ScatterMode kMode, typename T, typename Index>
 void scatter_elements(const Index* indices, const T* updates, int64_t picked, int64_t low, int64_t count, T* to) {
   using A = Computed<T>;
   T nowhere{};
+  const uintptr_t outside = reinterpret_cast<uintptr_t>(&nowhere);
   for (int64_t m = 0; m < picked; ++m) {
     const int64_t row = static_cast<int64_t>(indices[m]) - low;
-    T* const at = static_cast<uint64_t>(row) < static_cast<uint64_t>(count) ? to + row : &nowhere;
+    const uintptr_t all_ones = uintptr_t{0} - (static_cast<uint64_t>(row) < static_cast<uint64_t>(count) ? 1 : 0);
+    const uintptr_t inside = reinterpret_cast<uintptr_t>(to) + static_cast<uintptr_t>(row) * sizeof(T);
+    T* const at = reinterpret_cast<T*>((inside & all_ones) | (outside & ~all_ones));
     if constexpr (kMode == ScatterMode::kSet) {
       *at = updates[m];
     } else {
       *at = static_cast<T>(combine<kMode>(static_cast<A>(*at), static_cast<A>(updates[m])));
     }
   }
+}
+
+// Whether each chunk of the indices that are inside names rows behind those of the chunk before it, as where what is
+// chosen is packed: then chunks do not meet.
+template <typename Index>
+bool chunks_rise(const Sizes& sizes, const Index* indices, int64_t chunk, int64_t chunks) {
+  std::vector<int64_t> least(static_cast<size_t>(chunks)), most(static_cast<size_t>(chunks));
+  parallel_for(chunks, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t c = begin; c < end; ++c) {
+      Index low = std::numeric_limits<Index>::max(), high = -1;
+      for (int64_t m = c * chunk; m < std::min(sizes.picked, (c + 1) * chunk); ++m) {
+        const Index index = indices[m];
+        low = std::min(low, index < 0 ? std::numeric_limits<Index>::max() : index);
+        high = std::max(high, index);
+      }
+      least[static_cast<size_t>(c)] = low;
+      most[static_cast<size_t>(c)] = high;
+    }
+  });
+  int64_t so_far = -1;
+  for (size_t c = 0; c < least.size(); ++c) {
+    if (most[c] < 0) continue;
+    if (least[c] <= so_far) return false;
+    so_far = most[c];
+  }
+  return true;
 }
 
 // What many updates do to few integers does not depend on their order: each chunk of them has copies of its own, two by
@@ -168,6 +197,17 @@ void scatter(const Sizes& sizes, const Index* indices, const T* updates, T* out)
     return;
   }
   const bool is_small = picked * inner < 65536;
+  constexpr int64_t kChunk = 16384;
+  if (inner == 1 && sizes.batches == 1 && !is_small && thread_count() > 1) {
+    const int64_t chunks = (picked + kChunk - 1) / kChunk;
+    if (chunks_rise(sizes, indices, kChunk, chunks)) {
+      parallel_for(chunks, 1, [&](int64_t begin, int64_t end) {
+        const int64_t first = begin * kChunk, count = std::min(picked, end * kChunk) - first;
+        scatter_elements<kMode>(indices + first, updates + first, count, 0, sizes.rows, out);
+      });
+      return;
+    }
+  }
   const int64_t parts = sizes.batches >= 8 || is_small ? 1 : std::min<int64_t>({8, thread_count(), sizes.rows});
   const int64_t height = (sizes.rows + parts - 1) / parts;
   parallel_for(sizes.batches * parts, grain_of(picked * inner / parts), [&](int64_t begin, int64_t end) {
