@@ -27,15 +27,35 @@ inline Value pack_chosen(Graph& g, Value places, Value rows, int64_t count) {
   return g.reshape(packed, {count, shape[1]});
 }
 
-// Where the chosen elements of a mask of this shape lie: [count, rank].
-inline Value coordinates_of_chosen(Graph& g, Value mask, int64_t count, DType dtype) {
+// Where the chosen elements of a mask lie: for each of its axes, [count]. Packed is the position of each among all
+// elements, and its coordinates are what that is made of.
+inline SmallVector<Value, 16> coordinates_of_chosen(Graph& g, Value mask, int64_t count, DType dtype) {
   const Shape shape(g.shape(mask));
-  const Value places = places_of_chosen(g, mask);
-  SmallVector<Value, 16> columns;
+  const int64_t elements = element_count(shape);
+  const Value all = g.cast(g.reshape(g.coordinate({elements}, 0), {elements, 1}), position_dtype(elements));
+  const Value chosen = flat(g, pack_chosen(g, places_of_chosen(g, mask), all, count));
+  SmallVector<Value, 16> coordinates;
+  Value rest = chosen;  // what the axes before this one leave
+  int64_t inner = elements;
   for (size_t axis = 0; axis < shape.size(); ++axis) {
-    const Value line = g.reshape(g.coordinate(shape, static_cast<int>(axis)), {element_count(shape), 1});
-    columns.push_back(g.cast(pack_chosen(g, places, line, count), dtype));
+    inner /= shape[axis];
+    const Value step = number(g, chosen, inner);
+    const Value here = inner == 1 ? rest : g.division(rest, step);
+    coordinates.push_back(g.cast(here, dtype));
+    if (inner != 1) rest = g.subtraction(rest, g.multiplication(here, step));
   }
+  return coordinates;
+}
+
+// The coordinates as rows, [rank, count], or as columns, [count, rank].
+inline Value rows_of(Graph& g, const SmallVector<Value, 16>& coordinates) {
+  SmallVector<Value, 16> rows;
+  for (Value line : coordinates) rows.push_back(g.reshape(line, {1, g.elements(line)}));
+  return g.concatenation(rows, 0);
+}
+inline Value columns_of(Graph& g, const SmallVector<Value, 16>& coordinates) {
+  SmallVector<Value, 16> columns;
+  for (Value line : coordinates) columns.push_back(g.reshape(line, {g.elements(line), 1}));
   return g.concatenation(columns, 1);
 }
 

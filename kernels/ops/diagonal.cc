@@ -70,8 +70,7 @@ void indices_of_side(const CustomContext& ctx, int64_t rows, int64_t columns, in
   } else {
     const Value right = columns_minus_rows(g, rows, columns), limit = graphs::number(g, right, offset);
     const Value chosen = lower ? g.less_than_or_equal_to(right, limit) : g.greater_than_or_equal_to(right, limit);
-    const Value places = graphs::coordinates_of_chosen(g, chosen, count, dtype_of(*out));
-    record.output(out, g.transpose(places, {1, 0}));
+    record.output(out, graphs::rows_of(g, graphs::coordinates_of_chosen(g, chosen, count, dtype_of(*out))));
   }
   record.launch();
 }

@@ -57,6 +57,12 @@ void fill(const CustomContext& ctx, const DenseTensor&, const phi::Scalar& value
   Recorder record(ctx);
   Graph& g = record.graph;
   Value update = record.scalar(Bits{words.bits[0]}, storage.dtype);
+  // Dense, nothing of what was there is left, and the elements need not lie in one dimension.
+  if (out->meta().is_contiguous() && elements_of(out->dtype()).words == 1) {
+    record.output(storage.address, g.broadcast(update, dims_of(*out)));
+    record.launch();
+    return;
+  }
   if (elements_of(out->dtype()).words == 2) {
     const Value second = record.scalar(Bits{words.bits[1]}, storage.dtype);
     update = g.concatenation({g.reshape(update, {1}), g.reshape(second, {1})}, 0);

@@ -76,7 +76,8 @@ void nonzero(const CustomContext& ctx, const DenseTensor& condition, DenseTensor
   if (count == 0 || rank == 0) {
     record.output(out, graphs::zeros(g, DType::int64, {count, rank}));
   } else {
-    record.output(out, graphs::coordinates_of_chosen(g, mask_of(record, condition, shape), count, DType::int64));
+    const Value mask = mask_of(record, condition, shape);
+    record.output(out, graphs::columns_of(g, graphs::coordinates_of_chosen(g, mask, count, DType::int64)));
   }
   record.launch();
 }
@@ -104,10 +105,12 @@ Indexed indexed(const CustomContext& ctx, Recorder& record, const std::vector<co
     }
     const Shape shape(dims_of(*index));
     const int64_t count = count_of(ctx, *index, shape);
-    const Value all = count == 0 ? graphs::zeros(g, DType::int64, {0, static_cast<int64_t>(shape.size())})
-                                 : graphs::coordinates_of_chosen(g, record.input(*index), count, DType::int64);
-    for (size_t axis = 0; axis < shape.size(); ++axis) {
-      positions.push_back(g.reshape(graphs::slice_axis(g, all, 1, static_cast<int64_t>(axis), 1), {count}));
+    if (count == 0) {
+      for (size_t axis = 0; axis < shape.size(); ++axis) positions.push_back(graphs::zeros(g, DType::int64, {0}));
+      continue;
+    }
+    for (Value line : graphs::coordinates_of_chosen(g, record.input(*index), count, DType::int64)) {
+      positions.push_back(line);
     }
   }
   for (Value position : positions) result.named = broadcast_shapes(result.named, g.shape(position));

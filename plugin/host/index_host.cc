@@ -1,6 +1,8 @@
 // Gathers and scatters: rows of I elements, picked or changed at positions that are known only when they run.
 #include <algorithm>
 #include <cstring>
+#include <limits>
+#include <vector>
 
 #include "plugin/host/movement_host.h"
 #include "plugin/host/threads.h"
@@ -82,14 +84,100 @@ void update(T* to, const T* from, int64_t count) {
   }
 }
 
+// Single elements, into rows [low, low + count). What misses them goes to a place that nobody reads: whether it does is
+// often a matter of chance, and a branch would be guessed wrongly.
+template <ScatterMode kMode, typename T, typename Index>
+void scatter_elements(const Index* indices, const T* updates, int64_t picked, int64_t low, int64_t count, T* to) {
+  using A = Computed<T>;
+  T nowhere{};
+  const uintptr_t outside = reinterpret_cast<uintptr_t>(&nowhere);
+  for (int64_t m = 0; m < picked; ++m) {
+    const int64_t row = static_cast<int64_t>(indices[m]) - low;
+    const uintptr_t all_ones = uintptr_t{0} - (static_cast<uint64_t>(row) < static_cast<uint64_t>(count) ? 1 : 0);
+    const uintptr_t inside = reinterpret_cast<uintptr_t>(to) + static_cast<uintptr_t>(row) * sizeof(T);
+    T* const at = reinterpret_cast<T*>((inside & all_ones) | (outside & ~all_ones));
+    if constexpr (kMode == ScatterMode::kSet) {
+      *at = updates[m];
+    } else {
+      *at = static_cast<T>(combine<kMode>(static_cast<A>(*at), static_cast<A>(updates[m])));
+    }
+  }
+}
+
+// Whether each chunk of the indices that are inside names rows behind those of the chunk before it, as where what is
+// chosen is packed: then chunks do not meet.
+template <typename Index>
+bool chunks_rise(const Sizes& sizes, const Index* indices, int64_t chunk, int64_t chunks) {
+  std::vector<int64_t> least(static_cast<size_t>(chunks)), most(static_cast<size_t>(chunks));
+  parallel_for(chunks, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t c = begin; c < end; ++c) {
+      Index low = std::numeric_limits<Index>::max(), high = -1;
+      for (int64_t m = c * chunk; m < std::min(sizes.picked, (c + 1) * chunk); ++m) {
+        const Index index = indices[m];
+        low = std::min(low, index < 0 ? std::numeric_limits<Index>::max() : index);
+        high = std::max(high, index);
+      }
+      least[static_cast<size_t>(c)] = low;
+      most[static_cast<size_t>(c)] = high;
+    }
+  });
+  int64_t so_far = -1;
+  for (size_t c = 0; c < least.size(); ++c) {
+    if (most[c] < 0) continue;
+    if (least[c] <= so_far) return false;
+    so_far = most[c];
+  }
+  return true;
+}
+
+// What many updates do to few integers does not depend on their order: each chunk of them has copies of its own, two by
+// turns, since an element that is hit twice running has to wait for itself. False if this is not such a scatter.
+template <ScatterMode kMode, typename T>
+inline constexpr bool kAnyOrder = std::is_integral_v<T> && !std::is_same_v<T, bool> && kMode != ScatterMode::kSet;
+
+template <ScatterMode kMode, typename T, typename Index>
+bool scatter_by_chunks(const Sizes& sizes, const Index* indices, const T* updates, T* out) {
+  constexpr int64_t kChunks = 8;
+  if (sizes.batches != 1 || sizes.inner != 1 || sizes.picked < 16 * kChunks * sizes.rows) return false;
+  T start{0};
+  if (kMode == ScatterMode::kMultiply) start = T{1};
+  if (kMode == ScatterMode::kMinimum) start = std::numeric_limits<T>::max();
+  if (kMode == ScatterMode::kMaximum) start = std::numeric_limits<T>::lowest();
+  const int64_t rows = sizes.rows, copies = 2 * kChunks, chunk = (sizes.picked + copies - 1) / copies;
+  std::vector<T> partial(static_cast<size_t>(copies * (rows + 1)), start);  // the last of each is read by nobody
+  parallel_for(kChunks, grain_of(2 * chunk), [&](int64_t begin, int64_t end) {
+    for (int64_t c = begin; c < end; ++c) {
+      T *const first = partial.data() + 2 * c * (rows + 1), *const second = first + rows + 1;
+      const int64_t from = std::min(sizes.picked, 2 * c * chunk), to = std::min(sizes.picked, (2 * c + 2) * chunk);
+      const auto take = [&](T* copy, int64_t m) {
+        const uint64_t row = static_cast<uint64_t>(static_cast<int64_t>(indices[m]));
+        T& element = copy[std::min(row, static_cast<uint64_t>(rows))];
+        element = combine<kMode>(element, updates[m]);
+      };
+      int64_t m = from;
+      for (; m + 2 <= to; m += 2) take(first, m), take(second, m + 1);
+      if (m < to) take(first, m);
+    }
+  });
+  for (int64_t c = 0; c < copies; ++c) {
+    const T* const copy = partial.data() + c * (rows + 1);
+    for (int64_t row = 0; row < rows; ++row) out[row] = combine<kMode>(out[row], copy[row]);
+  }
+  return true;
+}
+
 // Updates of one element stay in order: work is divided by columns, or by the rows that are written to.
 template <ScatterMode kMode, typename T, typename Index>
 void scatter(const Sizes& sizes, const Index* indices, const T* updates, T* out) {
+  if constexpr (kAnyOrder<kMode, T>) {
+    if (scatter_by_chunks<kMode>(sizes, indices, updates, out)) return;
+  }
   const int64_t inner = sizes.inner, picked = sizes.picked;
   // Rows [low, high) and columns [left, left + width) of a batch.
   const auto part = [&](int64_t batch, int64_t low, int64_t high, int64_t left, int64_t width) {
     T* const to = out + batch * sizes.rows * inner + left;
     const T* from = updates + batch * picked * inner + left;
+    if (inner == 1) return scatter_elements<kMode>(indices, from, picked, low, high - low, to + low);
     const uint64_t count = static_cast<uint64_t>(high - low);
     for (int64_t m = 0; m < picked; ++m, from += inner) {
       const int64_t row = static_cast<int64_t>(indices[m]);
@@ -109,6 +197,17 @@ void scatter(const Sizes& sizes, const Index* indices, const T* updates, T* out)
     return;
   }
   const bool is_small = picked * inner < 65536;
+  constexpr int64_t kChunk = 16384;
+  if (inner == 1 && sizes.batches == 1 && !is_small && thread_count() > 1) {
+    const int64_t chunks = (picked + kChunk - 1) / kChunk;
+    if (chunks_rise(sizes, indices, kChunk, chunks)) {
+      parallel_for(chunks, 1, [&](int64_t begin, int64_t end) {
+        const int64_t first = begin * kChunk, count = std::min(picked, end * kChunk) - first;
+        scatter_elements<kMode>(indices + first, updates + first, count, 0, sizes.rows, out);
+      });
+      return;
+    }
+  }
   const int64_t parts = sizes.batches >= 8 || is_small ? 1 : std::min<int64_t>({8, thread_count(), sizes.rows});
   const int64_t height = (sizes.rows + parts - 1) / parts;
   parallel_for(sizes.batches * parts, grain_of(picked * inner / parts), [&](int64_t begin, int64_t end) {

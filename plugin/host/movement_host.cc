@@ -16,21 +16,51 @@ namespace {
 constexpr int64_t kPieceElements = 32768;
 constexpr int64_t kPieceBytes = 256 << 10;
 constexpr int64_t kStreamedPieceBytes = 4 << 20;
-// A square tile whose lines fill one cache line each. It is copied aside line by line and turned there: reading down
-// the columns of the source itself is slow where its lines are a power of two apart, since they then share a few places
-// in the cache.
+// A square block that lies in the first-level cache. It is copied aside line by line and turned there: reading down the
+// columns of the source itself is slow where its lines are a power of two apart, since they then share a few places in
+// the cache. Its lines are several cache lines long, because each lies in another page.
 template <typename T>
-constexpr int64_t kTile = 64 / static_cast<int64_t>(sizeof(T));
+constexpr int64_t kTile = sizeof(T) == 1   ? 128
+                          : sizeof(T) == 8 ? 32
+                                           : 64;
 
 template <typename T>
 void transpose_tile(T* to, int64_t to_stride, const T* from, int64_t from_stride) {
-  constexpr int64_t kSize = kTile<T>;
-  T tile[kSize][kSize];
-  for (int64_t line = 0; line < kSize; ++line) std::memcpy(tile[line], from + line * from_stride, sizeof tile[line]);
+  constexpr int64_t kSize = kTile<T>, kGap = 64 / static_cast<int64_t>(sizeof(T));
+  T tile[kSize][kSize + kGap];
+  for (int64_t line = 0; line < kSize; ++line) std::memcpy(tile[line], from + line * from_stride, kSize * sizeof(T));
   for (int64_t row = 0; row < kSize; ++row) {
     T turned[kSize];
     for (int64_t line = 0; line < kSize; ++line) turned[line] = tile[line][row];
     std::memcpy(to + row * to_stride, turned, sizeof turned);
+  }
+}
+
+// Bytes in squares of eight, whose rows are numbers: halves, quarters and eighths of them change places.
+template <>
+void transpose_tile(uint8_t* to, int64_t to_stride, const uint8_t* from, int64_t from_stride) {
+  constexpr int64_t kSize = kTile<uint8_t>;
+  uint8_t tile[kSize][kSize + 64];
+  for (int64_t line = 0; line < kSize; ++line) std::memcpy(tile[line], from + line * from_stride, kSize);
+  for (int64_t row = 0; row < kSize; row += 8) {
+    uint8_t turned[8][kSize];
+    for (int64_t line = 0; line < kSize; line += 8) {
+      uint64_t x[8];
+      for (int64_t i = 0; i < 8; ++i) std::memcpy(&x[i], &tile[line + i][row], 8);
+      const auto exchange = [&x](int64_t distance, uint64_t low) {
+        for (int64_t i = 0; i < 8; ++i) {
+          if ((i & distance) != 0) continue;
+          const uint64_t other = ((x[i] >> (8 * distance)) ^ x[i + distance]) & low;
+          x[i] ^= other << (8 * distance);
+          x[i + distance] ^= other;
+        }
+      };
+      exchange(4, 0x00000000ffffffffu);
+      exchange(2, 0x0000ffff0000ffffu);
+      exchange(1, 0x00ff00ff00ff00ffu);
+      for (int64_t i = 0; i < 8; ++i) std::memcpy(&turned[i][line], &x[i], 8);
+    }
+    for (int64_t i = 0; i < 8; ++i) std::memcpy(to + (row + i) * to_stride, turned[i], kSize);
   }
 }
 

@@ -94,11 +94,15 @@ void scan(const Lines& lines, bool exclusive, bool reverse, const T* x, T* out) 
   const auto rounded = [](A value) { return static_cast<T>(static_cast<Computed<T>>(value)); };
   // Elements [begin, end) of a line, in the order of the scan, from what came before them.
   const auto run = [&](const T* from, T* to, int64_t begin, int64_t end, A carried) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t at = (reverse ? length - 1 - i : i) * inner;
+    const auto take = [&](int64_t at) {
       const A next = Op::combine(carried, element(from[at]));
       to[at] = rounded(exclusive ? carried : next);
       carried = next;
+    };
+    if (reverse) {
+      for (int64_t i = begin; i < end; ++i) take(length - 1 - i);
+    } else {
+      for (int64_t i = begin; i < end; ++i) take(i);
     }
   };
   if (inner == 1 && length >= 2 * kBlock) {
@@ -110,8 +114,16 @@ void scan(const Lines& lines, bool exclusive, bool reverse, const T* x, T* out) 
         const int64_t begin = number % blocks * kBlock, end = std::min(length, begin + kBlock);
         A lanes[4] = {Op::template start<A>(), Op::template start<A>(), Op::template start<A>(),
                       Op::template start<A>()};
-        for (int64_t i = begin; i < end; ++i) {
-          lanes[i % 4] = Op::combine(lanes[i % 4], element(line[reverse ? length - 1 - i : i]));
+        const T* from = reverse ? line + length - 1 - begin : line + begin;
+        const int64_t step = reverse ? -1 : 1;
+        int64_t left = end - begin;
+        for (; left >= 4; left -= 4, from += 4 * step) {
+          for (int64_t lane = 0; lane < 4; ++lane) {
+            lanes[lane] = Op::combine(lanes[lane], element(from[lane * step]));
+          }
+        }
+        for (int64_t lane = 0; lane < left; ++lane) {
+          lanes[lane] = Op::combine(lanes[lane], element(from[lane * step]));
         }
         before[static_cast<size_t>(number)] =
             Op::combine(Op::combine(lanes[0], lanes[1]), Op::combine(lanes[2], lanes[3]));

@@ -1,11 +1,13 @@
 // Sorting positions, and searching in what is sorted.
 //
 // An element and its position are packed into one number whose order is that of the sort: a key above, the position
-// below. No two are equal, so every way of sorting them is stable. Long lines are sorted by the bytes of the key.
+// below. No two are equal, so every way of sorting them is stable. Long lines are sorted by the digits of the key.
 #include <algorithm>
 #include <limits>
+#include <utility>
 #include <vector>
 
+#include "plugin/host/scratch_host.h"
 #include "plugin/host/threads.h"
 #include "plugin/host/whole_host.h"
 
@@ -14,7 +16,8 @@ namespace {
 
 __extension__ typedef unsigned __int128 Uint128;
 
-constexpr int64_t kLongLine = 2048;  // from here on by bytes
+constexpr int64_t kLongLine = 256;   // from here on by digits
+constexpr int64_t kChunk = 1 << 15;  // fewest elements of a line that are worth a thread of their own
 
 template <typename T>
 using Key = std::conditional_t<sizeof(T) == 8, uint64_t, uint32_t>;
@@ -36,56 +39,194 @@ Key<T> key_of(T x) {
   }
 }
 
-// How many low bits of a key differ between elements.
-template <typename T>
-constexpr int kKeyBits = std::is_integral_v<T> ? static_cast<int>(8 * sizeof(T)) : 32;
+// What is left of keys once the least is subtracted: the order is that of the keys, in as few bits as there are.
+template <typename K>
+struct KeyRange {
+  K least = std::numeric_limits<K>::max();
+  int bits = 0;
+};
 
-template <typename Packed>
-void sort_by_bytes(std::vector<Packed>& items, std::vector<Packed>& other, int bits) {
-  other.resize(items.size());
-  for (int shift = 32; shift < 32 + bits; shift += 8) {
-    size_t counts[256] = {};
-    for (const Packed& item : items) ++counts[static_cast<size_t>(item >> shift) & 255];
-    if (std::any_of(counts, counts + 256, [&](size_t count) { return count == items.size(); })) continue;
-    size_t at = 0;
-    for (size_t& count : counts) {
-      const size_t next = at + count;
-      count = at;
-      at = next;
-    }
-    for (const Packed& item : items) other[counts[static_cast<size_t>(item >> shift) & 255]++] = item;
-    items.swap(other);
+template <typename K>
+KeyRange<K> range_of(const K* keys, int64_t length) {
+  K least = std::numeric_limits<K>::max(), most = 0;
+  for (int64_t i = 0; i < length; ++i) {
+    least = std::min(least, keys[i]);
+    most = std::max(most, keys[i]);
   }
+  KeyRange<K> range{least, 0};
+  for (K rest = static_cast<K>(most - least); rest != 0; rest >>= 1) ++range.bits;
+  return range;
+}
+
+// Packed keys, and room to move them to. Fresh memory of megabytes would cost as much as a digit.
+class Items {
+ public:
+  explicit Items(int64_t length)
+      : lease_(scratch().take(2 * static_cast<size_t>(length) * sizeof(uint64_t))),
+        now(reinterpret_cast<uint64_t*>(lease_.data())),
+        other(now + length) {}
+
+ private:
+  static Scratch& scratch() {
+    static Scratch* const kept = new Scratch;  // threads may sort until the process is gone
+    return *kept;
+  }
+  Scratch::Lease lease_;
+
+ public:
+  uint64_t *now, *other;
+};
+
+// Sorts by the `bits` bits above the position, digit by digit from the lowest. A long line is cut into chunks, which
+// are counted and moved side by side: the place of an element depends on the digit and, among equal ones, on the chunk.
+void sort_by_digits(Items& room, int64_t length, int bits) {
+  const int digit_bits = length >= 4096 ? 11 : 8;
+  const size_t digits = size_t{1} << digit_bits;
+  const int64_t chunks = std::clamp<int64_t>(length / kChunk, 1, 16), chunk = (length + chunks - 1) / chunks;
+  std::vector<uint32_t> places(digits * static_cast<size_t>(chunks));
+  for (int shift = 32; shift < 32 + bits; shift += digit_bits) {
+    const uint64_t* const items = room.now;
+    uint64_t* const other = room.other;
+    const auto digit_of = [&](uint64_t item) { return static_cast<size_t>(item >> shift) & (digits - 1); };
+    std::fill(places.begin(), places.end(), 0);
+    parallel_for(chunks, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t c = begin; c < end; ++c) {
+        uint32_t* const counts = places.data() + static_cast<size_t>(c) * digits;
+        const uint64_t* const last = items + std::min(length, (c + 1) * chunk);
+        for (const uint64_t* item = items + c * chunk; item < last; ++item) ++counts[digit_of(*item)];
+      }
+    });
+    uint32_t at = 0;
+    for (size_t digit = 0; digit < digits; ++digit) {
+      for (int64_t c = 0; c < chunks; ++c) {
+        uint32_t& place = places[static_cast<size_t>(c) * digits + digit];
+        at += std::exchange(place, at);
+      }
+    }
+    parallel_for(chunks, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t c = begin; c < end; ++c) {
+        uint32_t* const to = places.data() + static_cast<size_t>(c) * digits;
+        const uint64_t* const last = items + std::min(length, (c + 1) * chunk);
+        for (const uint64_t* item = items + c * chunk; item < last; ++item) other[to[digit_of(*item)]++] = *item;
+      }
+    });
+    std::swap(room.now, room.other);
+  }
+}
+
+int32_t position_in(uint64_t item) { return static_cast<int32_t>(static_cast<uint32_t>(item)); }
+
+// All positions. Of keys with more than 32 bits the upper ones are sorted; what is equal there is then sorted in full.
+template <typename K>
+void sort_all(const std::vector<K>& keys, int64_t count, Items& room, int32_t* places) {
+  const int64_t length = static_cast<int64_t>(keys.size());
+  const KeyRange<K> range = range_of(keys.data(), length);
+  const int below = std::max(0, range.bits - 32);
+  const auto upper = [&](int64_t i) {
+    return static_cast<uint64_t>(static_cast<K>(keys[static_cast<size_t>(i)] - range.least)) >> below;
+  };
+  for (int64_t i = 0; i < length; ++i) room.now[i] = upper(i) << 32 | static_cast<uint64_t>(i);
+  if (length >= kLongLine) {
+    sort_by_digits(room, length, std::min(range.bits, 32));
+  } else {
+    std::sort(room.now, room.now + length);
+  }
+  uint64_t* const items = room.now;
+  if (below == 0) {
+    for (int64_t i = 0; i < count; ++i) places[i] = position_in(items[i]);
+    return;
+  }
+  for (int64_t begin = 0, end; begin < length; begin = end) {
+    for (end = begin + 1; end < length && items[end] >> 32 == items[begin] >> 32;) {
+      ++end;
+    }
+    if (end - begin == 1) continue;
+    std::sort(items + begin, items + end, [&](uint64_t x, uint64_t y) {
+      const K x_key = keys[static_cast<uint32_t>(x)], y_key = keys[static_cast<uint32_t>(y)];
+      return x_key < y_key || (x_key == y_key && x < y);
+    });
+  }
+  for (int64_t i = 0; i < count; ++i) places[i] = position_in(items[i]);
+}
+
+// The first `count` positions of many: what is not below the worst of the best so far is passed over.
+template <typename K>
+void sort_some(const std::vector<K>& keys, int64_t count, int32_t* out) {
+  using Packed = std::conditional_t<sizeof(K) == 8, Uint128, uint64_t>;
+  const size_t wanted = static_cast<size_t>(count), room = 2 * wanted + 64;
+  std::vector<Packed> best;
+  best.reserve(room);
+  K worst = std::numeric_limits<K>::max();
+  const auto shrink = [&] {
+    if (best.size() <= wanted) return;
+    std::nth_element(best.begin(), best.begin() + (count - 1), best.end());
+    best.resize(wanted);
+    worst = static_cast<K>(best[wanted - 1] >> 32);
+  };
+  const int64_t length = static_cast<int64_t>(keys.size());
+  for (int64_t i = 0; i < length; ++i) {
+    const K key = keys[static_cast<size_t>(i)];
+    if (key >= worst && best.size() >= wanted) continue;  // an equal one that comes later is not among the first
+    best.push_back(static_cast<Packed>(key) << 32 | static_cast<Packed>(i));
+    if (best.size() == room) shrink();
+  }
+  shrink();
+  std::sort(best.begin(), best.end());
+  for (size_t i = 0; i < wanted; ++i) out[i] = position_in(static_cast<uint64_t>(best[i]));
 }
 
 template <typename T>
 void arg_sort(const Lines& lines, int64_t count, bool descending, const T* x, int32_t* out) {
-  using Packed = std::conditional_t<sizeof(T) == 8, Uint128, uint64_t>;
   const int64_t length = lines.length, inner = lines.inner;
-  parallel_for(lines.count(), grain_of(8 * length), [&](int64_t begin, int64_t end) {
-    std::vector<Packed> items(static_cast<size_t>(length)), other;
-    for (int64_t line = begin; line < end; ++line) {
-      const T* const from = x + line / inner * length * inner + line % inner;
-      items.resize(static_cast<size_t>(length));
+  // Lines that lie side by side are fetched and stored some at a time, since they share cache lines.
+  const int64_t together = std::min<int64_t>(inner, 16), groups = (inner + together - 1) / together;
+  parallel_for(lines.outer * groups, grain_of(8 * length * together), [&](int64_t begin, int64_t end) {
+    std::vector<std::vector<Key<T>>> group(static_cast<size_t>(together));
+    Items room(length);
+    std::vector<int32_t> found(static_cast<size_t>(together * count));
+    for (int64_t number = begin; number < end; ++number) {
+      const int64_t first = number % groups * together, width = std::min(together, inner - first);
+      const T* const from = x + number / groups * length * inner + first;
+      for (int64_t n = 0; n < width; ++n) group[static_cast<size_t>(n)].resize(static_cast<size_t>(length));
       for (int64_t i = 0; i < length; ++i) {
-        const Key<T> key = key_of(from[i * inner]);
-        const Key<T> ordered = descending ? static_cast<Key<T>>(~key) : key;
-        items[static_cast<size_t>(i)] = (static_cast<Packed>(ordered) << 32) | static_cast<Packed>(i);
+        for (int64_t n = 0; n < width; ++n) {
+          const Key<T> key = key_of(from[i * inner + n]);
+          group[static_cast<size_t>(n)][static_cast<size_t>(i)] = descending ? static_cast<Key<T>>(~key) : key;
+        }
       }
-      if (count * 4 < length) {
-        std::nth_element(items.begin(), items.begin() + count, items.end());
-        std::sort(items.begin(), items.begin() + count);
-      } else if (length >= kLongLine) {
-        sort_by_bytes(items, other, kKeyBits<T>);
-      } else {
-        std::sort(items.begin(), items.end());
+      int32_t* const to = out + number / groups * count * inner + first;
+      for (int64_t n = 0; n < width; ++n) {
+        const std::vector<Key<T>>& keys = group[static_cast<size_t>(n)];
+        int32_t* const places = inner == 1 ? to : found.data() + n * count;
+        count * 4 < length ? sort_some(keys, count, places) : sort_all(keys, count, room, places);
       }
-      int32_t* const to = out + line / inner * count * inner + line % inner;
+      if (inner == 1) continue;
       for (int64_t i = 0; i < count; ++i) {
-        to[i * inner] = static_cast<int32_t>(static_cast<uint32_t>(items[static_cast<size_t>(i)]));
+        for (int64_t n = 0; n < width; ++n) to[i * inner + n] = found[static_cast<size_t>(n * count + i)];
       }
     }
   });
+}
+
+// How many of the ascending keys are below each of `kTogether` others, or not above it. The searches take turns, so
+// that one's wait for memory is another's time.
+constexpr int64_t kTogether = 8;
+
+template <bool kRight, typename K>
+void search(const K* sequence, int64_t length, const K* keys, int32_t* out, int64_t count) {
+  const auto is_before = [](K found, K key) { return kRight ? found <= key : found < key; };
+  for (int64_t done = 0; done < count; done += kTogether) {
+    const int64_t width = std::min(kTogether, count - done);
+    K wanted[kTogether] = {};
+    std::copy(keys + done, keys + done + width, wanted);
+    int64_t at[kTogether] = {};
+    for (int64_t left = length; left > 0;) {  // the answer is between at and at + left
+      const int64_t half = (left + 1) / 2;
+      for (int64_t i = 0; i < kTogether; ++i) at[i] += is_before(sequence[at[i] + half - 1], wanted[i]) ? half : 0;
+      left -= half;
+    }
+    for (int64_t i = 0; i < width; ++i) out[done + i] = static_cast<int32_t>(at[i]);
+  }
 }
 
 }  // namespace
@@ -114,6 +255,7 @@ WholeProgram compile_search_sorted(const Graph& graph, Value value) {
   const Value sequences = graph.operand(node, 0);
   const bool right = graph.attributes(node)[0] != 0;
   const int64_t length = graph.shape(sequences)[1], width = graph.shape(value)[1], count = graph.elements(value);
+  const int64_t all_elements = graph.elements(sequences);
   const DType dtype = graph.dtype(sequences);
   WholeProgram program;
   program.run = [=](Span<const void* const> inputs, void* output) {
@@ -122,19 +264,18 @@ WholeProgram compile_search_sorted(const Graph& graph, Value value) {
       const T* const all = static_cast<const T*>(inputs[0]);
       const T* const values = static_cast<const T*>(inputs[1]);
       int32_t* const to = static_cast<int32_t*>(output);
+      std::vector<Key<T>> keys(static_cast<size_t>(all_elements));
+      parallel_for(all_elements, grain_of(1), [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) keys[static_cast<size_t>(i)] = key_of(all[i]);
+      });
       parallel_for(count, grain_of(32), [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) {
-          const T* const sequence = all + i / width * length;
-          const Key<T> key = key_of(values[i]);
-          int64_t low = 0, high = length;
-          while (low < high) {
-            const int64_t middle = low + (high - low) / 2;
-            const Key<T> found = key_of(sequence[middle]);
-            const bool before = right ? found <= key : found < key;
-            low = before ? middle + 1 : low;
-            high = before ? high : middle;
-          }
-          to[i] = static_cast<int32_t>(low);
+        Key<T> wanted[256];
+        for (int64_t i = begin, many; i < end; i += many) {
+          many = std::min<int64_t>({256, end - i, width - i % width});  // of one sequence
+          for (int64_t n = 0; n < many; ++n) wanted[n] = key_of(values[i + n]);
+          const Key<T>* const sequence = keys.data() + i / width * length;
+          right ? search<true>(sequence, length, wanted, to + i, many)
+                : search<false>(sequence, length, wanted, to + i, many);
         }
       });
     });

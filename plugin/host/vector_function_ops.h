@@ -26,8 +26,19 @@ MPS_OP_FUNCTION(ceil, __builtin_ceilf(x))
 MPS_OP_FUNCTION(floor, __builtin_floorf(x))
 MPS_OP_FUNCTION(rint, __builtin_rintf(x))
 MPS_OP_FUNCTION(truncate, __builtin_truncf(x))
-MPS_OP_FUNCTION(sin, vector_math::sin(x))
-MPS_OP_FUNCTION(cos, vector_math::cos(x))
+
+// What is usual is computed without the rest, if all of a group is: block functions look (vector_kernels.inc.cc).
+struct sin {
+  static inline __attribute__((always_inline)) bool is_usual(float x) { return vector_math::is_usual_angle(x); }
+  static inline __attribute__((always_inline)) float of_usual(float x) { return vector_math::sin_of_usual(x); }
+  static inline __attribute__((always_inline)) float f(float x) { return vector_math::sin(x); }
+};
+struct cos {
+  static inline __attribute__((always_inline)) bool is_usual(float x) { return vector_math::is_usual_angle(x); }
+  static inline __attribute__((always_inline)) float of_usual(float x) { return vector_math::cos_of_usual(x); }
+  static inline __attribute__((always_inline)) float f(float x) { return vector_math::cos(x); }
+};
+
 MPS_OP_FUNCTION(tan, vector_math::tan(x))
 MPS_OP_FUNCTION(asin, vector_math::asin(x))
 MPS_OP_FUNCTION(acos, vector_math::acos(x))
@@ -68,6 +79,10 @@ struct atan2 {
 };
 
 struct modulo {  // of integers x % 0 is x
+  static inline __attribute__((always_inline)) bool is_usual(int64_t x, int64_t y) { return division::is_usual(x, y); }
+  static inline __attribute__((always_inline)) int64_t of_usual(int64_t x, int64_t y) {
+    return subtraction::f(x, multiplication::f(division::of_usual(x, y), y));
+  }
   MPS_OP_BINARY {
     if constexpr (kIsFloat<T>) {
       return vector_math::modulo(x, y);

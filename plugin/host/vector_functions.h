@@ -29,17 +29,69 @@ MPS_VECTOR_INLINE float logarithm_base_10(float x) {
   return static_cast<float>(special_logarithm(x, multiply_add(l.e, kLog10Of2, l.of_mantissa * kLog10OfE)));
 }
 
+// Of most angles the rest is found in float, in two parts whose sum is of full relative accuracy (Cody and Waite): the
+// products with the parts of pi / 2 are exact, which takes a fused multiply-add. Where it is missing, and for large
+// angles, all is done in double.
+#if defined(__FP_FAST_FMAF)
+MPS_VECTOR_INLINE bool is_usual_angle(float x) { return absolute(x) < 512.0f; }
+#else
+MPS_VECTOR_INLINE bool is_usual_angle(float) { return false; }
+#endif
+
+struct UsualAngle {
+  uint32_t quadrant;  // its two low bits count
+  Sum rest;
+};
+
+MPS_VECTOR_INLINE UsualAngle usual_angle(float x) {
+  constexpr float kRound = 0x1.8p23f;  // the sum has the integer in its low bits
+  const float shifted = multiply_add(x, 0x1.45f306p-1f, kRound);
+  const float n = shifted - kRound;
+  const float first = multiply_add(n, -0x1.921fb6p0f, x);
+  const float value = multiply_add(n, 0x1.777a5cp-25f, first);
+  const float left = multiply_add(n, 0x1.777a5cp-25f, first - value);
+  return {bits_of(shifted), {value, multiply_add(n, 0x1.ee59dap-50f, left)}};
+}
+
+// For |x| <= pi / 4: 2^-28 and 2^-33.
+MPS_VECTOR_INLINE float short_sine(Sum x) {
+  const float z = x.value * x.value;
+  const float p = multiply_add(multiply_add(-0x1.994388p-13f, z, 0x1.11073ap-7f), z, -0x1.555546p-3f);
+  return x.value + multiply_add(x.value * z, p, x.rest);
+}
+MPS_VECTOR_INLINE float short_cosine(Sum x) {
+  const float z = x.value * x.value;
+  const float p = multiply_add(multiply_add(0x1.99eb4cp-16f, z, -0x1.6c0c32p-10f), z, 0x1.55554ap-5f);
+  const float most = multiply_add(-0.5f, z, 1.0f);
+  const float left = multiply_add(-0.5f, z, 1.0f - most);
+  return most + multiply_add(z * z, p, multiply_add(-x.value, x.rest, left));
+}
+
+MPS_VECTOR_INLINE float sin_of_usual(float x) {
+  const UsualAngle a = usual_angle(x);
+  const float turned = (a.quadrant & 1) != 0 ? short_cosine(a.rest) : short_sine(a.rest);
+  return x == 0.0f ? x : float_of(bits_of(turned) ^ (a.quadrant & 2) << 30);
+}
+
+MPS_VECTOR_INLINE float cos_of_usual(float x) {
+  const UsualAngle a = usual_angle(x);
+  const float turned = (a.quadrant & 1) != 0 ? short_sine(a.rest) : short_cosine(a.rest);
+  return float_of(bits_of(turned) ^ ((a.quadrant + 1) & 2) << 30);
+}
+
 MPS_VECTOR_INLINE float sin(float x) {
   const Angle a = angle(absolute(static_cast<double>(x)));
   const double turned = (a.quadrant & 1) != 0 ? short_cosine(a.rest) : short_sine(a.rest);
   const double result = (a.quadrant & 2) != 0 ? -turned : turned;
-  return x < 0.0f ? static_cast<float>(-result) : x == 0.0f ? x : static_cast<float>(result);
+  const float any = x < 0.0f ? static_cast<float>(-result) : x == 0.0f ? x : static_cast<float>(result);
+  return is_usual_angle(x) ? sin_of_usual(x) : any;
 }
 
 MPS_VECTOR_INLINE float cos(float x) {
   const Angle a = angle(absolute(static_cast<double>(x)));
   const double turned = (a.quadrant & 1) != 0 ? -short_sine(a.rest) : short_cosine(a.rest);
-  return static_cast<float>((a.quadrant & 2) != 0 ? -turned : turned);
+  const float any = static_cast<float>((a.quadrant & 2) != 0 ? -turned : turned);
+  return is_usual_angle(x) ? cos_of_usual(x) : any;
 }
 
 MPS_VECTOR_INLINE float tan(float x) {
@@ -113,17 +165,32 @@ MPS_VECTOR_INLINE float atanh(float x) {
   return with_sign(0.5 * logarithm_of_one_plus(2.0 * a / (1.0 - a)), x);
 }
 
-// 1 - exp(-a R(a)) with R(a) = -log(erfc(a)) / a, which is smooth.
+// In float: an odd polynomial near 0, and beyond it 1 - exp(-Q(|x|)), where what is subtracted is less than 1/5.
 MPS_VECTOR_INLINE float erf(float x) {
-  double a = absolute(static_cast<double>(x));
-  a = a > 4.0 ? 4.0 : a;  // the last float below 1 is at 3.9
-  // for a <= 4: 2^-36
-  const double r =
-      polynomial(a, 0x1.20dd75041ab8ap+0, 0x1.45f306eb6d1f4p-1, 0x1.a4f4d964129b7p-4, -0x1.39657528c2d74p-6,
-                 -0x1.b8895f34be66fp-13, 0x1.bcfe8d94d687ep-10, -0x1.35381949ebc2ep-11, 0x1.5adb3bb084732p-16,
-                 0x1.3bf06bc707365p-14, -0x1.66a14065821dap-15, 0x1.d444efd31fbb7p-17, -0x1.a1c44eb990557p-19,
-                 0x1.03c5fb06b290cp-21, -0x1.b197a5da1c7c4p-25, 0x1.b5f3087b61bdbp-29, -0x1.952c8fee0cc1cp-34);
-  return with_sign(-exponent_minus_one(-a * r), x);
+  float a = absolute(x);
+  const float z = a * a;
+  // erf(x) / x - 1 for |x| <= 0.921875: 2^-31
+  float p = 0x1.5f116ap-14f;
+  p = multiply_add(p, z, -0x1.aae992p-11f);
+  p = multiply_add(p, z, 0x1.54dad8p-8f);
+  p = multiply_add(p, z, -0x1.b8107cp-6f);
+  p = multiply_add(p, z, 0x1.ce2e20p-4f);
+  p = multiply_add(p, z, -0x1.812744p-2f);
+  p = multiply_add(p, z, 0x1.06eba8p-3f);
+  const float near = multiply_add(a, p, a);
+  a = a > 4.0f ? 4.0f : a;  // the last float below 1 is at 3.9
+  const float t = a - 0.921875f;
+  // -log(1 - erf) from there to 4: erf is right to 2^-34
+  float q = 0x1.624ef6p-16f;
+  q = multiply_add(q, t, -0x1.38f35cp-12f);
+  q = multiply_add(q, t, 0x1.191aaep-9f);
+  q = multiply_add(q, t, -0x1.63a6fap-7f);
+  q = multiply_add(q, t, 0x1.6f368cp-5f);
+  q = multiply_add(q, t, 0x1.aa7d7ep-1f);
+  q = multiply_add(q, t, 0x1.41068ep+1f);
+  q = multiply_add(q, t, 0x1.a60826p+0f);
+  const float result = a < 0.921875f ? near : 1.0f - exponent(-q);
+  return float_of((bits_of(result) & 0x7fffffffu) | (bits_of(x) & 0x80000000u));
 }
 
 // x P(w) with w = -log(1 - x^2), which grows slowly (Giles, "Approximating the erfinv function", 2010).

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 #include <utility>
 
 #include "plugin/host/vector_formats.h"
@@ -75,10 +76,41 @@ constexpr bool accepts(NodeDTypes set, DType dtype) {
 
 // -- pointwise ------------------------------------------------------------------------------------
 
+// Ops that have a quick way for usual arguments. It gives the bits that f() gives for them.
+template <typename Enabled, typename Op, typename... T>
+struct HasUsual : std::false_type {};
+template <typename Op, typename... T>
+struct HasUsual<std::enable_if_t<std::is_same_v<decltype(&Op::is_usual), bool (*)(T...)>>, Op, T...> : std::true_type {
+};
+template <typename Op, typename... T>
+inline constexpr bool kHasUsual = HasUsual<void, Op, T...>::value;
+
+constexpr size_t kGroup = 256;  // elements that are looked at together
+
+template <typename Op>
+inline __attribute__((always_inline)) bool are_usual(const float* x, size_t n) {
+  uint32_t others = 0;
+  for (size_t i = 0; i < n; ++i) others |= Op::is_usual(x[i]) ? 0u : 1u;
+  return others == 0;
+}
+
 template <typename Op, typename T>
 MPS_BLOCK_FUNCTION unary(const void* x, const void*, const void*, void* out, size_t n) {
   const T* const a = static_cast<const T*>(x);
   T* const to = static_cast<T*>(out);
+  if constexpr (kHasUsual<Op, T>) {
+    for (size_t begin = 0; begin < n; begin += kGroup) {
+      const size_t end = std::min(n, begin + kGroup);
+      if (are_usual<Op>(a + begin, end - begin)) {
+        MPS_NO_DEPENDENCE
+        for (size_t i = begin; i < end; ++i) to[i] = Op::of_usual(a[i]);
+      } else {
+        MPS_NO_DEPENDENCE
+        for (size_t i = begin; i < end; ++i) to[i] = Op::f(a[i]);
+      }
+    }
+    return;
+  }
   MPS_NO_DEPENDENCE
   for (size_t i = 0; i < n; ++i) to[i] = Op::f(a[i]);
 }
@@ -89,6 +121,20 @@ MPS_BLOCK_FUNCTION binary(const void* x, const void* y, const void*, void* out, 
   const T* const b = static_cast<const T*>(y);
   using Result = decltype(Op::f(*a, *b));
   Result* const to = static_cast<Result*>(out);
+  if constexpr (kHasUsual<Op, T, T>) {
+    for (size_t begin = 0; begin < n; begin += kGroup) {
+      const size_t end = std::min(n, begin + kGroup);
+      uint32_t others = 0;
+      for (size_t i = begin; i < end; ++i) others |= Op::is_usual(a[i], b[i]) ? 0u : 1u;
+      if (others == 0) {
+        MPS_NO_DEPENDENCE
+        for (size_t i = begin; i < end; ++i) to[i] = Op::of_usual(a[i], b[i]);
+      } else {
+        for (size_t i = begin; i < end; ++i) to[i] = Op::f(a[i], b[i]);
+      }
+    }
+    return;
+  }
   MPS_NO_DEPENDENCE
   for (size_t i = 0; i < n; ++i) to[i] = Op::f(a[i], b[i]);
 }
@@ -156,6 +202,22 @@ inline __attribute__((always_inline)) void stream_results(void* out, size_t n, F
 template <typename Op, typename T>
 MPS_BLOCK_FUNCTION stream_unary(const void* x, const void*, const void*, void* out, size_t n) {
   const T* const a = static_cast<const T*>(x);
+  if constexpr (kHasUsual<Op, T>) {
+    T* const to = static_cast<T*>(out);
+    const size_t head = (64 - reinterpret_cast<uintptr_t>(out) % 64) % 64 / sizeof(T);  // groups end where lines do
+    for (size_t begin = 0, end; begin < n; begin = end) {
+      end = std::min(n, begin == 0 ? head + kGroup : begin + kGroup);
+      const T* const from = a + begin;
+      if (are_usual<Op>(from, end - begin)) {
+        stream_results<T>(to + begin, end - begin,
+                          [&](size_t i) __attribute__((always_inline)) { return Op::of_usual(from[i]); });
+      } else {
+        stream_results<T>(to + begin, end - begin,
+                          [&](size_t i) __attribute__((always_inline)) { return Op::f(from[i]); });
+      }
+    }
+    return;
+  }
   stream_results<T>(out, n, [&](size_t i) __attribute__((always_inline)) { return Op::f(a[i]); });
 }
 

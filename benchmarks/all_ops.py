@@ -1,0 +1,197 @@
+"""Every family of operators on mps, side by side with Paddle's CPU device, the losses first.
+
+    python benchmarks/all_ops.py --check
+    python benchmarks/all_ops.py --only 'sort|cumsum'
+    python benchmarks/all_ops.py --markdown docs/benchmarks.md
+
+The device and the CPU take turns of some calls each, and the best call of each counts: so a row
+takes a second or two, and a busy machine only makes it less likely that a call is undisturbed. (`ops.py`
+measures a few ops with care.) The CPU runs with one thread and with a thread per physical core; the
+better counts. Its memory is fresh, as programs start out: see README.md; `--kept` measures the other.
+
+op_rows.py holds the rows, and says which bar each is held to.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import timing
+
+# Intel's OpenMP, which Paddle computes with on the CPU, keeps a core busy for 200 ms after each loop. That would be
+# taken from the device, whose turn comes next; a millisecond is longer than what lies between two loops of one op.
+timing.prepare(KMP_BLOCKTIME="1")
+
+import numpy as np  # noqa: E402
+import paddle  # noqa: E402
+import paddle_mps  # noqa: E402
+from machine import CORES, Machine  # noqa: E402
+from op_rows import ROWS, Row  # noqa: E402
+from ops import set_malloc  # noqa: E402
+
+FASTER = {"memory": 1.0, "function": 4.0, "outer": 2.0, "plain": 1.0}
+STREAM_BAR = 1.25
+STREAM_ELEMENTS = 4 * 1024 * 1024
+LEAST_PASSES = 2
+TURN_S = 0.012
+TURN_CALLS = 2
+
+
+@dataclass
+class Result:
+    """What came of a row: seconds of the best pass, and the time that memory alone would take."""
+
+    mps: float
+    cpu: float
+    threads: int
+    bound: float
+    fell_back: list[str]
+
+    @property
+    def faster(self) -> float:
+        return self.cpu / self.mps
+
+    @property
+    def to_bound(self) -> float:
+        return self.mps / self.bound
+
+    def score(self, row: Row) -> float:
+        """Below 1 where a bar is missed; the least first."""
+        score = self.faster / FASTER[row.bar]
+        if row.bar == "memory":
+            score = min(score, STREAM_BAR / self.to_bound)
+        return 0.0 if self.fell_back else score
+
+
+def tensors(row: Row, place: paddle.base.core.Place) -> list[paddle.Tensor]:
+    rng = np.random.default_rng(0)
+    return [paddle.to_tensor(make(rng), place=place) for make in row.inputs]
+
+
+def moved_bytes(inputs: list[paddle.Tensor], found: object) -> int:
+    """What must be read and written at least: inputs and results, once."""
+    results = found if isinstance(found, (list, tuple)) else [found]
+    everything = [t for t in [*inputs, *results] if isinstance(t, paddle.Tensor)]
+    return sum(t.size * t.element_size() for t in everything)
+
+
+def measure(row: Row, machine: Machine, seconds: float) -> Result:
+    """Passes of every way in turn, until the time is up."""
+    threads = {f"cpu {n}": n for n in sorted({1, CORES})}
+    ways: dict[str, tuple[str, list, int]] = {}
+    ways["mps"] = ("mps", tensors(row, paddle.CustomPlace("mps", 0)), CORES)
+    on_cpu = tensors(row, paddle.CPUPlace())
+    for name, count in threads.items():
+        ways[name] = ("cpu", on_cpu, count)
+    paddle_mps.reset_fallback_report()
+
+    def turn(name: str) -> float:
+        """The best of some calls, each waited for."""
+        device, inputs, count = ways[name]
+        paddle.set_device(device)
+        paddle.base.core.set_num_threads(count)
+        taken, start = [], time.perf_counter()
+        while len(taken) < TURN_CALLS or time.perf_counter() - start < TURN_S:
+            begin = time.perf_counter()
+            found = row.call(*inputs)
+            if device == "mps":
+                paddle_mps.synchronize()
+            taken.append(time.perf_counter() - begin)
+            del found
+        return min(taken)
+
+    paddle.set_device("mps")
+    bytes_moved = moved_bytes(ways["mps"][1], row.call(*ways["mps"][1]))
+    best = {name: turn(name) for name in ways}
+    copy = float("inf")
+    begin, passes = time.perf_counter(), 0
+    while passes < LEAST_PASSES or time.perf_counter() - begin < seconds:
+        for name in ways:
+            best[name] = min(best[name], turn(name))
+        if passes % 2 == 0:
+            copy = min(copy, machine.stream_seconds("copy"))
+        passes += 1
+    per_byte = copy / (2 * 4 * STREAM_ELEMENTS)
+    cpu = min(threads, key=best.__getitem__)
+    fell_back = [f"{r.op} ({r.dtype})" for r in paddle_mps.fallback_report().fell_back]
+    return Result(best["mps"], best[cpu], threads[cpu], bytes_moved * per_byte, fell_back)
+
+
+def cells(row: Row, result: Result) -> list[str]:
+    bar = f"{FASTER[row.bar]:g}" + (f", {STREAM_BAR:g}" if row.bar == "memory" else "")
+    return [
+        row.name,
+        timing.microseconds(result.mps),
+        timing.microseconds(result.cpu),
+        str(result.threads),
+        f"{result.faster:.2f}",
+        f"{result.to_bound:.2f}",
+        bar,
+        "CPU: " + ", ".join(result.fell_back) if result.fell_back else _missed(row, result),
+    ]
+
+
+def _missed(row: Row, result: Result) -> str:
+    return "missed" if result.score(row) < 1.0 else ""
+
+
+HEADER = ["op", "mps us", "cpu us", "threads", "faster", "/ memory", "bar", ""]
+
+
+def markdown(path: Path, table: list[list[str]], found: dict, kept: bool) -> None:
+    """The table as a page, with the conditions that it was measured under."""
+    memory = "kept" if kept else "fresh"
+    text = f"""# Benchmarks of every operator
+
+Written by `benchmarks/all_ops.py --markdown docs/benchmarks.md`, which also explains how it is measured; the rows are in
+`benchmarks/op_rows.py`. These are figures of a CPU: the host device against Paddle's CPU device. They say nothing about a
+Mac.
+
+- {found["machine"]}, {found["physical_cores"]} cores, load {found["load_average"]:.1f}; {found["time"]}
+- commit {found["commit"]}, Paddle {found["paddle"]}; the CPU device with {memory} memory
+
+"Faster" is how many times as fast as the CPU device at its better number of threads. "/ memory" is the time as a multiple
+of what STREAM's copy takes for the bytes of all inputs and results. "Bar" is what is promised: so many times as fast,
+and for ops that only move memory at most {STREAM_BAR:g} of that time. Rows are in order of how far they are from their bar.
+
+| {" | ".join(HEADER)} |
+|{"---|" * len(HEADER)}
+"""
+    lines = ["| " + " | ".join(line) + " |\n" for line in table]
+    path.write_text(text + "".join(lines))
+    print(f"written: {path}")
+
+
+def main() -> int:
+    parser = timing.arguments(__doc__.splitlines()[0])
+    parser.add_argument("--kept", action="store_true", help="with kept memory")
+    parser.add_argument("--seconds", type=float, default=1.0, help="of each row (default 1)")
+    parser.add_argument("--markdown", type=Path, help="write the table there too")
+    args = parser.parse_args()
+    set_malloc("kept" if args.kept else "fresh")
+    machine = Machine(STREAM_ELEMENTS, passes=4)
+    found = timing.conditions()
+    timing.print_conditions(found)
+    chosen = [row for row in ROWS if re.search(args.only, row.name)]
+    results: dict[str, Result] = {}
+    for row in chosen:
+        results[row.name] = measure(row, machine, args.seconds)
+        print(".", end="", flush=True)
+    print("\n")
+    chosen.sort(key=lambda row: results[row.name].score(row))
+    table = [cells(row, results[row.name]) for row in chosen]
+    timing.print_table(HEADER, table)
+    numbers = {name: vars(result) for name, result in results.items()}
+    timing.save("all_ops", args.json, numbers, found)
+    if args.markdown:
+        markdown(args.markdown, table, found, args.kept)
+    missed = [row.name for row in chosen if results[row.name].score(row) < 1.0]
+    return timing.verdict(missed, check=args.check)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
