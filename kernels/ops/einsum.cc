@@ -147,7 +147,7 @@ void einsum_grad(const CustomContext& ctx, const Tensors& shapes, const Tensors&
     // What was stretched is summed, and what was summed alone is stretched.
     value = g.reshape(value, stretched);
     Shape narrow = stretched;
-    for (size_t axis = 0; axis < once.size(); ++axis) narrow[axis] = std::min(stretched[axis], sizes[axis]);
+    for (size_t axis = 0; axis < once.size(); ++axis) narrow[axis] = sizes[axis] == 1 ? 1 : stretched[axis];
     value = g.broadcast(graphs::sum_to_shape(g, value, narrow), sizes);
     value = graphs::on_diagonals(g, {value, once}, labels, shape);
     record.output(dx[i], g.cast(value, dtype_of(*dx[i])));

@@ -208,11 +208,15 @@ def _plain(value: Any) -> str:
     return str(value)
 
 
+def _short(value: int | str) -> str:
+    return f"{value:,}" if isinstance(value, int) else value or "none"
+
+
 def _lines(device: dict[str, Any]) -> list[str]:
     lines = []
     for key, value in device.items():
         if isinstance(value, dict):
-            value = ", ".join(f"{name} {number:,}" for name, number in value.items())
+            value = ", ".join(f"{name} {_short(each)}" for name, each in value.items())
         lines.append(f"{key}: {f'{value:,}' if type(value) is int else value}")
     return lines
 

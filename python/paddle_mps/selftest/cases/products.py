@@ -47,7 +47,7 @@ EINSUM = (
     _einsum("ij,ij->ij", ((5, 7), (5, 7))),
     _einsum("ij,ij->i", ((5, 7), (5, 7))),
     _einsum("ij->ji", ((5, 7),)),
-    _einsum("ij->j", ((5, 7),)),
+    _einsum("ij->j", ((5, 7),), ((0, 7),)),
     _einsum("ii->i", ((5, 5),)),
     _einsum("ii", ((5, 5),)),
 )
