@@ -185,3 +185,13 @@ def test_an_overflow_skips_the_step() -> None:
         scaler.update()
         np.testing.assert_array_equal(net.weight.numpy(), before)
         assert scaler.state_dict()["decr_count"] == 1
+
+
+def test_a_label_that_is_no_class_makes_the_loss_nan(on_mps: None) -> None:
+    """Paddle's CPU device raises; the device does not stop for it, and does not hide it."""
+    label = paddle.to_tensor([0, 5, -100, -1])
+    _, loss = paddle._C_ops.cross_entropy_with_softmax(
+        paddle.zeros([4, 3]), label.unsqueeze(-1), False, True, True, -100, -1
+    )
+    assert np.isnan(loss.numpy()).flatten().tolist() == [False, True, False, True]
+    assert loss.numpy()[2] == 0

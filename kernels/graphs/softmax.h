@@ -7,13 +7,13 @@ namespace mps::graphs {
 
 // exp(x - greatest), its sum, and what stands in the exponent: nothing overflows.
 struct Softmax {
-  Value shifted, part, sum;
+  Value greatest, shifted, part, sum;
 };
 
 inline Softmax softmax_parts(Graph& g, Value x, Dims axes) {
-  const Value shifted = g.subtraction(x, g.reduction(NodeKind::reduction_maximum, x, axes));
-  const Value part = g.exponent(shifted);
-  return {shifted, part, g.reduction_sum(part, axes)};
+  const Value greatest = g.reduction(NodeKind::reduction_maximum, x, axes);
+  const Value shifted = g.subtraction(x, greatest), part = g.exponent(shifted);
+  return {greatest, shifted, part, g.reduction_sum(part, axes)};
 }
 
 inline Value softmax(Graph& g, Value x, Dims axes) {

@@ -27,9 +27,12 @@ struct Channels {
   Ints axes{0, 2};
 };
 
-Value scaled(Recorder& record, Value y, const OptionalTensor& scale, const OptionalTensor& bias, Dims each) {
+// (x - mean) * inverse deviation * scale + bias. What belongs to a channel is multiplied first: less is broadcast.
+Value scaled(Recorder& record, Value x, Value mean, Value inverse, const OptionalTensor& scale,
+             const OptionalTensor& bias, Dims each) {
   Graph& g = record.graph;
-  if (scale) y = g.multiplication(y, wide(record, *scale, each));
+  const Value factor = scale ? g.multiplication(inverse, wide(record, *scale, each)) : inverse;
+  Value y = graphs::normalized(g, x, mean, factor);
   if (bias) y = g.addition(y, wide(record, *bias, each));
   return y;
 }
@@ -47,8 +50,7 @@ void batch_norm(const CustomContext& ctx, const DenseTensor& x, const DenseTenso
   const Value running_variance = wide(record, variance, channels.each);
   if ((is_test && !trainable_statistics) || use_global_stats) {
     const Value inverse = graphs::inverse_deviation(g, running_variance, epsilon);
-    const Value normal = graphs::normalized(g, values, running_mean, inverse);
-    write(record, y, scaled(record, normal, scale, bias, channels.each));
+    write(record, y, scaled(record, values, running_mean, inverse, scale, bias, channels.each));
     write(record, mean_out, running_mean);
     write(record, variance_out, running_variance);
     write(record, saved_mean, running_mean);
@@ -62,8 +64,10 @@ void batch_norm(const CustomContext& ctx, const DenseTensor& x, const DenseTenso
       if (channels.is_one_element()) return running;
       return g.addition(g.multiplication(running, kept), g.multiplication(now, rest));
     };
-    const Value normal = graphs::normalized(g, values, moments.mean, inverse);
-    write(record, y, channels.is_one_element() ? values : scaled(record, normal, scale, bias, channels.each));
+    write(record, y,
+          channels.is_one_element()
+              ? values
+              : scaled(record, values, moments.mean, inverse, scale, bias, channels.each));
     write(record, mean_out, moved(running_mean, moments.mean));
     write(record, variance_out, moved(running_variance, moments.variance));
     write(record, saved_mean, moments.mean);

@@ -209,4 +209,17 @@ CROSS_ENTROPY = tuple(
     )
 )
 
+CROSS_ENTROPY += (
+    Case(
+        kernel="cross_entropy_with_softmax",
+        name="large",
+        call=_losses(),
+        shapes=(((5, 6), (5,)),),
+        dtypes=("float32",),
+        domain=("wide", "classes"),
+        rule=rounded_once(8, 64),
+        large=((1021, 4099), (1021,)),
+    ),
+)
+
 CASES = (*SOFTMAX, *MASKED, *CROSS_ENTROPY)
