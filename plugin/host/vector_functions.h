@@ -29,9 +29,8 @@ MPS_VECTOR_INLINE float logarithm_base_10(float x) {
   return static_cast<float>(special_logarithm(x, multiply_add(l.e, kLog10Of2, l.of_mantissa * kLog10OfE)));
 }
 
-// Of most angles the rest is found in float, in two parts whose sum is of full relative accuracy (Cody and Waite), which
-// takes a fused multiply-add. Where it is missing, and for large
-// angles, all is done in double.
+// Of most angles the rest is found in float, in two parts whose sum is of full relative accuracy (Cody and Waite),
+// which takes a fused multiply-add. Where it is missing, and for large angles, all is done in double.
 #if defined(__FP_FAST_FMAF)
 MPS_VECTOR_INLINE bool is_usual_angle(float x) { return absolute(x) < 512.0f; }
 #else
