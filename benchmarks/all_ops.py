@@ -5,9 +5,10 @@
     python benchmarks/all_ops.py --markdown docs/benchmarks.md
 
 The device and the CPU take turns of some calls each, and the best call of each counts: so a row
-takes a second or two, and a busy machine only makes it less likely that a call is undisturbed. (`ops.py`
-measures a few ops with care.) The CPU runs with one thread and with a thread per physical core; the
-better counts. Its memory is fresh, as programs start out: see README.md; `--kept` measures the other.
+takes a second or two, and a busy machine only makes it less likely that a call is undisturbed.
+(`ops.py` measures a few ops with care.) The CPU runs with one thread and with a thread per physical
+core; the better counts. Its memory is fresh, as programs start out: see README.md; `--kept`
+measures the other.
 
 op_rows.py holds the rows, and says which bar each is held to.
 """
@@ -22,8 +23,9 @@ from pathlib import Path
 
 import timing
 
-# Intel's OpenMP, which Paddle computes with on the CPU, keeps a core busy for 200 ms after each loop. That would be
-# taken from the device, whose turn comes next; a millisecond is longer than what lies between two loops of one op.
+# Intel's OpenMP, which Paddle computes with on the CPU, keeps a core busy for 200 ms after each
+# loop. That would be taken from the device, whose turn comes next; a millisecond is longer than
+# what lies between two loops of one op.
 timing.prepare(KMP_BLOCKTIME="1")
 
 import numpy as np  # noqa: E402
@@ -147,16 +149,18 @@ def markdown(path: Path, table: list[list[str]], found: dict, kept: bool) -> Non
     memory = "kept" if kept else "fresh"
     text = f"""# Benchmarks of every operator
 
-Written by `benchmarks/all_ops.py --markdown docs/benchmarks.md`, which also explains how it is measured; the rows are in
-`benchmarks/op_rows.py`. These are figures of a CPU: the host device against Paddle's CPU device. They say nothing about a
-Mac.
+Written by `benchmarks/all_ops.py --markdown docs/benchmarks.md`, which also explains how it is
+measured; the rows are in `benchmarks/op_rows.py`. These are figures of a CPU: the host device
+against Paddle's CPU device. They say nothing about a Mac.
 
-- {found["machine"]}, {found["physical_cores"]} cores, load {found["load_average"]:.1f}; {found["time"]}
+- {found["machine"]}, {found["physical_cores"]} cores
+- {found["time"]}, load {found["load_average"]:.1f}
 - commit {found["commit"]}, Paddle {found["paddle"]}; the CPU device with {memory} memory
 
-"Faster" is how many times as fast as the CPU device at its better number of threads. "/ memory" is the time as a multiple
-of what STREAM's copy takes for the bytes of all inputs and results. "Bar" is what is promised: so many times as fast,
-and for ops that only move memory at most {STREAM_BAR:g} of that time. Rows are in order of how far they are from their bar.
+"Faster" is how many times as fast as the CPU device at its better number of threads. "/ memory" is
+the time as a multiple of what STREAM's copy takes for the bytes of all inputs and results. "Bar" is
+what is promised: so many times as fast, and for ops that only move memory at most
+{STREAM_BAR:g} of that time. Rows are in order of how far they are from their bar.
 
 | {" | ".join(HEADER)} |
 |{"---|" * len(HEADER)}

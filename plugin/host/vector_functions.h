@@ -29,9 +29,8 @@ MPS_VECTOR_INLINE float logarithm_base_10(float x) {
   return static_cast<float>(special_logarithm(x, multiply_add(l.e, kLog10Of2, l.of_mantissa * kLog10OfE)));
 }
 
-// Of most angles the rest is found in float, in two parts whose sum is of full relative accuracy (Cody and Waite): the
-// products with the parts of pi / 2 are exact, which takes a fused multiply-add. Where it is missing, and for large
-// angles, all is done in double.
+// Of most angles the rest is found in float, in two parts whose sum is of full relative accuracy (Cody and Waite),
+// which takes a fused multiply-add. Where it is missing, and for large angles, all is done in double.
 #if defined(__FP_FAST_FMAF)
 MPS_VECTOR_INLINE bool is_usual_angle(float x) { return absolute(x) < 512.0f; }
 #else
@@ -47,10 +46,15 @@ MPS_VECTOR_INLINE UsualAngle usual_angle(float x) {
   constexpr float kRound = 0x1.8p23f;  // the sum has the integer in its low bits
   const float shifted = multiply_add(x, 0x1.45f306p-1f, kRound);
   const float n = shifted - kRound;
+  // The first difference is exact. The second may lose nearly all of the first: its product and sum are taken with
+  // what rounding them leaves out (Dekker; Knuth).
   const float first = multiply_add(n, -0x1.921fb6p0f, x);
-  const float value = multiply_add(n, 0x1.777a5cp-25f, first);
-  const float left = multiply_add(n, 0x1.777a5cp-25f, first - value);
-  return {bits_of(shifted), {value, multiply_add(n, 0x1.ee59dap-50f, left)}};
+  const float product = n * 0x1.777a5cp-25f;
+  const float of_product = multiply_add(n, 0x1.777a5cp-25f, -product);
+  const float value = first + product;
+  const float added = value - first;
+  const float of_sum = (first - (value - added)) + (product - added);
+  return {bits_of(shifted), {value, multiply_add(n, 0x1.ee59dap-50f, of_product) + of_sum}};
 }
 
 // For |x| <= pi / 4: 2^-28 and 2^-33.
