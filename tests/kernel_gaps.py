@@ -11,23 +11,16 @@ import re
 
 # reason -> kernels; a name stands for its gradient too.
 KERNELS: dict[str, str] = {
-    "layers of networks: come with convolution and pooling": """
-        batch_norm_infer conv2d conv2d_transpose conv3d conv3d_transpose
-        deformable_conv depthwise_conv2d depthwise_conv2d_transpose fold
-        fractional_max_pool2d fractional_max_pool3d lp_pool2d max_pool2d_with_index
-        max_pool3d_with_index maxout pool2d pool3d
-        unfold unpool unpool3d bicubic_interp bilinear_interp
-        interp_antialias linear_interp nearest_interp trilinear_interp grid_sample
-        affine_grid temporal_shift lrn
+    "rarer layers of networks": """
+        batch_norm_infer deformable_conv fractional_max_pool2d fractional_max_pool3d
+        interp_antialias temporal_shift lrn
     """,
     "rarer losses, and metrics": """
-        cross_entropy identity_loss hsigmoid_loss margin_cross_entropy
-        label_smooth warpctc warprnnt accuracy accuracy_check auc edit_distance
-        ctc_align class_center_sample
+        cross_entropy identity_loss hsigmoid_loss margin_cross_entropy warpctc warprnnt accuracy
+        accuracy_check auc edit_distance ctc_align class_center_sample
     """,
     "rarer optimisers, and what static programs put around them": """
-        check_numerics clip_by_norm coalesce_tensor
-        decayed_adagrad dpsgd ftrl
+        check_numerics clip_by_norm coalesce_tensor decayed_adagrad dpsgd ftrl
         pow2_decay_with_linear_warmup
     """,
     "random numbers that nothing in Python asks for": """
@@ -144,6 +137,13 @@ DTYPES: tuple[tuple[str, str, str], ...] = (
         "float8_e4m3fn float8_e5m2",
         "no kernel of Paddle's computes with them",
     ),
+    (
+        "bilinear_interp linear_interp nearest_interp trilinear_interp",
+        "uint8",
+        "only floats are resized so far",
+    ),
+    ("nearest_interp", "int32 int64", "only floats are resized so far"),
+    ("unpool unpool3d unpool_grad unpool3d_grad", "int64", "rare"),
     ("embedding", "int8", "quantised weights come with their layers"),
 )
 

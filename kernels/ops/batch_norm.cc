@@ -64,10 +64,9 @@ void batch_norm(const CustomContext& ctx, const DenseTensor& x, const DenseTenso
       if (channels.is_one_element()) return running;
       return g.addition(g.multiplication(running, kept), g.multiplication(now, rest));
     };
-    write(record, y,
-          channels.is_one_element()
-              ? values
-              : scaled(record, values, moments.mean, inverse, scale, bias, channels.each));
+    write(
+        record, y,
+        channels.is_one_element() ? values : scaled(record, values, moments.mean, inverse, scale, bias, channels.each));
     write(record, mean_out, moved(running_mean, moments.mean));
     write(record, variance_out, moved(running_variance, moments.variance));
     write(record, saved_mean, moments.mean);

@@ -63,8 +63,7 @@ void cross_entropy(const CustomContext& ctx, const DenseTensor& logits, const De
     write(record, loss, graphs::zeros(g, DType::float32, dims_of(*loss)));
   } else if (soft_label) {
     const Value weight = wide(record, label, classes.all), nothing = number(g, x, 0);
-    const Value log_part =
-        use_softmax ? g.subtraction(parts.shifted, g.logarithm(parts.sum)) : bounded_logarithm(g, x);
+    const Value log_part = use_softmax ? g.subtraction(parts.shifted, g.logarithm(parts.sum)) : bounded_logarithm(g, x);
     // A weight of 0 counts for nothing, however unlikely its class.
     const Value terms = g.select(g.equal(weight, nothing), nothing, g.multiplication(weight, log_part));
     write(record, loss, g.negative(g.reduction_sum(terms, {1})));

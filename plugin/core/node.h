@@ -75,9 +75,9 @@ constexpr bool is_pointwise(NodeKind kind) {
 constexpr bool is_whole(NodeFamily family) {
   return family == NodeFamily::kArgReduce || family == NodeFamily::kScan || family == NodeFamily::kGather ||
          family == NodeFamily::kScatter || family == NodeFamily::kArgSort || family == NodeFamily::kSearchSorted ||
-         family == NodeFamily::kRandom ||
-         family == NodeFamily::kConvolution || family == NodeFamily::kConvolutionGradient ||
-         family == NodeFamily::kPooling || family == NodeFamily::kPoolingGradient;
+         family == NodeFamily::kRandom || family == NodeFamily::kConvolution ||
+         family == NodeFamily::kConvolutionGradient || family == NodeFamily::kPooling ||
+         family == NodeFamily::kPoolingGradient;
 }
 
 }  // namespace mps
