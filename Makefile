@@ -9,6 +9,7 @@ PYTEST_ARGS ?=
 BENCH ?= ops dispatch memory copies
 DEMO_ARGS ?= --device mps
 SOAK_ARGS ?=
+FUZZ ?= --seconds 60
 
 PY := $(VENV)/bin/python
 # A second environment (make VENV=.venv-3.12) gets a build folder of its own.
@@ -24,19 +25,21 @@ unexport PYTHONPATH PYTHONHOME CUSTOM_DEVICE_ROOT
 
 DOUBLE_ARGS ?=
 
-.PHONY: help setup setup-lint setup-macos build macos-wheel demo test test-cpp test-double lint format bench soak sanitize clean
+.PHONY: help setup setup-lint setup-macos build macos-wheel demo test test-fast test-cpp test-double lint format bench soak fuzz sanitize clean
 
 help:
 	@echo "make macos-wheel  build the wheels for arm64 macOS on Linux, into dist"
 	@echo "make demo      train a small network on the mps device"
 	@echo "make build     build the plugin and install it into $(VENV); only what changed is compiled"
 	@echo "make test      all tests: C++ (needs GoogleTest), then Python; on Linux of the macOS wheels too (MPS_SKIP_MACOS=1: not)"
+	@echo "make test-fast  about a tenth of the tests, in three minutes on two cores"
 	@echo "make test-cpp  the C++ tests alone"
 	@echo "make test-double  plugin/metal on a test double of Apple's frameworks (needs clang-19, libgnustep-base-dev)"
 	@echo "make lint      formatters, linters, include arrows"
 	@echo "make format    let the formatters repair what they can"
 	@echo "make bench     benchmarks, side by side with Paddle on the CPU (BENCH=ops)"
 	@echo "make soak      everything at once for ten minutes, and nothing may grow (SOAK_ARGS='--seconds 60')"
+	@echo "make fuzz      random programs against NumPy and Paddle on the CPU, for a minute (FUZZ='--programs 10000')"
 	@echo "make sanitize  C++ tests under ASan and UBSan, then under TSan"
 	@echo "make clean     remove $(VENV), build and caches"
 	@echo "Options: PYTHON=python3.12 (3.9 to 3.13)  VENV=.venv-2  CXX=g++-12  TESTS=tests/test_ops.py PYTEST_ARGS='-k matmul'"
@@ -74,6 +77,9 @@ test: build
 	@$(MAKE) --no-print-directory run-cpp-tests
 	$(PY) -m pytest $(TESTS) -n $(TEST_JOBS) $(PYTEST_ARGS)
 
+test-fast: build
+	$(PY) -m pytest tests --fast -n $(TEST_JOBS) $(PYTEST_ARGS)
+
 test-cpp: setup
 	@$(NATIVE) --folder $(BUILD) --tests
 	@$(MAKE) --no-print-directory run-cpp-tests
@@ -104,6 +110,9 @@ bench: build
 
 soak: build
 	$(PY) tests/soak $(SOAK_ARGS)
+
+fuzz: build
+	$(PY) tests/fuzz $(FUZZ)
 
 # Without oneDNN under TSan: OpenMP's own synchronisation is invisible to it, so every parallel loop would be reported.
 sanitize: setup

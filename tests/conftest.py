@@ -16,6 +16,7 @@ os.environ.setdefault(
     "GLOG_minloglevel", "2"
 )  # Paddle's plugin loader is chatty, and only at import
 
+import fast
 import known_gaps
 import pytest
 
@@ -35,6 +36,10 @@ def is_unreachable(kernel: str, dtype: str) -> bool:
     return any(
         dtype in dtypes and kernel in (kernels or (kernel,)) for kernels, dtypes, _ in UNREACHABLE
     )
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fast", action="store_true", help="a quick choice of tests (tests/fast.py)")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -72,6 +77,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(SECONDS_PER_TEST))
     known_gaps.mark(items)
+    if config.option.fast:
+        fast.select(config, items)
     if _is_complete(config) and known_gaps.unused(items):
         raise pytest.UsageError(f"known_gaps.py: no such tests: {known_gaps.unused(items)}")
 
@@ -121,7 +128,16 @@ def _is_complete(config: pytest.Config) -> bool:
     """Only a run of everything can say that something was left out."""
     here = Path(__file__).resolve().parent
     whole = all(Path(arg).resolve() in (here, here.parent) for arg in config.args)
-    narrowing = ("keyword", "markexpr", "lf", "collectonly", "maxfail", "ignore", "deselect")
+    narrowing = (
+        "keyword",
+        "markexpr",
+        "lf",
+        "collectonly",
+        "maxfail",
+        "ignore",
+        "deselect",
+        "fast",
+    )
     return whole and not any(getattr(config.option, name, None) for name in narrowing)
 
 

@@ -65,6 +65,9 @@ CASES = [
     Case("einsum sizes", "paddle.einsum('ij,jk->ik', ones([3, 4]), ones([5, 2]))", (ValueError,)),
     Case("one_hot classes", "F.one_hot(paddle.to_tensor([1]), num_classes=0)", (ValueError,)),
     Case("dropout rate", "F.dropout(ones([2]), p=1.5)", (ValueError,)),
+    Case(
+        "crop beyond the tensor", "paddle.crop(ones([2, 0]), [2, -1], [0, 2])", (ValueError,), OURS
+    ),
     Case("index out of range", "ones([3])[5]", (ValueError, IndexError)),
     # dtypes
     Case(

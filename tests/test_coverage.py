@@ -6,6 +6,10 @@ more for the whole run by the gate in conftest.py.
 
 from __future__ import annotations
 
+import re
+
+import kernel_gaps
+import paddle
 import pytest
 from conftest import is_unreachable, registered_kernels
 from paddle_mps.selftest.cases import ALL_CASES
@@ -49,3 +53,71 @@ def test_nothing_unreachable_is_excused_twice() -> None:
 def test_case_names_are_unique() -> None:
     names = [case.id for case in ALL_CASES]
     assert len(names) == len(set(names)), sorted({n for n in names if names.count(n) > 1})
+
+
+# -- against Paddle's CPU device (kernel_gaps.py) -------------------------------------------------
+
+
+def backends_of_kernels() -> dict[str, dict[str, set[str]]]:
+    """kernel -> backend -> dtypes, of all that is registered with Paddle."""
+    found: dict[str, dict[str, set[str]]] = {}
+    for kernel, keys in paddle.base.core._get_registered_phi_kernels().items():
+        for key in keys:
+            backend, _, dtype = key.strip("()").split(", ")
+            found.setdefault(kernel, {}).setdefault(backend, set()).add(dtype)
+    return found
+
+
+def kernels_without_mps() -> set[str]:
+    """What the CPU device has and mps has not; Paddle brings some for every custom device."""
+    return {
+        kernel
+        for kernel, backends in backends_of_kernels().items()
+        if "CPU" in backends and not {"mps", "CUSTOM"} & set(backends)
+    }
+
+
+@pytest.mark.usefixtures("mps")
+def test_what_the_cpu_device_has_is_registered_or_a_known_gap() -> None:
+    unknown = {
+        kernel
+        for kernel in kernels_without_mps()
+        if not (kernel_gaps.is_listed(kernel) or kernel_gaps.is_out_of_scope(kernel))
+    }
+    assert not unknown, f"register them, or say in kernel_gaps.py why not: {sorted(unknown)}"
+
+
+@pytest.mark.usefixtures("mps")
+def test_no_known_gap_is_filled() -> None:
+    without = kernels_without_mps()
+    filled = {
+        name
+        for name in kernel_gaps.listed_kernels()
+        if not {name, f"{name}_grad"} & without or name in {k for k, _ in registered_kernels()}
+    }
+    assert not filled, f"no gaps any more: take them out of kernel_gaps.py: {sorted(filled)}"
+
+
+@pytest.mark.usefixtures("mps")
+def test_every_pattern_of_what_is_out_of_scope_fits_something() -> None:
+    left = {k for k in kernels_without_mps() if not kernel_gaps.is_listed(k)}
+    fits_none = [
+        pattern
+        for pattern in kernel_gaps.OUT_OF_SCOPE
+        if not any(re.fullmatch(pattern, kernel) for kernel in left)
+    ]
+    assert not fits_none
+
+
+@pytest.mark.usefixtures("mps")
+def test_dtypes_that_the_cpu_device_has_are_registered_or_known_gaps() -> None:
+    absent = {
+        (kernel, dtype)
+        for kernel, backends in backends_of_kernels().items()
+        if {"CPU", "mps"} <= set(backends)
+        for dtype in backends["CPU"] - backends["mps"]
+        if dtype not in ("float64", "complex64", "complex128")
+    }
+    listed = kernel_gaps.listed_dtypes()
+    assert not absent - listed, f"not in kernel_gaps.DTYPES: {sorted(absent - listed)}"
+    assert not listed - absent, f"no gaps any more: {sorted(listed - absent)}"

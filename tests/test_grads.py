@@ -74,6 +74,16 @@ def test_gradient_where_it_is_infinite_or_has_a_kink(op: str) -> None:
     assert_close(got, truth, case.gradient.rule, what, magnitude=scale, signed_zeros=False)
 
 
+@pytest.mark.parametrize("norm", ["p_norm", "p_norm-2_last", "frobenius_norm"])
+def test_gradient_of_the_norm_of_zeros_is_zero(norm: str) -> None:
+    case = next(c for c in ALL_CASES if c.id == norm)
+    numbers = [np.array([[[0.0, 0.0], [0.0, 0.0]]])]
+    incoming = [np.ones(harness.evaluate(case, "float64", numbers, "cpu")[0].shape)]
+    for device, dtype in (("mps", "float32"), ("cpu", "float64")):
+        (got,) = gradients(case, dtype, numbers, incoming, device)
+        np.testing.assert_array_equal(got.numbers, numbers[0], err_msg=device)
+
+
 @pytest.mark.parametrize(
     "case", [c for c in ALL_CASES if c.gradient and not c.name and not c.gradient.inputs], ids=str
 )

@@ -77,6 +77,7 @@ def main() -> int:
         "shellcheck": lambda: run(tool("shellcheck"), *shell),
         "layers": lambda: run(sys.executable, str(ROOT / "tools" / "layers.py")),
         "metal table": lambda: run(sys.executable, str(ROOT / "tools" / "metal_md.py"), "--check"),
+        "table of ops": lambda: run(sys.executable, str(ROOT / "tools" / "ops_md.py"), "--check"),
         "words": lambda: check_words(names),
     }
     failed = [name for name, check in checks.items() if not check()]

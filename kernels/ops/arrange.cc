@@ -228,6 +228,8 @@ void crop(const CustomContext& ctx, const DenseTensor& x, const IntArray& shape,
     const int64_t wanted = i < shape.GetData().size() ? shape.GetData()[i] : -1;
     size.push_back(wanted == -1 ? dims_of(x)[i] - starts[i] : wanted);
     ends.push_back(starts[i] + size.back());
+    MPS_CHECK(starts[i] >= 0 && size[i] >= 0 && ends[i] <= dims_of(x)[i], kArgument, "cropped beyond axis ", i,
+              ": expected a part of 0..", dims_of(x)[i], ", got ", starts[i], "..", ends[i], ". Crop less.");
   }
   steps.resize(rank, 1);
   out->Resize(phi::make_ddim(std::vector<int64_t>(size.begin(), size.end())));
@@ -308,9 +310,9 @@ void turn_channels(const CustomContext& ctx, const DenseTensor& x, const std::st
                    DenseTensor* out) {
   const Dims from = dims_of(x);
   const size_t axis = channels_last(format) ? 3 : 1;
-  const int64_t rows = back ? from[axis] / groups : groups;
+  const int64_t many = groups, others = from[axis] / many;
   const Shape around = graphs::around(from, axis);
-  shuffle(ctx, x, {around[0], rows, around[1] / rows, around[2]}, {0, 2, 1, 3}, out);
+  shuffle(ctx, x, {around[0], back ? others : many, back ? many : others, around[2]}, {0, 2, 1, 3}, out);
 }
 
 void channel_shuffle(const CustomContext& ctx, const DenseTensor& x, int groups, const std::string& format,

@@ -154,8 +154,9 @@ void frobenius_norm_grad(const CustomContext& ctx, const DenseTensor& x, const D
   const Shape kept = graphs::keep_dims_shape(dims_of(x), axes_of(dims.GetData(), dims_of(x).size(), reduce_all));
   Recorder record(ctx);
   Graph& g = record.graph;
-  const Value share = g.division(wide(record, x), wide(record, out, kept));
-  write(record, dx, g.multiplication(share, wide(record, dout, kept)));
+  const Value values = wide(record, x), zero = number(g, values, 0);
+  const Value share = g.division(values, wide(record, out, kept));  // 0 / 0 where all of a line is 0
+  write(record, dx, g.multiplication(g.select(g.equal(values, zero), zero, share), wide(record, dout, kept)));
   record.launch();
 }
 

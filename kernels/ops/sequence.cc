@@ -109,6 +109,7 @@ void one_hot(const CustomContext& ctx, const DenseTensor& x, const phi::Scalar& 
 void sequence_mask(const CustomContext& ctx, const DenseTensor& x, const phi::Scalar& width, phi::DataType,
                    DenseTensor* out) {
   int64_t columns = width.to<int64_t>();
+  if (columns < 0 && x.numel() == 0) columns = 0;  // nothing is long
   if (columns < 0) {
     DenseTensor longest(std::shared_ptr<phi::Allocation>(), phi::DenseTensorMeta(x.dtype(), phi::make_ddim({1})));
     Recorder record(ctx);

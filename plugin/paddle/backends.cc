@@ -1,5 +1,7 @@
 #include "plugin/paddle/backends.h"
 
+#include "plugin/paddle/host_as_macos.h"
+
 namespace mps {
 
 extern const Backend kNullBackend;
@@ -16,7 +18,7 @@ Span<const Backend* const> linked_backends() {
 #if MPS_HAS_METAL
   static const Backend* const backends[] = {&kMetalBackend, &kNullBackend};
 #else
-  static const Backend* const backends[] = {&kHostBackend, &kNullBackend};
+  static const Backend* const backends[] = {&as_macos(kHostBackend), &kNullBackend};
 #endif
   return {backends, 2};
 }

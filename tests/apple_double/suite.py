@@ -6,7 +6,7 @@
 The plugin that was built on the double is put into a folder of its own, so that the developer's
 installed plugin stays what it is. A test may end in a refusal: supports() said, in a sentence, what
 this macOS cannot do. Which sentences may be said at which release, refusals.py knows; any other
-failure, and any other refusal, fails the run.
+failure, and any other refusal, fails the run. selection.py says what the usual run leaves out.
 """
 
 from __future__ import annotations
@@ -73,7 +73,8 @@ def environment(prefix: Path, release: str, folder: Path) -> dict[str, str]:
     """Choose the plugin and the Mac that it believes to run on."""
     env = dict(os.environ)
     for name in [name for name in env if name.startswith("PADDLE_MPS_")]:
-        del env[name]
+        if name != "PADDLE_MPS_DOUBLE_ALL":
+            del env[name]
     env["PYTHONPATH"] = os.pathsep.join((str(prefix), str(Path(__file__).parent)))
     env["CUSTOM_DEVICE_ROOT"] = str(prefix / "paddle_custom_device")
     env["PADDLE_MPS_DOUBLE_OS"] = release
@@ -87,7 +88,7 @@ def run(prefix: Path, release: str, tests: list[str], jobs: int, folder: Path) -
     """Run pytest as if on a Mac with this release; tell whether all is well."""
     start = time.monotonic()
     command = [sys.executable, "-m", "pytest", "-q", "-p", "refusals", "-n", str(jobs)]
-    command += ["-p", "no:cacheprovider", *tests]
+    command += ["-p", "selection", "-p", "no:cacheprovider", *tests]
     env = environment(prefix, release, folder)
     code = subprocess.run(command, cwd=ROOT, env=env, check=False, timeout=TIME_LIMIT_S).returncode
     violations = Path(env["PADDLE_MPS_DOUBLE_LOG"])
@@ -106,8 +107,11 @@ def main() -> int:
     parser.add_argument("--build", type=Path, required=True)
     parser.add_argument("--releases", nargs="+", default=list(RELEASES))
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--all", action="store_true", help="also what selection.py leaves out")
     parser.add_argument("tests", nargs="*", help="instead of the usual ones; pytest's options too")
     options = parser.parse_args()
+    if options.all:
+        os.environ["PADDLE_MPS_DOUBLE_ALL"] = "1"
     prefix = install((ROOT / options.build).resolve())
     failed = []
     with tempfile.TemporaryDirectory(prefix="apple_double.") as folder:

@@ -165,8 +165,10 @@ SHUFFLE = tuple(
             "channel_shuffle",
             "",
             lambda x: F.channel_shuffle(x, 3),
-            (((2, 6, 3, 5),),),
-            lambda x: x.reshape(2, 3, 2, 3, 5).transpose(0, 2, 1, 3, 4).reshape(2, 6, 3, 5),
+            (((2, 6, 3, 5),), ((7, 0, 2, 3),)),
+            lambda x: (
+                x.reshape(len(x), 3, x.shape[1] // 3, *x.shape[2:]).swapaxes(1, 2).reshape(x.shape)
+            ),
         ),
         (
             "channel_shuffle",

@@ -31,6 +31,7 @@ def _uniform(low: float, high: float, integers: tuple[int, int]) -> Callable:
             return rounded(np.asarray(rng.uniform(low, high, shape)), dtype)
         return np.asarray(_integers(rng, shape, dtype, *integers))
 
+    draw.bounds = {"floats": (low, high), "integers": integers}
     return draw
 
 

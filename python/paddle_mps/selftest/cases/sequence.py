@@ -55,7 +55,7 @@ CASES = (
             [F.sequence_mask(x, 7, d) for d in ("int64", "float32", "bool")]
             + [F.sequence_mask(x, dtype="int32")]
         ),
-        shapes=(((1,),), ((7,),), ((4, 5),)),
+        shapes=(((1,),), ((7,),), ((4, 5),), ((0, 5),)),
         dtypes=_INTS,
         domain="bytes",
     ),

@@ -1,4 +1,4 @@
-"""Special functions: kernels/special.def; maxout and rrelu."""
+"""Special functions: kernels/special.def; maxout."""
 
 import numpy as np
 import paddle
@@ -67,15 +67,6 @@ SLOPES = (
             ("", 1, (((2, 6, 3, 4),), ((1, 2, 1, 1),))),
             ("last", -1, (((2, 3, 1, 6),),)),
         )
-    ),
-    Case(
-        kernel="rrelu",
-        call=lambda x: F.rrelu(x, 0.1, 0.4, training=False),
-        shapes=(((7,),), ((4, 5),), ((127, 131),)),
-        dtypes=("float32", "float16"),
-        domain="nonzero",
-        rule=composed(2),
-        gradient=Gradient(kernel="rrelu_grad", rule=composed(2), dtypes=("float32", "float16")),
     ),
 )
 

@@ -1,0 +1,173 @@
+"""Kernels and dtypes that Paddle's CPU device has and mps has not, each with the reason.
+
+test_coverage.py holds this table to be exact: what is filled must go, what Paddle has must be
+registered or stand here. Kernels that Paddle itself brings for every custom device (reshape, shape,
+feed, ...) are not asked for, and float64 and complex numbers are no gap: Metal does not have them.
+"""
+
+from __future__ import annotations
+
+import re
+
+# reason -> kernels; a name stands for its gradient too.
+KERNELS: dict[str, str] = {
+    "layers of networks: come with convolution, pooling and normalisation": """
+        batch_norm batch_norm_infer conv2d conv2d_transpose conv3d conv3d_transpose
+        deformable_conv depthwise_conv2d depthwise_conv2d_transpose fractional_max_pool2d
+        fractional_max_pool3d group_norm instance_norm layer_norm lp_pool2d
+        max_pool2d_with_index max_pool3d_with_index pool2d pool3d rnn spectral_norm unpool
+        unpool3d bicubic_interp bilinear_interp interp_antialias linear_interp nearest_interp
+        trilinear_interp grid_sample affine_grid temporal_shift lrn
+    """,
+    "softmax, losses and metrics: come with the layers": """
+        softmax log_softmax cross_entropy cross_entropy_with_softmax bce_loss hinge_loss
+        huber_loss identity_loss kldiv_loss log_loss nll_loss sigmoid_cross_entropy_with_logits
+        hsigmoid_loss margin_cross_entropy warpctc warprnnt accuracy accuracy_check auc
+        edit_distance ctc_align class_center_sample
+    """,
+    "optimisers and gradient scaling: come together, updating in place": """
+        adadelta adagrad adam adamax adamw asgd average_accumulates check_finite_and_unscale
+        check_numerics clip_by_norm coalesce_tensor decayed_adagrad dpsgd ftrl lamb
+        lars_momentum merged_adam merged_momentum momentum nadam radam rmsprop rprop sgd
+        update_loss_scaling pow2_decay_with_linear_warmup
+    """,
+    "random numbers that nothing in Python asks for": """
+        dropout_nd randint_with_seed seed uniform_random_batch_size_like shuffle_batch
+    """,
+    "decompositions and solvers: MPSGraph has none; iterative and small, the CPU is no slower": """
+        cholesky cholesky_solve determinant eig eigh eigvals eigvalsh inverse lstsq lu lu_solve
+        lu_unpack matrix_rank matrix_rank_atol_rtol matrix_rank_tol qr slogdet slogdet_v2 solve
+        svd svdvals triangular_solve
+    """,
+    "spectra: MPSGraph's FFT is macOS 14's, and Metal has no complex numbers": """
+        complex fft_c2c fft_c2r fft_r2c frame overlap_add stft
+    """,
+    "general ops that are still to come": """
+        affine_channel bilinear einsum_infer fill_grad gammaincc gather_tree linear_v2 nansum
+        negative nextafter rint set set_value_with_scalar_grad tril_triu var std
+        embedding_with_scaled_gradient_grad sequence_mask segment_pool send_u_recv send_ue_recv
+        send_uv straight_through_estimator_grad
+    """,
+    "quantised weights: come with the quantisation layers": "weight_quantize",
+}
+
+# Names that no program for one GPU calls by itself, as patterns -> reasons.
+OUT_OF_SCOPE: dict[str, str] = {
+    r"\w+_(coo|csr|sr)(_\w+)?|\w*(coo|csr)_\w+": "sparse tensors and selected rows",
+    r"\w*sparse\w*|\w+_dense_param\w*|merge_selected_rows|get_tensor_from_selected_rows": "sparse",
+    r"\w+_(double|triple)_grad": "gradients of gradients",
+    r"\w+_raw(_grad)?|unique_raw": "spellings of old programs",
+    r"legacy_\w+|\w+_v1(_grad)?": "old spellings",
+    r"(flatten2|cross_entropy2|cross_entropy_grad2|soft_relu)\w*": "old spellings",
+    r"(fused|fusion)_\w+|self_dp_attention|attention_lstm|fc|batch_fc": "fused for CPUs",
+    r"\w+_with_flatten\w*": "fused for CPUs",
+    r"(c|p|dist|global|partial|mp)_\w+|(all|reduce)_\w+|barrier|broadcast|reduce": "communication",
+    r"distributed_\w+|\w*lookup_table\w*|fetch_barrier|pyramid_hash\w*|cvm\w*|tdm_\w+": "servers",
+    r"dgc_\w+|nce\w*": "servers",
+    r"fake_\w+|(de)?quantize_\w+|\w*dequantize\w*": "simulated quantisation",
+    r"moving_average_abs_max_scale": "simulated quantisation",
+    r"strings_\w+|faster_tokenizer|hash|\w+_array(_\w+)?|array_\w+|slice_array\w*": "no numbers",
+    r"(sequence|lod)_\w+|row_conv\w*|im2sequence\w*|match_matrix_tensor\w*|crf_decoding": "LoD",
+    r"chunk_eval": "LoD",
+    r"(gru|lstm|gru_unit|cudnn_lstm)(_grad)?|beam_search\w*|viterbi_decode": "old RNNs",
+    r"add_position_encoding\w*": "old RNNs",
+    r"(anchor|box|bipartite|collect|distribute|generate)_\w+": "boxes around things",
+    r"(matrix_nms|multiclass|nms|prior|psroi|roi|yolo)\w*": "boxes around things",
+    r"graph_\w+|weighted_sample_neighbors|rank_attention|correlation": "graphs, old vision",
+    r"shuffle_channel\w*": "graphs, old vision",
+    r"(save|load)(_\w+)?|read_file|decode_jpeg|print_kernel|assert|check_\w+": "files and checks",
+    r"memcpy\w*|(trans|transfer)_layout\w*|onednn_to_paddle_layout|share_\w+": "between devices",
+    r"npu_identity": "between devices",
+    r"\w+_strided(_grad)?|split_with_num_strided|\w+_infer|variance|l1_norm\w*": "inner spellings",
+    r"grad_add": "inner spellings",
+    r"(range|range_tensor|arange|logspace|assign_value|prod_infer)": "made on the CPU and copied",
+    r"(feed|fetch|data|depend|nop|shadow_\w+|shape\w*|numel|empty_like)": "bookkeeping of programs",
+}
+
+# (kernels, dtypes, reason) of registered kernels.
+DTYPES: tuple[tuple[str, str, str], ...] = (
+    (
+        """add_grad divide_grad expand_grad fill_diagonal fill_diagonal_grad gather_grad
+        gather_nd_grad index_put_grad index_select_grad mean_grad multiply_grad set_value_grad
+        sum_grad tile_grad
+        copysign copysign_grad masked_fill_grad where_grad allclose mean""",
+        "bool",
+        "no arithmetic, and no gradient, of truth values",
+    ),
+    (
+        "copysign copysign_grad masked_fill_grad ceil_grad floor_grad",
+        "int8 int16 int32 int64 uint8",
+        "no gradient, and no signed zero, of integers",
+    ),
+    (
+        """where_grad cumprod_grad elementwise_pow_grad exp_grad fmax_grad fmin_grad heaviside_grad
+        maximum_grad minimum_grad remainder_grad round_grad topk_grad trunc_grad""",
+        "int32 int64",
+        "no gradient of integers",
+    ),
+    ("put_along_axis_grad", "int16 int32 int64 uint8", "no gradient of integers"),
+    ("atan2", "int32 int64", "the CPU device computes in float64, which Metal does not have"),
+    ("bincount", "float32", "counts integers"),
+    (
+        """concat concat_grad diagonal diagonal_grad full slice slice_grad strided_slice
+        strided_slice_grad unbind cast transpose transpose_grad""",
+        "float8_e4m3fn float8_e5m2",
+        "8-bit floats are moved whole; taking them apart waits for what computes with them",
+    ),
+    (
+        "cast transpose transpose_grad",
+        "uint16 uint32 uint64",
+        "Paddle's Python makes no such tensors",
+    ),
+    (
+        "pad pad_grad argsort_grad put_along_axis take_along_axis take_along_axis_grad",
+        "int16",
+        "rare",
+    ),
+    ("argsort_grad put_along_axis take_along_axis take_along_axis_grad", "uint8", "rare"),
+    ("scatter_nd_add scatter_nd_add_grad", "uint8", "rare"),
+    (
+        """abs_double_grad add_double_grad cos_double_grad divide_double_grad pow_double_grad
+        sin_double_grad square_double_grad""",
+        "int32 int64",
+        "no gradient of integers",
+    ),
+    ("add_double_grad", "int16", "no gradient of integers"),
+    (
+        """divide_double_grad index_elementwise_get_grad index_elementwise_put_grad
+        index_elementwise_put_with_tensor_grad reduce_as reduce_as_grad""",
+        "bool",
+        "no arithmetic, and no gradient, of truth values",
+    ),
+    ("logspace", "int32 int64", "the CPU device computes in float64, which Metal does not have"),
+    (
+        "squeeze squeeze_grad unsqueeze unsqueeze_grad",
+        "float8_e4m3fn float8_e5m2",
+        "no kernel of Paddle's computes with them",
+    ),
+    ("embedding", "int8", "quantised weights come with their layers"),
+)
+
+
+def listed_kernels() -> set[str]:
+    """Names in KERNELS, without their gradients."""
+    return {name for names in KERNELS.values() for name in names.split()}
+
+
+def is_listed(kernel: str) -> bool:
+    """Whether KERNELS has the kernel, or what it is the gradient of."""
+    return bool(
+        {kernel, kernel[: -len("_grad")] if kernel.endswith("_grad") else kernel} & listed_kernels()
+    )
+
+
+def is_out_of_scope(kernel: str) -> bool:
+    """Whether a pattern of OUT_OF_SCOPE fits."""
+    return any(re.fullmatch(pattern, kernel) for pattern in OUT_OF_SCOPE)
+
+
+def listed_dtypes() -> set[tuple[str, str]]:
+    """(kernel, dtype) of DTYPES."""
+    return {
+        (k, d) for kernels, dtypes, _ in DTYPES for k in kernels.split() for d in dtypes.split()
+    }

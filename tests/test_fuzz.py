@@ -1,0 +1,80 @@
+"""The fuzzer of tests/fuzz, for some seconds; `make fuzz` runs it for a minute."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from child import run_python
+
+FUZZ = Path(__file__).parent / "fuzz"
+
+pytestmark = [pytest.mark.usefixtures("mps"), pytest.mark.timeout(300)]
+
+# The fuzzer, with a function of Paddle's that is wrong on mps alone, and only for some tensors.
+PLANTED = f"""
+import sys
+sys.path.insert(0, {str(FUZZ)!r})
+import paddle
+right = paddle.roll
+
+def wrong(x, *rest):
+    result = right(x, *rest)
+    if "cpu" not in str(x.place) and x.ndim == 2 and x.shape[0] > 1 and x.dtype != paddle.bool:
+        result[0] = result[0] + 1
+    return result
+
+paddle.roll = wrong
+from paddle_mps.selftest import harness
+from hunt import Hunt, replay
+from program import read
+from table import ROWS
+
+rows = [row for row in ROWS if "any" in row.name]
+with harness.on_mps():
+    hunt = Hunt(seed=1, rows=rows)
+    hunt.run(programs=5000, seconds=120)
+    (found,) = hunt.found
+    print(found)
+    again = replay(read(found.text))
+    paddle.roll = right
+    print("again" if again else "lost", "and gone" if not replay(read(found.text)) else "and there")
+"""
+
+
+def run(*arguments: str):
+    return run_python(str(FUZZ), *arguments, seconds=280)
+
+
+def test_random_programs_are_right() -> None:
+    process = run("--seconds", "20", "--seed", "20260101")
+    assert process.returncode == 0, process.stdout[-4000:] + process.stderr[-2000:]
+    told = re.search(
+        r"--seed 20260101: (\d+) programs, (\d+) of them with gr.* 0 differ", process.stdout
+    )
+    assert told, process.stdout
+    assert int(told[1]) > 20
+    assert int(told[2]) > 0
+
+
+def test_a_wrong_kernel_is_found_and_the_program_is_small() -> None:
+    process = run_python("-c", PLANTED, seconds=280)
+    assert process.returncode == 0, process.stdout[-2000:] + process.stderr[-4000:]
+    *_, last = process.stdout.splitlines()
+    assert last == "again and gone"
+    lines = [line for line in process.stdout.splitlines() if re.match(r"v\d+ = ", line)]
+    assert len(lines) == 2, process.stdout
+    assert lines[0].split(" = ")[1].startswith("given(")
+    assert "paddle.roll(" in lines[1]
+
+
+def test_a_program_is_run_again_from_its_text(tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    program.write_text(
+        "v0 = given('any', [2, 3], 'float32', 'transposed', seed=1)\n"
+        "v1 = paddle.sum(v0, axis=[0], keepdim=False)  # sum any: v0\n"
+        "v1.fill_(2)  # fill in place: v1\n"
+    )
+    process = run("--replay", str(program))
+    assert (process.returncode, process.stdout) == (0, "no difference\n"), process.stderr[-2000:]
