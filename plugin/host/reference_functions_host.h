@@ -9,6 +9,11 @@
 
 #include "plugin/host/reference_nodes_host.h"
 
+#ifdef __APPLE__
+// Every macOS has it, but its math.h declares it for programs that define _REENTRANT only.
+extern "C" double lgamma_r(double, int*);
+#endif
+
 namespace mps::meaning {
 
 #define MPS_FUNCTION(name, expression)             \
