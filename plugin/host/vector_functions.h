@@ -224,10 +224,10 @@ MPS_VECTOR_INLINE float power(float x, float y) {
   const double half = 0.5 * b;
   const bool whole = b == __builtin_rint(b);
   const bool odd = whole & (half != __builtin_rint(half));
-  double result = (a == 1.0) & (y == y) ? 1.0 : magnitude;
-  result = (x < 0.0f) & (a < kDoubleInfinity) & !whole ? kDoubleNaN : result;
-  result = ((bits_of(x) & 0x80000000u) != 0) & odd ? -result : result;
-  return (x == 1.0f) | (y == 0.0f) ? 1.0f : static_cast<float>(result);
+  double result = ((a == 1.0) & (y == y)) ? 1.0 : magnitude;
+  result = ((x < 0.0f) & (a < kDoubleInfinity) & !whole) ? kDoubleNaN : result;
+  result = (((bits_of(x) & 0x80000000u) != 0) & odd) ? -result : result;
+  return ((x == 1.0f) | (y == 0.0f)) ? 1.0f : static_cast<float>(result);
 }
 
 // x - y trunc(x / y), exact. A quotient has up to 277 bits: they are found 50 at a time, the highest first. Without

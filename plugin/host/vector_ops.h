@@ -272,7 +272,7 @@ struct reduction_maximum {
       std::is_floating_point_v<A> ? -std::numeric_limits<A>::infinity() : std::numeric_limits<A>::min();
   template <typename V>
   static inline __attribute__((always_inline)) V combine(V x, V y) {
-    return (x > y) | (x != x) ? x : y;
+    return ((x > y) | (x != x)) ? x : y;
   }
 };
 
@@ -284,7 +284,7 @@ struct reduction_minimum {
       std::is_floating_point_v<A> ? std::numeric_limits<A>::infinity() : std::numeric_limits<A>::max();
   template <typename V>
   static inline __attribute__((always_inline)) V combine(V x, V y) {
-    return (x < y) | (x != x) ? x : y;
+    return ((x < y) | (x != x)) ? x : y;
   }
 };
 
