@@ -204,6 +204,10 @@ void PackageFolder::shrink_after(uint64_t kept_bytes) {
   room_ = static_cast<int64_t>((most_bytes_ - std::min(sum, most_bytes_)) / 4);
 }
 
-bool PackageFolder::clear() { return files::remove_all(path_); }
+// Moved aside first: another process may be adding to it all the time.
+bool PackageFolder::clear() {
+  const std::string aside = path_ + "." + kAside + std::to_string(::getpid());
+  return files::remove_all(files::rename(path_, aside) ? aside : path_);
+}
 
 }  // namespace mps
