@@ -42,8 +42,8 @@ Write = Callable[[Choices, "list[Shape]", str], "str | None"]
 COMPUTES, VIEWS, CHANGES = "computes", "views", "changes"
 INTS = (*FLOATS, "int32", "int64")
 MOST_AXES = 6  # most of Paddle's CPU kernels take no more
-# Random numbers differ each time. Layers of networks are asked of shapes that fit them, by their cases;
-# programs do not draw them yet.
+# Random numbers differ each time. Layers of networks need shapes that fit each other: their cases
+# ask them, programs do not draw them yet.
 LAYERS = (conv, losses, normalize, norms, optimizers, pool, recurrent, resize, softmax)
 NOT_DRAWN = (random, *LAYERS)
 # Calls that know the shapes which their case names.
