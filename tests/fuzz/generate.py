@@ -10,7 +10,7 @@ from documented import leaves_out_empty, leaves_out_repeated
 from machine import Machine, Refused, Variable, lies_in
 from paddle_mps.selftest import harness
 from program import Line, given, show
-from table import CHANGES, Row
+from rows import CHANGES, Row
 
 LAYOUTS = tuple(harness.LAYOUTS)
 # Integers of both signs, all of which the dtype holds.

@@ -16,7 +16,8 @@ from gradient import check_gradients
 from machine import Difference, Machine, Refused
 from paddle_mps.selftest import harness
 from program import Line, given, read, show
-from table import ROWS, Row
+from rows import Row
+from table import ROWS
 
 BATCH = 200  # programs that one run of Hypothesis draws
 LINE_BYTES = 10

@@ -19,7 +19,8 @@ from paddle_mps.selftest import harness
 from paddle_mps.selftest.cases.case import Case
 from paddle_mps.selftest.cases.domains import DOMAINS
 from program import Line, function, given_arguments
-from table import BY_NAME, CHANGES, VIEWS, Row
+from rows import CHANGES, VIEWS, Row
+from table import BY_NAME
 
 WILD = 1e3  # cases that were not tried with special values are not given larger numbers
 
