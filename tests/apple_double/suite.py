@@ -38,6 +38,8 @@ NEWEST = (
     "tests/test_signals.py",
     "tests/test_graph_cache.py",
     "tests/test_random.py",
+    "tests/test_random_numbers.py",
+    "tests/test_random_samples.py",
     "tests/test_zero_copy.py",
 )
 TIME_LIMIT_S = 1800

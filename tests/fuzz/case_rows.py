@@ -22,8 +22,8 @@ from paddle_mps.selftest.cases import (
 from paddle_mps.selftest.cases.case import BINARY_SHAPES, UNARY_SHAPES, Case
 from rows import CHANGES, Row, broadcast, same
 
-# Random numbers differ each time. Layers of networks need shapes that fit each other: their cases
-# ask them, programs do not draw them yet.
+# Random numbers differ each time. Layers of networks need shapes that fit each other (a window that
+# is larger than its image ends Paddle's CPU device): their cases ask them, programs do not yet.
 LAYERS = (conv, losses, normalize, norms, optimizers, pool, recurrent, resize, softmax)
 NOT_DRAWN = (random, *LAYERS)
 # Calls that know the shapes which their case names.

@@ -22,6 +22,7 @@ EMPTY: dict[str, str] = {
     "unique_consecutive": "Paddle's Python makes the results, through float64",
     "median": "of integers, the CPU device casts NaN to them",
     "nanmedian": "of integers, the CPU device casts NaN to them",
+    "multiplex": "the gradient on the CPU device divides by zero, which ends the process",
     "histogram": "the CPU device forgets to set the dtype of the result",
     "sum-to_float32": "the CPU device forgets the dtype that was asked for",
 }

@@ -1,4 +1,4 @@
-"""Random numbers: what holds whatever they are; tests/test_random.py asks the rest."""
+"""Random numbers: what holds whatever they are; tests/test_random*.py ask the rest."""
 
 import paddle
 from paddle import _C_ops
