@@ -157,3 +157,13 @@ def test_gradient_of_matmul_with_both_batches_broadcast_and_different_ranks() ->
     got, expected = (gradients(case, "float32", n, incoming) for n in (numbers, expanded))
     for g, e in zip(got, expected):
         np.testing.assert_array_equal(g.numbers, e.numbers.reshape(g.shape))
+
+
+@pytest.mark.parametrize("op", [paddle.median, paddle.nanmedian])
+@pytest.mark.parametrize("mode", ["avg", "min"])
+def test_an_incoming_nan_stays_where_the_median_is(op: object, mode: str) -> None:
+    x = paddle.to_tensor([[3.0, 1.0, 2.0], [5.0, 4.0, 6.0]], stop_gradient=False)
+    result = op(x, axis=1, mode=mode)
+    result = result[0] if isinstance(result, tuple) else result
+    result.backward(paddle.to_tensor([float("nan"), 2.0]))
+    np.testing.assert_array_equal(x.grad.numpy(), [[0, 0, np.nan], [2, 0, 0]])

@@ -1,4 +1,4 @@
-"""The fused norms with a quantised result: whole numbers between bounds, with either way of rounding."""
+"""The fused norms with a quantised result: whole numbers between bounds, rounded either way."""
 
 from __future__ import annotations
 

@@ -123,18 +123,24 @@ void write_gradient(const CustomContext& ctx, const DenseTensor& x, const DenseT
     const Value in_line = g.coordinate(lines.flat, 1);
     return g.cast(g.equal(g.cast(place, DType::int32), in_line), compute);
   };
-  Value part;
+  Value part, takes;
   if (mode == "avg" || axes.GetData().empty()) {
     const Value values = in_lines(record, x, lines), middle = record.input(median, {count, 1});
     const Value both_nan = g.multiplication(graphs::is_nan(g, values), graphs::is_nan(g, middle));
     const Value equal = g.cast(g.addition(g.equal(values, middle), both_nan), compute);
     const Value equals = g.reduction_sum(equal, {1});
     const Value shared = g.division(g.multiplication(gradient, equal), g.maximum(equals, number(g, equals, 1)));
-    const Value halves = g.division(g.multiplication(gradient, g.addition(at(0), at(named - 1))), number(g, equals, 2));
-    part = g.select(g.greater_than(equals, number(g, equals, 0)), shared, halves);
+    const Value both = g.addition(at(0), at(named - 1));
+    const Value halves = g.division(g.multiplication(gradient, both), number(g, equals, 2));
+    const Value is_equal = g.greater_than(equals, number(g, equals, 0));
+    part = g.select(is_equal, shared, halves);
+    takes = g.select(is_equal, equal, both);
   } else {
-    part = g.multiplication(gradient, at(0));
+    takes = at(0);
+    part = g.multiplication(gradient, takes);
   }
+  // 0 elsewhere, also where NaN comes in.
+  part = g.select(g.greater_than(takes, number(g, takes, 0)), part, number(g, part, 0));
   Ints back;
   back.resize(lines.order.size());
   for (size_t i = 0; i < lines.order.size(); ++i) back[static_cast<size_t>(lines.order[i])] = static_cast<int64_t>(i);
