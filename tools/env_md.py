@@ -5,11 +5,12 @@ With --check nothing is written; the exit status is 1 if the file is not what wo
 
 from __future__ import annotations
 
-import argparse
 import re
 import sys
 from pathlib import Path
 from typing import NamedTuple
+
+from generated_page import serve
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLE = ROOT / "plugin" / "core" / "env.def"
@@ -74,22 +75,5 @@ def _default(row: Row) -> str:
     return row.default
 
 
-def main() -> int:
-    """Write or check the page; return the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--check", action="store_true", help="write nothing; fail if docs/env.md is out of date"
-    )
-    check = parser.parse_args().check
-    text = page()
-    if not check:
-        PAGE.write_text(text, encoding="utf-8")
-        return 0
-    if PAGE.exists() and PAGE.read_text(encoding="utf-8") == text:
-        return 0
-    print("docs/env.md is out of date: run tools/env_md.py", file=sys.stderr)
-    return 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(serve(__doc__, PAGE, page))

@@ -8,11 +8,12 @@ With --check nothing is written; the exit status is 1 if the page is not what wo
 
 from __future__ import annotations
 
-import argparse
 import re
 import sys
 from pathlib import Path
 from typing import NamedTuple
+
+from generated_page import serve
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "metal.md"
@@ -153,22 +154,5 @@ def page() -> str:
     return f"{before}{BEGIN}\n{node_table()}\n{workaround_table()}\n{END}{after}"
 
 
-def main() -> int:
-    """Write or check the page; return the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--check", action="store_true", help="write nothing; fail if docs/metal.md is out of date"
-    )
-    check = parser.parse_args().check
-    text = page()
-    if not check:
-        PAGE.write_text(text, encoding="utf-8")
-        return 0
-    if PAGE.read_text(encoding="utf-8") == text:
-        return 0
-    print("docs/metal.md is out of date: run tools/metal_md.py", file=sys.stderr)
-    return 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(serve(__doc__, PAGE, page))

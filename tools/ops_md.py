@@ -7,11 +7,12 @@ what would be written.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections import Counter
 from pathlib import Path
+
+from generated_page import serve
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / "tools" / "ops.json"
@@ -89,22 +90,5 @@ def page() -> str:
     return "".join(lines)
 
 
-def main() -> int:
-    """Write or check the page; return the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--check", action="store_true", help="write nothing; fail if docs/ops.md is out of date"
-    )
-    check = parser.parse_args().check
-    text = page()
-    if not check:
-        PAGE.write_text(text, encoding="utf-8")
-        return 0
-    if PAGE.exists() and PAGE.read_text(encoding="utf-8") == text:
-        return 0
-    print("docs/ops.md is out of date: run tools/ops_md.py", file=sys.stderr)
-    return 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(serve(__doc__, PAGE, page))

@@ -1,7 +1,26 @@
-// Expands the pointwise rows of nodes.def through MPS_UNARY_NODE(kind) and MPS_BINARY_NODE(kind)
-// (binary and compare), which the includer defines and this file undefines. Other families have
-// methods of their own shape and expand to nothing. No include guard: it is meant to be included
-// many times.
+// Expands rows of nodes.def by their families, through what the includer defines and this file undefines:
+//
+//   MPS_UNARY_NODE(kind), MPS_BINARY_NODE(kind)  pointwise ones; binary and compare
+//   MPS_WHOLE_NODE(kind)                         arg reductions, scans, positions, sorts, random numbers
+//   MPS_CONVOLUTION_NODE(kind), MPS_POOLING_NODE(kind)  images, gradients among them
+//
+// What is not defined, and every other family, expands to nothing. No include guard: it is meant to be included many
+// times.
+#ifndef MPS_UNARY_NODE
+#define MPS_UNARY_NODE(kind)
+#endif
+#ifndef MPS_BINARY_NODE
+#define MPS_BINARY_NODE(kind)
+#endif
+#ifndef MPS_WHOLE_NODE
+#define MPS_WHOLE_NODE(kind)
+#endif
+#ifndef MPS_CONVOLUTION_NODE
+#define MPS_CONVOLUTION_NODE(kind)
+#endif
+#ifndef MPS_POOLING_NODE
+#define MPS_POOLING_NODE(kind)
+#endif
 #define MPS_NODE(kind, family, ...) MPS_NODE_##family(kind)
 #define MPS_NODE_kUnary(kind) MPS_UNARY_NODE(kind)
 #define MPS_NODE_kBinary(kind) MPS_BINARY_NODE(kind)
@@ -17,19 +36,19 @@
 #define MPS_NODE_kStridedView(kind)
 #define MPS_NODE_kStridedUpdate(kind)
 #define MPS_NODE_kReduce(kind)
-#define MPS_NODE_kArgReduce(kind)
-#define MPS_NODE_kScan(kind)
-#define MPS_NODE_kCoordinate(kind)
-#define MPS_NODE_kGather(kind)
-#define MPS_NODE_kScatter(kind)
-#define MPS_NODE_kArgSort(kind)
-#define MPS_NODE_kSearchSorted(kind)
-#define MPS_NODE_kRandom(kind)
+#define MPS_NODE_kArgReduce(kind) MPS_WHOLE_NODE(kind)
+#define MPS_NODE_kScan(kind) MPS_WHOLE_NODE(kind)
+#define MPS_NODE_kCoordinate(kind) MPS_WHOLE_NODE(kind)
+#define MPS_NODE_kGather(kind) MPS_WHOLE_NODE(kind)
+#define MPS_NODE_kScatter(kind) MPS_WHOLE_NODE(kind)
+#define MPS_NODE_kArgSort(kind) MPS_WHOLE_NODE(kind)
+#define MPS_NODE_kSearchSorted(kind) MPS_WHOLE_NODE(kind)
+#define MPS_NODE_kRandom(kind) MPS_WHOLE_NODE(kind)
 #define MPS_NODE_kMatmul(kind)
-#define MPS_NODE_kConvolution(kind)
-#define MPS_NODE_kConvolutionGradient(kind)
-#define MPS_NODE_kPooling(kind)
-#define MPS_NODE_kPoolingGradient(kind)
+#define MPS_NODE_kConvolution(kind) MPS_CONVOLUTION_NODE(kind)
+#define MPS_NODE_kConvolutionGradient(kind) MPS_CONVOLUTION_NODE(kind)
+#define MPS_NODE_kPooling(kind) MPS_POOLING_NODE(kind)
+#define MPS_NODE_kPoolingGradient(kind) MPS_POOLING_NODE(kind)
 #include "plugin/core/nodes.def"
 #undef MPS_NODE
 #undef MPS_NODE_kUnary
@@ -61,3 +80,6 @@
 #undef MPS_NODE_kPoolingGradient
 #undef MPS_UNARY_NODE
 #undef MPS_BINARY_NODE
+#undef MPS_WHOLE_NODE
+#undef MPS_CONVOLUTION_NODE
+#undef MPS_POOLING_NODE

@@ -103,31 +103,12 @@ class Lowering {
       case NodeKind::reduction_maximum:
       case NodeKind::reduction_minimum:
         return to_.reduction(node.kind, operand(node, 0), from_.attributes(node));
-      case NodeKind::reduction_arg_maximum:
-      case NodeKind::reduction_arg_minimum:
-      case NodeKind::cumulative_sum:
-      case NodeKind::cumulative_product:
-      case NodeKind::cumulative_maximum:
-      case NodeKind::cumulative_minimum:
-      case NodeKind::cumulative_log_sum_exp:
-      case NodeKind::coordinate:
-      case NodeKind::gather:
-      case NodeKind::scatter:
-      case NodeKind::arg_sort:
-      case NodeKind::search_sorted:
-      case NodeKind::random_bits:
-      case NodeKind::max_pooling:
-      case NodeKind::max_pooling_indices:
-      case NodeKind::average_pooling:
-      case NodeKind::max_pooling_gradient:
-      case NodeKind::average_pooling_gradient:
+#define MPS_WHOLE_NODE(name) case NodeKind::name:
+#define MPS_POOLING_NODE(name) case NodeKind::name:
+#include "plugin/core/nodes_by_family.h"
         return copy(node, [](Value x) { return x; });
-      case NodeKind::convolution_2d:
-      case NodeKind::convolution_2d_data_gradient:
-      case NodeKind::convolution_2d_weights_gradient:
-      case NodeKind::convolution_3d:
-      case NodeKind::convolution_3d_data_gradient:
-      case NodeKind::convolution_3d_weights_gradient:
+#define MPS_CONVOLUTION_NODE(name) case NodeKind::name:
+#include "plugin/core/nodes_by_family.h"
         return to_.cast(copy(node, [&](Value x) { return to_.cast(x, DType::float32); }), node.dtype);
       case NodeKind::matrix_multiplication:
         return matrix_multiplication(node);

@@ -8,10 +8,10 @@ import numpy as np
 from choices import LENGTHS, Choices, Shape
 from paddle_mps.selftest.cases import (
     conv,
+    group_norm,
     index,
+    layer_norm,
     losses,
-    normalize,
-    norms,
     optimizers,
     pool,
     random,
@@ -24,7 +24,7 @@ from rows import CHANGES, Row, broadcast, same
 
 # Random numbers differ each time. Layers of networks need shapes that fit each other (a window that
 # is larger than its image ends Paddle's CPU device): their cases ask them, programs do not yet.
-LAYERS = (conv, losses, normalize, norms, optimizers, pool, recurrent, resize, softmax)
+LAYERS = (conv, losses, layer_norm, group_norm, optimizers, pool, recurrent, resize, softmax)
 NOT_DRAWN = (random, *LAYERS)
 # Calls that know the shapes which their case names.
 RIGID = {"contiguous", "label_smooth-prior"}

@@ -317,31 +317,11 @@ Value record(Graph& graph, NodeKind kind, Span<const Value> operands, DType cast
     case NodeKind::reduction_product:
     case NodeKind::reduction_maximum:
     case NodeKind::reduction_minimum:
-    case NodeKind::reduction_arg_maximum:
-    case NodeKind::reduction_arg_minimum:
-    case NodeKind::cumulative_sum:
-    case NodeKind::cumulative_product:
-    case NodeKind::cumulative_maximum:
-    case NodeKind::cumulative_minimum:
-    case NodeKind::cumulative_log_sum_exp:
-    case NodeKind::coordinate:
-    case NodeKind::gather:
-    case NodeKind::scatter:
-    case NodeKind::arg_sort:
-    case NodeKind::search_sorted:
-    case NodeKind::random_bits:
     case NodeKind::matrix_multiplication:
-    case NodeKind::convolution_2d:
-    case NodeKind::convolution_2d_data_gradient:
-    case NodeKind::convolution_2d_weights_gradient:
-    case NodeKind::convolution_3d:
-    case NodeKind::convolution_3d_data_gradient:
-    case NodeKind::convolution_3d_weights_gradient:
-    case NodeKind::max_pooling:
-    case NodeKind::max_pooling_indices:
-    case NodeKind::average_pooling:
-    case NodeKind::max_pooling_gradient:
-    case NodeKind::average_pooling_gradient:
+#define MPS_WHOLE_NODE(name) case NodeKind::name:
+#define MPS_CONVOLUTION_NODE(name) case NodeKind::name:
+#define MPS_POOLING_NODE(name) case NodeKind::name:
+#include "plugin/core/nodes_by_family.h"
       break;
   }
   ADD_FAILURE() << info(kind).name << " is not pointwise";

@@ -7,7 +7,7 @@ import paddle.nn.functional as F
 
 from ..tolerance import composed, rounded_once
 from .case import FLOATS, Case, Gradient
-from .normalize import wide
+from .layer_norm import wide
 
 _ops = paddle._C_ops
 
