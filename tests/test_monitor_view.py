@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import io
 import json
 import os
 import pty
@@ -23,6 +24,9 @@ import paddle_mps
 import pyte
 import pytest
 from child import clean_environment, run_python
+from paddle_mps import monitor as monitor_module
+from paddle_mps import monitor_view
+from rich.console import Console
 
 pytestmark = pytest.mark.usefixtures("mps")
 
@@ -163,6 +167,19 @@ def test_it_leaves_when_it_is_told_to(key: bytes) -> None:
         assert terminal.end() == 0
         assert time.monotonic() - began < 20
         assert "Traceback" not in terminal.text()
+
+
+def test_control_c_leaves_in_the_midst_of_a_picture_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key may be pressed while nobody waits for one."""
+
+    def interrupted(view: monitor_view.View, width: int) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(monitor_view.View, "render", interrupted)
+    screen = Console(file=io.StringIO(), force_terminal=True)
+    monkeypatch.setattr(monitor_module, "_console", lambda: screen)
+    with process("") as child:
+        assert monitor_module.main([str(child.pid)]) == 0
 
 
 def test_it_ends_with_the_process() -> None:

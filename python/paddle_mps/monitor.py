@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from .monitor_view import View
+
 # So many, so that the history shows what came and went between two pictures.
 _READINGS_PER_PICTURE = 10
 _STEPS_OF_ONE_READING = 20  # that --self trains before it prints
@@ -99,6 +101,16 @@ def _show(page: Page, options: argparse.Namespace) -> int:
             file=sys.stderr,
         )
         return 1
+    try:
+        if _watch(page, view, console, options.interval):
+            print(f"process {page.pid} has ended")
+    except KeyboardInterrupt:  # Ctrl-C leaves as q does, in the midst of a picture too
+        return 0
+    return 0
+
+
+def _watch(page: Page, view: View, console: Console, interval: float) -> bool:
+    """Draw until the process ends (True) or somebody presses q (False)."""
     from rich.console import Group
     from rich.live import Live
     from rich.text import Text
@@ -109,11 +121,10 @@ def _show(page: Page, options: argparse.Namespace) -> int:
             hint = Text("q leaves", "dim", justify="right")
             live.update(Group(view.render(console.width), hint), refresh=True)
             for _ in range(_READINGS_PER_PICTURE):
-                if wait_for_key(options.interval / _READINGS_PER_PICTURE) in ("q", "Q", "\x03"):
-                    return 0
+                if wait_for_key(interval / _READINGS_PER_PICTURE) in ("q", "Q"):
+                    return False
                 view.add_between(page.read())
-    print(f"process {page.pid} has ended")
-    return 0
+    return True
 
 
 def _show_self(options: argparse.Namespace) -> int:
@@ -152,21 +163,15 @@ def _keys() -> Iterator[Callable[[float], str]]:
     if not sys.stdin.isatty():  # then only Ctrl-C leaves
 
         def sleep(seconds: float) -> str:
-            try:
-                time.sleep(seconds)
-            except KeyboardInterrupt:
-                return "\x03"
+            time.sleep(seconds)
             return ""
 
         yield sleep
         return
 
     def wait(seconds: float) -> str:
-        try:
-            ready, _, _ = select.select([sys.stdin], [], [], seconds)
-            return os.read(sys.stdin.fileno(), 1).decode(errors="replace") if ready else ""
-        except KeyboardInterrupt:
-            return "\x03"
+        ready, _, _ = select.select([sys.stdin], [], [], seconds)
+        return os.read(sys.stdin.fileno(), 1).decode(errors="replace") if ready else ""
 
     before = termios.tcgetattr(sys.stdin)
     tty.setcbreak(sys.stdin.fileno())  # keys come at once, and are not shown
