@@ -14,6 +14,8 @@ import sys
 import types
 from typing import Any
 
+import _paddle_mps_attention
+
 
 class _LazyModule(types.ModuleType):
     """`sys.modules["paddle.mps"]`: forwards attributes to paddle_mps, imported at the first one.
@@ -56,3 +58,4 @@ def install() -> None:
         "paddle.mps", "The Python package paddle_mps."
     )
     paddle.is_compiled_with_mps = is_compiled_with_mps
+    _paddle_mps_attention.install()

@@ -3,14 +3,17 @@
 from . import (
     activations,
     arrange,
+    attention,
     binary,
     conv,
     creation,
+    ctc,
     diagonal,
     elements,
     elementwise,
     extreme,
     functions,
+    fused,
     group_norm,
     index,
     layer_norm,
@@ -73,6 +76,9 @@ ALL_CASES: tuple[Case, ...] = (
     *conv.CASES,
     *pool.CASES,
     *resize.CASES,
+    *attention.CASES,
+    *ctc.CASES,
+    *fused.CASES,
 )
 
 __all__ = ["ALL_CASES", "Case", "Gradient"]
