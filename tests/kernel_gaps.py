@@ -16,7 +16,8 @@ KERNELS: dict[str, str] = {
         interp_antialias temporal_shift lrn
     """,
     "rarer losses, and metrics": """
-        cross_entropy identity_loss hsigmoid_loss margin_cross_entropy warprnnt accuracy_check auc edit_distance ctc_align class_center_sample
+        cross_entropy identity_loss hsigmoid_loss margin_cross_entropy warprnnt accuracy_check
+        auc edit_distance ctc_align class_center_sample
     """,
     "rarer optimisers, and what static programs put around them": """
         check_numerics coalesce_tensor decayed_adagrad dpsgd ftrl

@@ -38,8 +38,8 @@ def test_steps_follow_one_another(dtype: str, shared: int) -> None:
     expected_cache = np.zeros(cache.shape)
     tolerance = {"float32": 1e-6, "float16": 2e-3, "bfloat16": 2e-2}[dtype]
     for turn in range(4):
-        x = paddle.to_tensor(rng.normal(size=(BATCH, (HEADS + 2 * shared) * WIDTH)).astype("float32"))
-        x = x.astype(dtype)
+        numbers = rng.normal(size=(BATCH, (HEADS + 2 * shared) * WIDTH))
+        x = paddle.to_tensor(numbers.astype("float32")).astype(dtype)
         mask = rng.normal(size=(BATCH, 1, 1, LENGTH)).astype("float32")
         steps = [turn, turn + 2, 2 * turn]
         out, same = masked_multihead_attention(

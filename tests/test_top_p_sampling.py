@@ -60,8 +60,6 @@ def test_seeds() -> None:
 
 def test_the_likeliest_come_along() -> None:
     x = paddle.to_tensor(WEIGHTS[None])
-    _, _, scores, ids = paddle.tensor.top_p_sampling(
-        x, paddle.full([1], 0.5), k=3, return_top=True
-    )
+    _, _, scores, ids = paddle.tensor.top_p_sampling(x, paddle.full([1], 0.5), k=3, return_top=True)
     np.testing.assert_array_equal(ids.numpy(), [[1, 3, 4]])
     np.testing.assert_array_equal(scores.numpy(), WEIGHTS[[[1, 3, 4]]])

@@ -23,8 +23,8 @@ inline Value causal_ranges(Graph& g, int64_t queries, int64_t diagonal) {
 // Sequences one behind the other: s has the queries starts_q[s] .. starts_q[s + 1] - 1, and sees keys likewise. What
 // `limits` and `diagonals` say of each is optional: at most so many keys, and so many keys beyond the causal ones.
 struct Packed {
-  Value starts_q, starts_k;  // [N + 1]
-  bool causal = false, from_the_end = false;  // the last query of a sequence sees its last key
+  Value starts_q, starts_k;                             // [N + 1]
+  bool causal = false, from_the_end = false;            // the last query of a sequence sees its last key
   const Value *limits = nullptr, *diagonals = nullptr;  // [N]
 };
 
@@ -35,7 +35,8 @@ inline Value packed_ranges(Graph& g, const Packed& packed, int64_t queries) {
   const Value i = g.coordinate({1, queries}, 1);
   const Value behind = g.search_sorted(starts_q, i, /*right=*/true);  // the sequence after that of the query
   const auto at = [&](Value values, int64_t offset) {
-    const Value found = g.gather(g.reshape(plus(g, behind, offset), {queries}), g.reshape(values, {1, g.elements(values), 1}));
+    const Value found =
+        g.gather(g.reshape(plus(g, behind, offset), {queries}), g.reshape(values, {1, g.elements(values), 1}));
     return g.reshape(found, {1, queries});
   };
   const Value first = at(starts_k, -1), end = at(starts_k, 0);

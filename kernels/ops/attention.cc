@@ -1,8 +1,8 @@
 // Attention by Paddle's names for GPUs: flash_attn, for sequences one behind the other flash_attn_unpadded, for padded
 // ones variable_length_memory_efficient_attention, and memory_efficient_attention.
 //
-// All of them are the node `attention` and its gradient (plugin/core/attention.h): no score matrix is kept, the gradient
-// computes the scores again. What is seen is a range of keys for each query, made on the device.
+// All of them are the node `attention` and its gradient (plugin/core/attention.h): no score matrix is kept, the
+// gradient computes the scores again. What is seen is a range of keys for each query, made on the device.
 #include "kernels/graphs/attention.h"
 
 #include <cmath>
@@ -22,7 +22,8 @@ using phi::CustomContext;
 using phi::DenseTensor;
 using OptionalTensor = ::paddle::optional<DenseTensor>;
 
-// The words of a Graph::Counter that differ, in the bytes of Paddle's int64 [2]: the seed, and the block it begins with.
+// The words of a Graph::Counter that differ, in the bytes of Paddle's int64 [2]: the seed, and the block it begins
+// with.
 constexpr int64_t kCounterWords = 4;
 
 // One call being recorded: operands in the node's layout and order.
@@ -77,7 +78,8 @@ class Call {
       const uint64_t count = static_cast<uint64_t>(element_count(sum_shape())) * static_cast<uint64_t>(k_shape[1]);
       if (fixed) {
         const std::vector<Scalar> numbers = host_values(ctx_, *fixed);
-        MPS_CHECK(numbers.size() == 2, kArgument, "bad fixed_seed_offset: expected 2 numbers, got ", numbers.size(), ".");
+        MPS_CHECK(numbers.size() == 2, kArgument, "bad fixed_seed_offset: expected 2 numbers, got ", numbers.size(),
+                  ".");
         const uint64_t seed = static_cast<uint64_t>(numbers[0].to_int64() ^ (numbers[1].to_int64() << 32));
         counter = Random(ctx_, record, &seed).counter(count);
       } else {
@@ -89,9 +91,9 @@ class Call {
     const auto word = [&](Value value) { return graph().reshape(value, {1}); };
     kept->Resize({2});
     void* const address = ctx_.Alloc(kept, phi::DataType::INT64);
-    record.output(address, graph().concatenation({word(counter.key[0]), word(counter.key[1]), word(counter.block[0]),
-                                                  word(counter.block[1])},
-                                                 0));
+    record.output(address,
+                  graph().concatenation(
+                      {word(counter.key[0]), word(counter.key[1]), word(counter.block[0]), word(counter.block[1])}, 0));
   }
   void draw_again(double dropout, const DenseTensor& kept) {
     if (!(dropout > 0)) return;
@@ -182,8 +184,7 @@ class Call {
   static Shape as_batch(Dims shape) { return shape.size() == 3 ? with_leading_ones(shape) : Shape(shape); }
 
   void set_counter(const Graph::Counter& counter) {
-    counter_ = {counter.key[0],   counter.key[1],   counter.block[0],
-                counter.block[1], counter.block[2], counter.block[3]};
+    counter_ = {counter.key[0], counter.key[1], counter.block[0], counter.block[1], counter.block[2], counter.block[3]};
   }
 
   std::vector<Value> operands(const std::vector<Value>& more) const {

@@ -63,8 +63,8 @@ void bilinear_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTe
   if (dy != nullptr) write(record, dy, g.matrix_multiplication(row, of.x_weight(g)));
   if (dweight != nullptr) {
     // [rows, O I] by columns times [rows, J]
-    const Value products = g.multiplication(g.reshape(incoming, {of.rows, of.outputs, 1}),
-                                            g.reshape(of.x, {of.rows, 1, of.left}));
+    const Value products =
+        g.multiplication(g.reshape(incoming, {of.rows, of.outputs, 1}), g.reshape(of.x, {of.rows, 1, of.left}));
     const Value flat = g.transpose(g.reshape(products, {of.rows, of.outputs * of.left}), {1, 0});
     write(record, dweight, g.matrix_multiplication(flat, of.y));
   }

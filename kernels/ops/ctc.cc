@@ -41,9 +41,10 @@ Value skips_of(Graph& g, Value states, int64_t blank) {
 void warpctc(const CustomContext& ctx, const DenseTensor& logits, const DenseTensor& label,
              const OptionalTensor& frame_counts, const OptionalTensor& letter_counts, int blank, bool,
              DenseTensor* loss, DenseTensor* slope) {
-  MPS_CHECK(frame_counts && letter_counts, kUnsupported,
-            "texts that lie one behind the other (LoD) are not supported: expected logits_length and labels_length. Pad "
-            "the texts.");
+  MPS_CHECK(
+      frame_counts && letter_counts, kUnsupported,
+      "texts that lie one behind the other (LoD) are not supported: expected logits_length and labels_length. Pad "
+      "the texts.");
   const Dims shape = dims_of(logits), texts = dims_of(label);
   MPS_CHECK(shape.size() == 3 && texts.size() == 2 && texts[0] == shape[1], kArgument,
             "shapes do not fit: expected scores [frames, texts, classes] and labels [texts, letters], got ",

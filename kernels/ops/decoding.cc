@@ -1,9 +1,8 @@
 // masked_multihead_attention: one step of a decoder. The new token's key and value are put into the cache, and its
 // queries see the cache up to it.
-#include "kernels/graphs/attention.h"
-
 #include <cmath>
 
+#include "kernels/graphs/attention.h"
 #include "kernels/ops/wide.h"
 #include "plugin/core/check.h"
 #include "plugin/paddle/register.h"
@@ -34,20 +33,23 @@ void masked_multihead_attention(const CustomContext& ctx, const DenseTensor& x, 
                                 const OptionalTensor& shift, const OptionalTensor& smooth, int, int rotary_dims, bool,
                                 const std::string&, float out_scale, int, float, float, DenseTensor* out,
                                 DenseTensor* cache_out, DenseTensor*) {
-  MPS_CHECK(!qkv_scale && !shift && !smooth && !(out_scale > 0), kUnsupported,
-            "quantised queries are not supported: expected none of qkv_out_scale, out_shift, out_smooth and out_scale.");
+  MPS_CHECK(
+      !qkv_scale && !shift && !smooth && !(out_scale > 0), kUnsupported,
+      "quantised queries are not supported: expected none of qkv_out_scale, out_shift, out_smooth and out_scale.");
   MPS_CHECK(!beam_offset, kUnsupported, "beam search is not supported: expected no beam_cache_offset.");
   MPS_CHECK(rotary_dims == 0 && !rotary, kUnsupported,
             "rotary embeddings are not supported here: expected rotary_emb_dims = 0, got ", rotary_dims,
             ". Use fused_rotary_position_embedding first.");
   const Dims cache = dims_of(cache_kv), shape = dims_of(x);
-  MPS_CHECK(cache.size() == 5 && cache[0] == 2 && shape.size() == 2 && shape[0] == cache[1] &&
-                shape[1] % cache[4] == 0 && shape[1] / cache[4] > 2 * cache[2],
-            kArgument,
-            "shapes do not fit: expected x [batch, (heads + 2 * heads of keys) * width] and cache_kv [2, batch, heads of "
-            "keys, length, width], got ",
-            to_string(shape), " and ", to_string(cache), ".");
-  MPS_CHECK(lengths || mask, kArgument, "expected sequence_lengths, or a src_mask whose width says how many there are.");
+  MPS_CHECK(
+      cache.size() == 5 && cache[0] == 2 && shape.size() == 2 && shape[0] == cache[1] && shape[1] % cache[4] == 0 &&
+          shape[1] / cache[4] > 2 * cache[2],
+      kArgument,
+      "shapes do not fit: expected x [batch, (heads + 2 * heads of keys) * width] and cache_kv [2, batch, heads of "
+      "keys, length, width], got ",
+      to_string(shape), " and ", to_string(cache), ".");
+  MPS_CHECK(lengths || mask, kArgument,
+            "expected sequence_lengths, or a src_mask whose width says how many there are.");
   const int64_t batch = cache[1], key_heads = cache[2], length = cache[3], width = cache[4];
   const int64_t all_heads = shape[1] / width, heads = all_heads - 2 * key_heads;
   Recorder record(ctx);
@@ -58,13 +60,12 @@ void masked_multihead_attention(const CustomContext& ctx, const DenseTensor& x, 
   const auto part = [&](int64_t first, int64_t count) { return graphs::slice_axis(g, qkv, 1, first, count); };
 
   const int64_t visible = mask ? std::min(dims_of(*mask)[dims_of(*mask).size() - 1], length) : length;
-  const Value steps = lengths ? g.cast(record.input(*lengths, {batch}), DType::int32)
-                              : g.constant(visible - 1, DType::int32, {batch});
+  const Value steps =
+      lengths ? g.cast(record.input(*lengths, {batch}), DType::int32) : g.constant(visible - 1, DType::int32, {batch});
   const Value added = g.concatenation({part(heads, key_heads), part(heads + key_heads, key_heads)}, 0);
   const int64_t rows = 2 * batch * key_heads;
-  const Value updated =
-      g.scatter(ScatterMode::kSet, record.input(cache_kv, {1, rows * length, width}),
-                graphs::flat(g, rows_of_cache(g, steps, cache)), g.reshape(added, {1, rows, width}));
+  const Value updated = g.scatter(ScatterMode::kSet, record.input(cache_kv, {1, rows * length, width}),
+                                  graphs::flat(g, rows_of_cache(g, steps, cache)), g.reshape(added, {1, rows, width}));
   record.output(cache_out, updated);
 
   const Value both = g.reshape(updated, cache);

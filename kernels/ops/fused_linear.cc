@@ -74,14 +74,16 @@ void fused_gemm_epilogue_grad(const CustomContext& ctx, const DenseTensor& x, co
   }
   if (dx != nullptr) {
     const Value b = graphs::transpose_if(g, as_matrix(record, y), !transpose_y);
-    const Value product = transpose_x ? g.matrix_multiplication(graphs::matrix_transpose(g, b), graphs::matrix_transpose(g, slope))
-                                      : g.matrix_multiplication(slope, b);
+    const Value product =
+        transpose_x ? g.matrix_multiplication(graphs::matrix_transpose(g, b), graphs::matrix_transpose(g, slope))
+                    : g.matrix_multiplication(slope, b);
     write(record, dx, product);
   }
   if (dy != nullptr) {
     const Value a = graphs::transpose_if(g, as_matrix(record, x), !transpose_x);
-    const Value product = transpose_y ? g.matrix_multiplication(graphs::matrix_transpose(g, slope), graphs::matrix_transpose(g, a))
-                                      : g.matrix_multiplication(a, slope);
+    const Value product =
+        transpose_y ? g.matrix_multiplication(graphs::matrix_transpose(g, slope), graphs::matrix_transpose(g, a))
+                    : g.matrix_multiplication(a, slope);
     write(record, dy, product);
   }
   if (dbias != nullptr) write(record, dbias, g.reduction_sum(g.cast(slope, DType::float32), {0}));
@@ -94,8 +96,9 @@ void fused_bias_act(const CustomContext& ctx, const DenseTensor& x, const Option
                     const OptionalTensor& dequant_scales, const OptionalTensor& shift, const OptionalTensor& smooth,
                     const std::string& name, const std::string&, float quant_scale, int, float, float,
                     DenseTensor* out) {
-  MPS_CHECK(!dequant_scales && !(quant_scale > 0), kUnsupported,
-            "quantised activations are not supported: expected neither dequant_scales nor quant_scale. Use float types.");
+  MPS_CHECK(
+      !dequant_scales && !(quant_scale > 0), kUnsupported,
+      "quantised activations are not supported: expected neither dequant_scales nor quant_scale. Use float types.");
   const Dims shape = dims_of(x);
   const size_t last = shape.size() - 1;
   Recorder record(ctx);

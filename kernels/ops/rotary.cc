@@ -28,8 +28,8 @@ Value partners(Graph& g, Value x, Pairs pairs, bool of_gradient) {
   const Value both = g.reshape(x, apart);
   const Value first = graphs::slice_axis(g, both, axis, 0, 1), second = graphs::slice_axis(g, both, axis, 1, 1);
   const int at = static_cast<int>(axis);
-  const Value turned = of_gradient ? g.concatenation({second, g.negative(first)}, at)
-                                   : g.concatenation({g.negative(second), first}, at);
+  const Value turned =
+      of_gradient ? g.concatenation({second, g.negative(first)}, at) : g.concatenation({g.negative(second), first}, at);
   return g.reshape(turned, shape);
 }
 

@@ -1,8 +1,8 @@
 // Attention: every query makes a softmax of its products with the keys, and a mean of the values weighted by it. The
 // attributes of the attention nodes, and where their operands stand.
 //
-//   out[b, i, h] = sum over j of p[b, h, i, j] v[b, j, h / group],  p = softmax over j of (scale q[b, i, h] . k[b, j, h /
-//   group] + mask[b, h, i, j])
+//   out[b, i, h] = sum over j of p[b, h, i, j] v[b, j, h / group]
+//   p[b, h, i, j] = softmax over j of (scale q[b, i, h] . k[b, j, h / group] + mask[b, h, i, j])
 //
 // Operands, in this order:
 //   q [B, Q, H, D], k [B, K, G, D], v [B, K, G, V]: one float dtype; H / G heads in a row share a head of keys
@@ -14,8 +14,8 @@
 //     that element of random_bits([B, H, Q, K]) are at least dropout 2^24; then it is divided by 1 - dropout
 //
 // Results are flat float32. Of attention: out [B, Q, H, V], then log_sum [B, H, Q], the logarithm of the sum of the
-// exponentials. Of attention_gradient: dq, dk, dv, and with mask_gradient that of the mask, in their operands' shapes. A
-// query that sees no key has out = 0, log_sum = +inf, and no part in any gradient.
+// exponentials. Of attention_gradient: dq, dk, dv, and with mask_gradient that of the mask, in their operands' shapes.
+// A query that sees no key has out = 0, log_sum = +inf, and no part in any gradient.
 #pragma once
 
 #include <cstddef>

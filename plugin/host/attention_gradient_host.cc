@@ -75,9 +75,7 @@ class AttentionGradientProgram {
   }
 
   uint64_t cost_ns() const { return 4000 + tiles_.products() / 8; }
-  size_t bytes() const {
-    return tiles_.bytes() + dout_v_.bytes() + p_dout_.bytes() + ds_q_.bytes() + ds_k_.bytes();
-  }
+  size_t bytes() const { return tiles_.bytes() + dout_v_.bytes() + p_dout_.bytes() + ds_q_.bytes() + ds_k_.bytes(); }
 
  private:
   struct Memory {

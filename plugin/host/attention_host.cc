@@ -1,5 +1,5 @@
-// Attention without its score matrix: a tile of scores after the other, with the greatest score, the sum and the mean so
-// far, which are corrected when a greater one comes (Milakov and Gimelshein, "Online normalizer calculation for
+// Attention without its score matrix: a tile of scores after the other, with the greatest score, the sum and the mean
+// so far, which are corrected when a greater one comes (Milakov and Gimelshein, "Online normalizer calculation for
 // softmax", 2018; Dao et al., "FlashAttention", 2022). Memory grows with the lengths, not with their product.
 #include <algorithm>
 #include <cmath>

@@ -112,8 +112,7 @@ void AttentionTiles::spread(const Row& row, const float* from, int64_t width, fl
   for (int64_t g = 0; g < sizes.group(); ++g) {
     for (int64_t i = 0; i < row.count; ++i) {
       const int64_t h = row.key_head * sizes.group() + g;
-      std::copy(from, from + width,
-                to + ((row.batch * sizes.queries + row.first + i) * sizes.heads + h) * width);
+      std::copy(from, from + width, to + ((row.batch * sizes.queries + row.first + i) * sizes.heads + h) * width);
       from += width;
     }
   }

@@ -1,6 +1,6 @@
 // Nodes that are computed as a whole, from dense operands into a dense result: scans, arg reductions, gathers,
-// scatters, sorts, searches, random numbers, convolutions, poolings and attention (is_whole() of node.h). Each file named below
-// compiles the nodes of its families.
+// scatters, sorts, searches, random numbers, convolutions, poolings and attention (is_whole() of node.h). Each file
+// named below compiles the nodes of its families.
 //
 // A program is immutable: any number of threads may run it at once. How work is cut depends on shapes alone, so results
 // do not depend on the number of threads.

@@ -23,9 +23,11 @@ class Lattice {
     const auto chosen = [&](Value condition) { return point(NodeKind::select, condition, number(0), number(kNever)); };
     first_ = whole(chosen(point(NodeKind::less_than, state, integer(2))));
     exists_ = whole(chosen(point(NodeKind::less_than, state, count)));
-    const Value late = point(NodeKind::greater_than_or_equal_to, state, point(NodeKind::subtraction, count, integer(2)));
+    const Value late =
+        point(NodeKind::greater_than_or_equal_to, state, point(NodeKind::subtraction, count, integer(2)));
     last_ = point(NodeKind::addition, whole(chosen(late)), exists_);
-    // What the number of frames or states leaves no way for is given none: neither more than there are, nor less than 1.
+    // What the number of frames or states leaves no way for is given none: neither more than there are, nor less
+    // than 1.
     const auto inside = [&](Value x, int64_t most) {
       return point(NodeKind::multiplication, point(NodeKind::greater_than_or_equal_to, x, integer(1)),
                    point(NodeKind::less_than_or_equal_to, x, integer(most)));
@@ -55,7 +57,8 @@ class Lattice {
         behind = point(NodeKind::select, is_last(t), last_, combined(next, 1, moved_by(skips_, 2)));
       }
       const Value power = point(NodeKind::subtraction, point(NodeKind::addition, before[at(t)], behind), shift);
-      const Value inside = point(NodeKind::multiplication, possible, point(NodeKind::greater_than, frames_, integer(t)));
+      const Value inside =
+          point(NodeKind::multiplication, possible, point(NodeKind::greater_than, frames_, integer(t)));
       shares[at(t)] = point(NodeKind::select, inside, point(NodeKind::exponent, power), number(0));
       next = point(NodeKind::addition, behind, score(t));
     }

@@ -113,9 +113,7 @@ class Composer {
     return stacked(b_.slice(operands_[operand], 1, first, count), sizes_.heads, count, width);
   }
   // [B * G, H / G * count, N] -> [B * H, count, N], and back.
-  Value by_head(Value x, int64_t count) {
-    return b_.reshape(x, {sizes_.batch * sizes_.heads, count, b_.shape(x)[2]});
-  }
+  Value by_head(Value x, int64_t count) { return b_.reshape(x, {sizes_.batch * sizes_.heads, count, b_.shape(x)[2]}); }
   Value grouped(Value x) {
     const Shape shape = b_.shape(x);
     return b_.reshape(x, {sizes_.batch * sizes_.key_heads, sizes_.group() * shape[1], shape[2]});

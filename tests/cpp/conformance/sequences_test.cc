@@ -80,8 +80,8 @@ class Sequences : public Exam, public ::testing::WithParamInterface<DType> {
     };
     const Value out = part(both, 0, count, out_shape), log_sum = part(both, count, graph.elements(both), sum_shape);
     const Value product = graph.multiplication(out, graph.cast(dout, DType::float32));
-    const Value delta = graph.transpose(
-        graph.reshape(graph.reduction_sum(product, {3}), {q.batch, q.queries, q.heads}), {0, 2, 1});
+    const Value delta =
+        graph.transpose(graph.reshape(graph.reduction_sum(product, {3}), {q.batch, q.queries, q.heads}), {0, 2, 1});
     operands.insert(operands.end(), {dout, log_sum, delta});
     operands.insert(operands.end(), more.begin(), more.end());
     what.mask_gradient = what.mask;
@@ -147,8 +147,8 @@ class Alignments : public Exam, public ::testing::WithParamInterface<DType> {
     Tensor some = tensor_of(DType::float32, {batch, width}, {0, -kInfinity, 0, 0, -kInfinity});
     // Logarithms grow with the frames, and are kept in float32.
     expect_reference(graph,
-                     {random_numbers(GetParam(), shape, -4, 0, 1), some,
-                      tensor_of(DType::int32, {batch}, frame_counts), tensor_of(DType::int32, {batch}, state_counts)},
+                     {random_numbers(GetParam(), shape, -4, 0, 1), some, tensor_of(DType::int32, {batch}, frame_counts),
+                      tensor_of(DType::int32, {batch}, state_counts)},
                      8, 2e-5 * (1 + static_cast<double>(frames) / 8));
   }
 };

@@ -18,7 +18,7 @@ def _on_host(x):
 
 
 def _composed(q, k, v, seen=None, mask=None, scale=None):
-    """The formula; `seen` [queries, keys] or more axes in front is a NumPy array of truth values."""
+    """The formula; `seen` is a NumPy array of truth values, [queries, keys] or more axes."""
     group = q.shape[2] // k.shape[2]
     heads = [paddle.transpose(x, [0, 2, 1, 3]) for x in (q, k, v)]
     keys, values = (paddle.repeat_interleave(x, group, axis=1) for x in heads[1:])
@@ -144,9 +144,7 @@ def _packed(causal):
     def call(q, k, v):
         if _on_host(q):
             return _composed(q[None], k[None], v[None], seen, scale=0.5)[0]
-        starts = [
-            paddle.to_tensor(s, dtype="int32", place=q.place) for s in (_STARTS_Q, _STARTS_K)
-        ]
+        starts = [paddle.to_tensor(s, dtype="int32", place=q.place) for s in (_STARTS_Q, _STARTS_K)]
         return _ops.flash_attn_unpadded(
             q, k, v, *starts, None, None, 5, 6, 0.5, 0.0, causal, False, False, ""
         )[0]

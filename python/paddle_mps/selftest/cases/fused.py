@@ -142,7 +142,9 @@ LINEAR = tuple(
         domain="unit",
         # the sum of products is rounded to the dtype before the bias is added
         rule=composed(2),
-        gradient=Gradient(kernel="fused_gemm_epilogue_grad", rule=composed(4), magnitude=_linear_sizes),
+        gradient=Gradient(
+            kernel="fused_gemm_epilogue_grad", rule=composed(4), magnitude=_linear_sizes
+        ),
     )
     for name, call, shapes in (
         ("", _linear("none"), (((5, 7), (7, 3), (3,)), ((2, 5, 7), (7, 4), (4,)))),
