@@ -43,6 +43,43 @@ def _has_kernel(query: Any, key: Any, value: Any, mask: Any) -> bool:
     return mask is None or (mask.ndim <= 4 and _dtype(mask) in _DTYPES and _on_mps(mask))
 
 
+# Two kernels: one has the gradient of a mask, the other shares heads.
+
+
+def _flash_attn_does(query: Any, key: Any, mask: Any, causal: bool) -> bool:
+    square = query.shape[1] == key.shape[1] and query.shape[1] > 0
+    return (mask is None or mask.stop_gradient) and (square or not causal)
+
+
+def _flash_attn(
+    query: Any, key: Any, value: Any, mask: Any, dropout: float, causal: bool, training: bool
+) -> Any:
+    from paddle import _C_ops
+
+    fixed_seed, show_weights, generator = None, False, ""
+    return _C_ops.flash_attn(
+        query, key, value, fixed_seed, mask, dropout, causal, show_weights, not training, generator
+    )[0]
+
+
+def _efficient(
+    query: Any,
+    key: Any,
+    value: Any,
+    mask: Any,
+    dropout: float,
+    causal: bool,
+    training: bool,
+    scale: float,
+) -> Any:
+    from paddle import _C_ops
+
+    packed = (None, None, None, None, -1, -1)  # of sequences that lie one behind the other
+    return _C_ops.memory_efficient_attention(
+        query, key, value, mask, *packed, causal, float(dropout), float(scale), not training
+    )[0]
+
+
 def _attention(compose: Any, repeat: Any) -> Any:
     def _math_attention(
         query: Any,
@@ -64,26 +101,15 @@ def _attention(compose: Any, repeat: Any) -> Any:
             return compose(
                 query, key, value, mask, dropout_rate, causal, return_softmax, training, scale
             )
-        from paddle import _C_ops
-
-        none = None
-        out, *_ = _C_ops.memory_efficient_attention(
-            query,
-            key,
-            value,
-            mask,
-            none,
-            none,
-            none,
-            none,
-            -1,
-            -1,
-            causal,
-            float(dropout_rate),
-            -1.0 if scale is None else float(scale),
-            not training,
-        )
-        return out, None
+        if key.shape[2] != query.shape[2]:
+            if _flash_attn_does(query, key, mask, causal):
+                if scale is not None:
+                    query = query * (float(scale) * query.shape[3] ** 0.5)
+                return _flash_attn(query, key, value, mask, dropout_rate, causal, training), None
+            key, value = repeat(key, value, query.shape[2] // key.shape[2])
+        return _efficient(
+            query, key, value, mask, dropout_rate, causal, training, scale or -1.0
+        ), None
 
     _math_attention.composed = compose  # type: ignore[attr-defined]
     return _math_attention

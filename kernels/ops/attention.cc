@@ -374,6 +374,7 @@ void memory_efficient_attention_grad(const CustomContext& ctx, const DenseTensor
   if (dbias != nullptr && bias && values.size() == 4 && dims_of(*bias)[dims_of(*bias).size() - 1] == 1) {
     values[3] = call.graph().reduction_sum(values[3], {3});
   }
+  if (dbias != nullptr && bias) dbias->Resize(bias->dims());  // Paddle says the shape of a bias without broadcasts
   write_all(call.record, {dq, dk, dv, dbias}, values);
   call.record.launch();
 }

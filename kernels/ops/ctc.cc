@@ -52,11 +52,14 @@ void warpctc(const CustomContext& ctx, const DenseTensor& logits, const DenseTen
   MPS_CHECK(blank >= 0 && blank < shape[2], kArgument, "bad blank: expected one of ", shape[2], " classes, got ", blank,
             ".");
   slope->Resize(logits.dims());
+  const auto write_slope = [&](Recorder& record, Value value) {  // float32, so that the gradient rounds once
+    record.output(ctx.Alloc(slope, phi::DataType::FLOAT32), value);
+  };
   Recorder record(ctx);
   Graph& g = record.graph;
   if (element_count(shape) == 0) {
     write(record, loss, g.constant(0, DType::float32, {shape[1]}));
-    write(record, slope, g.constant(0, DType::float32, shape));
+    write_slope(record, g.constant(0, DType::float32, shape));
     return record.launch();
   }
   const Value letters = g.cast(record.input(label, texts), DType::int32);
@@ -81,7 +84,7 @@ void warpctc(const CustomContext& ctx, const DenseTensor& logits, const DenseTen
   const Value behind = g.greater_than_or_equal_to(g.coordinate({shape[0], shape[1]}, 0), frames);
   const Value no_part = g.addition(behind, g.broadcast(nothing, {shape[0], shape[1]}));
   const Value slopes = g.subtraction(g.exponent(scores), g.reshape(spread, shape));
-  write(record, slope, g.select(g.reshape(no_part, {shape[0], shape[1], 1}), zero, slopes));
+  write_slope(record, g.select(g.reshape(no_part, {shape[0], shape[1], 1}), zero, slopes));
   record.launch();
 }
 
@@ -100,9 +103,13 @@ void warpctc_grad(const CustomContext& ctx, const DenseTensor& logits, const Opt
   record.launch();
 }
 
+void give_slope(const phi::KernelKey&, phi::Kernel* kernel) {
+  kernel->OutputAt(1).SetDataType(phi::DataType::FLOAT32);
+}
+
 }  // namespace
 
-MPS_KERNEL(warpctc, phi::WarpctcKernel, warpctc, kFloats)
+MPS_KERNEL_WITH_DEFINE(warpctc, phi::WarpctcKernel, warpctc, kFloats, give_slope)
 MPS_KERNEL(warpctc_grad, phi::WarpctcGradKernel, warpctc_grad, kFloats)
 
 }  // namespace mps::paddle

@@ -117,12 +117,12 @@ void fused_bias_act(const CustomContext& ctx, const DenseTensor& x, const Option
   Value result{};
   if (name == "gelu" || name == "geglu") {
     result = graphs::gelu_of_erf(g, sum);
-  } else if (name == "swiglu" || name == "swish" || name == "silu") {
+  } else if (gated) {
     result = g.multiplication(sum, g.sigmoid(sum));
   } else if (name == "relu") {
     result = g.relu(sum);
   } else {
-    MPS_THROW(kUnsupported, "unknown activation: expected gelu, geglu, swiglu, swish, silu or relu, got ", name, ".");
+    MPS_THROW(kUnsupported, "unknown activation: expected gelu, geglu, swiglu or relu, got ", name, ".");
   }
   if (gated) result = g.multiplication(result, other);
   if (shift) result = g.addition(result, wide(record, *shift));

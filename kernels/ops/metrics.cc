@@ -26,13 +26,13 @@ void accuracy(const CustomContext& ctx, const DenseTensor&, const DenseTensor& i
   const Value count = g.reduction_sum(found, {0}), all = g.constant(shape[0], DType::int32, {1});
   const Value share = g.division(g.cast(count, DType::float32), g.cast(all, DType::float32));
   write(record, rate, shape[0] == 0 ? g.constant(0, DType::float32, {1}) : share);
-  write(record, correct, count);
-  write(record, total, all);
+  // Paddle's shape rules give these two the dtype of the scores.
+  record.output(ctx.Alloc(correct, phi::DataType::INT32), count);
+  record.output(ctx.Alloc(total, phi::DataType::INT32), all);
   record.launch();
 }
 
 void give_counts(const phi::KernelKey&, phi::Kernel* kernel) {
-  kernel->OutputAt(0).SetDataType(phi::DataType::FLOAT32);
   kernel->OutputAt(1).SetDataType(phi::DataType::INT32);
   kernel->OutputAt(2).SetDataType(phi::DataType::INT32);
 }

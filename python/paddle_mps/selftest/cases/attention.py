@@ -11,10 +11,11 @@ from ..tolerance import composed, rounded_once
 from .case import FLOATS, Case, Gradient
 
 _ops = paddle._C_ops
+_EFFICIENT = "memory_efficient_attention"
 
 
-def _on_host(x):
-    return not x.place.is_custom_place()
+def _on_host():
+    return paddle.get_device() == "cpu"
 
 
 def _composed(q, k, v, seen=None, mask=None, scale=None):
@@ -79,42 +80,59 @@ def _sdpa_of_bool(q, k, v, mask):
 
 FUNCTION = tuple(
     Case(
-        kernel="memory_efficient_attention",
+        kernel=kernel,
         name=name,
         call=call,
         shapes=shapes,
-        dtypes=FLOATS,
+        dtypes=dtypes,
         domain="unit" if len(shapes[0]) == 3 else ("unit", "unit", "unit", "small"),
         rule=_RULE,
         gradient=Gradient(
-            kernel="memory_efficient_attention_grad",
+            kernel=f"{kernel}_grad",
             rule=_SLOPE,
+            dtypes=dtypes,
             magnitude=_sizes,
             inputs=None if call is not _sdpa_of_bool else (0, 1, 2),
         ),
     )
-    for name, call, shapes in (
-        ("", _sdpa(), _SHAPES),
-        ("causal", _sdpa(is_causal=True), (*_SQUARE, _shapes(1, 5, 9, 2, 2, 4))),
-        ("shared_heads", _sdpa(), _SHARED),
-        ("scale", _sdpa(scale=0.125), _SQUARE[:1]),
+    for kernel, name, call, dtypes, shapes in (
+        (_EFFICIENT, "", _sdpa(), FLOATS, _SHAPES),
         (
+            _EFFICIENT,
+            "causal",
+            _sdpa(is_causal=True),
+            FLOATS,
+            (*_SQUARE, _shapes(1, 5, 9, 2, 2, 4)),
+        ),
+        (_EFFICIENT, "scale", _sdpa(scale=0.125), FLOATS, _SQUARE[:1]),
+        ("flash_attn", "shared_heads", _sdpa(), FLOATS, _SHARED),
+        ("flash_attn", "shared_and_scaled", _sdpa(scale=0.25), FLOATS[:1], _SHARED[:1]),
+        (
+            _EFFICIENT,
             "mask",
             _sdpa(),
+            FLOATS,
             (
-                _shapes(2, 5, 7, 4, 2, 8, (2, 4, 5, 7)),
+                _shapes(2, 5, 7, 4, 4, 8, (2, 4, 5, 7)),
                 _shapes(2, 5, 7, 4, 4, 8, (5, 7)),
                 _shapes(2, 5, 7, 4, 4, 8, (2, 1, 1, 7)),
             ),
         ),
-        ("bool_mask", _sdpa_of_bool, (_shapes(2, 5, 7, 2, 2, 8, (2, 1, 5, 7)),)),
+        # Paddle makes a mask of numbers by way of float64, which mps has not, for bfloat16
+        (
+            _EFFICIENT,
+            "bool_mask",
+            _sdpa_of_bool,
+            FLOATS[:2],
+            (_shapes(2, 5, 7, 2, 2, 8, (2, 1, 5, 7)),),
+        ),
     )
 )
 
 
 def _flash(causal):
     def call(q, k, v):
-        if _on_host(q):
+        if _on_host():
             return _composed(q, k, v, _causal(q.shape[1], k.shape[1]) if causal else None)
         return _ops.flash_attn(q, k, v, None, None, 0.0, causal, False, False, "")[0]
 
@@ -122,7 +140,7 @@ def _flash(causal):
 
 
 def _flash_with_weights(q, k, v):
-    if _on_host(q):
+    if _on_host():
         heads = [paddle.transpose(x, [0, 2, 1, 3]) for x in (q, k)]
         scores = paddle.matmul(*heads, transpose_y=True) * q.shape[3] ** -0.5
         return [_composed(q, k, v), F.softmax(scores)]
@@ -142,7 +160,7 @@ def _packed(causal):
         seen[rows, columns] = _causal(queries, keys) if causal else True
 
     def call(q, k, v):
-        if _on_host(q):
+        if _on_host():
             return _composed(q[None], k[None], v[None], seen, scale=0.5)[0]
         starts = [paddle.to_tensor(s, dtype="int32", place=q.place) for s in (_STARTS_Q, _STARTS_K)]
         return _ops.flash_attn_unpadded(
@@ -165,7 +183,7 @@ def _padded(causal, more=0):
     )[:, None]
 
     def call(q, k, v, mask=None):
-        if _on_host(q):
+        if _on_host():
             tokens = [paddle.transpose(x, [0, 2, 1, 3]) for x in (q, k, v)]
             return paddle.transpose(_composed(*tokens, seen, mask, scale=0.5), [0, 2, 1, 3])
         counts = [
@@ -244,4 +262,37 @@ KERNELS = (
     ),
 )
 
-CASES = (*FUNCTION, *KERNELS)
+
+def _step(x, cache, mask):
+    """A decoder's step: the mask says how many tokens there are with this one."""
+    count, heads, width = mask.shape[3], cache.shape[2], cache.shape[4]
+    if not _on_host():
+        return list(
+            _ops.masked_multihead_attention_(
+                x, cache + 0, None, mask, None, None, None, None, None, None, None,
+                1, 0, False, "default", -1.0, 1, 127.0, -127.0,
+            )[:2]
+        )  # fmt: skip
+    qkv = x.reshape([x.shape[0], -1, 1, width])
+    added = paddle.stack([qkv[:, -2 * heads : -heads], qkv[:, -heads:]])
+    cache = paddle.concat([cache[:, :, :, : count - 1], added, cache[:, :, :, count:]], axis=3)
+    tokens = paddle.transpose(cache[:, :, :, :count], [0, 1, 3, 2, 4])
+    q = paddle.transpose(qkv[:, : -2 * heads], [0, 2, 1, 3])
+    return [_composed(q, tokens[0], tokens[1], None, mask).reshape([x.shape[0], -1]), cache]
+
+
+DECODING = (
+    Case(
+        kernel="masked_multihead_attention",
+        call=_step,
+        shapes=(
+            ((2, 48), (2, 2, 2, 6, 8), (2, 1, 1, 4)),
+            ((1, 64), (2, 1, 2, 5, 8), (1, 1, 1, 5)),
+        ),
+        dtypes=FLOATS,
+        domain="unit",
+        rule=_RULE,
+    ),
+)
+
+CASES = (*FUNCTION, *KERNELS, *DECODING)
