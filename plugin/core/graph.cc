@@ -227,7 +227,7 @@ Value Graph::attention_gradient(Span<const Value> operands, const Attention& wha
 }
 
 Value Graph::ctc_alignment(Value scores, Value skips, Value frames, Value states) {
-  return add(NodeKind::ctc_alignment, {scores, skips, frames, states});
+  return add(NodeKind::ctc_alignment, {skips, frames, states, scores});
 }
 
 void Graph::clear() {

@@ -69,13 +69,13 @@ Inferred infer_attention(const Graph& graph, NodeKind kind, Span<const Value> op
 }
 
 Inferred infer_alignment(const Graph& graph, NodeKind kind, Span<const Value> operands) {
-  const Dims shape = graph.shape(operands[0]);
-  check_dtype(kind, graph.dtype(operands[0]));
+  const Dims shape = graph.shape(operands[3]);
+  check_dtype(kind, graph.dtype(operands[3]));
   MPS_CHECK(shape.size() == 3 && element_count(shape) > 0, kInternal, "bad scores of ", info(kind).name,
             ": expected [T, B, S], got ", to_string(shape), ".");
-  check_operand(graph, kind, operands[1], "skips", DType::float32, {shape[1], shape[2]});
-  check_operand(graph, kind, operands[2], "numbers of frames", DType::int32, {shape[1]});
-  check_operand(graph, kind, operands[3], "numbers of states", DType::int32, {shape[1]});
+  check_operand(graph, kind, operands[0], "skips", DType::float32, {shape[1], shape[2]});
+  check_operand(graph, kind, operands[1], "numbers of frames", DType::int32, {shape[1]});
+  check_operand(graph, kind, operands[2], "numbers of states", DType::int32, {shape[1]});
   return {DType::float32, {shape[1] + element_count(shape)}};
 }
 

@@ -119,14 +119,14 @@ class Lattice {
 }  // namespace
 
 WholeProgram compile_alignment(const Graph& graph, Value value) {
-  const Dims shape = graph.shape(graph.operand(graph.node(value), 0));
+  const Dims shape = graph.shape(graph.operand(graph.node(value), 3));
   const int64_t length = shape[0], batch = shape[1], width = shape[2];
   WholeProgram program;
   program.run = [=](Span<const void* const> inputs, void* output) {
-    const float* const scores = static_cast<const float*>(inputs[0]);
-    const float* const skips = static_cast<const float*>(inputs[1]);
-    const int32_t* const frames = static_cast<const int32_t*>(inputs[2]);
-    const int32_t* const states = static_cast<const int32_t*>(inputs[3]);
+    const float* const skips = static_cast<const float*>(inputs[0]);
+    const int32_t* const frames = static_cast<const int32_t*>(inputs[1]);
+    const int32_t* const states = static_cast<const int32_t*>(inputs[2]);
+    const float* const scores = static_cast<const float*>(inputs[3]);
     float* const totals = static_cast<float*>(output);
     float* const shares = totals + batch;
     std::fill(shares, shares + length * batch * width, 0.0f);

@@ -153,16 +153,16 @@ double log_add(double x, double y) {
 }
 
 void ctc_alignment(const Graph& graph, Value value, Span<const void* const> operands, float* out) {
-  const Dims shape = graph.shape(graph.operand(graph.node(value), 0));
+  const Dims shape = graph.shape(graph.operand(graph.node(value), 3));
   const int64_t length = shape[0], batch = shape[1], width = shape[2];
-  const DType dtype = graph.dtype(graph.operand(graph.node(value), 0));
-  const float* const skips = static_cast<const float*>(operands[1]);
+  const DType dtype = graph.dtype(graph.operand(graph.node(value), 3));
+  const float* const skips = static_cast<const float*>(operands[0]);
   const int64_t total = batch + length * batch * width;
   for (int64_t i = 0; i < total; ++i) out[i] = 0;
   for (int64_t b = 0; b < batch; ++b) {
-    const int64_t frames = static_cast<const int32_t*>(operands[2])[b];
-    const int64_t states = static_cast<const int32_t*>(operands[3])[b];
-    const auto score = [&](int64_t t, int64_t s) { return load(dtype, operands[0], (t * batch + b) * width + s); };
+    const int64_t frames = static_cast<const int32_t*>(operands[1])[b];
+    const int64_t states = static_cast<const int32_t*>(operands[2])[b];
+    const auto score = [&](int64_t t, int64_t s) { return load(dtype, operands[3], (t * batch + b) * width + s); };
     const auto skip = [&](int64_t s) { return static_cast<double>(skips[b * width + s]); };
     if (frames < 1 || frames > length || states < 1 || states > width) {
       out[b] = -std::numeric_limits<float>::infinity();

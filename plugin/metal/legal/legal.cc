@@ -183,7 +183,7 @@ class Legalizer {
         return attention(b_, node.kind, operands, Attention::of(from_.attributes(node)));
       }
       case NodeFamily::kAlignment:
-        return ctc_alignment(b_, operand(node, 0), operand(node, 1), operand(node, 2), operand(node, 3));
+        return ctc_alignment(b_, operand(node, 3), operand(node, 0), operand(node, 1), operand(node, 2));
     }
     __builtin_unreachable();
   }
