@@ -65,10 +65,7 @@ inline Side inside_only(Graph& g, const Places& places, Value at, Value weight, 
 inline SmallVector<Side, 2> sides_of(Graph& g, const Places& places, bool nearest) {
   const Value one = g.constant(1.0, DType::float32, Shape(g.shape(places.at)));
   const Value zero = number(g, one, 0);
-  if (nearest) {  // halves away from zero
-    const Value size = g.floor(add_number(g, g.absolute(places.at), 0.5));
-    return {inside_only(g, places, g.multiplication(g.sign(places.at), size), one, zero)};
-  }
+  if (nearest) return {inside_only(g, places, g.rint(places.at), one, zero)};  // halves to even
   const Value lower = g.floor(places.at), part = g.subtraction(places.at, lower);
   return {inside_only(g, places, lower, g.subtraction(one, part), g.negative(one)),
           inside_only(g, places, add_number(g, lower, 1), part, one)};
