@@ -125,6 +125,17 @@ def on_mps(mps: None) -> Iterator[None]:
 
 
 @pytest.fixture
+def no_fallback(on_mps: None) -> Iterator[None]:
+    """Beyond the error that on_mps makes of a missing kernel: nothing goes to the CPU quietly."""
+    from paddle_mps.selftest import harness
+
+    watch = harness.Watch()
+    with watch:
+        yield
+    watch.assert_ran([], "", "training")
+
+
+@pytest.fixture
 def backend(mps: None) -> str:
     """What stands behind the device: "metal", "host" or "null"."""
     from paddle_mps.selftest import harness
