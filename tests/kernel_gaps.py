@@ -40,7 +40,6 @@ KERNELS: dict[str, str] = {
         embedding_with_scaled_gradient_grad sequence_mask segment_pool send_u_recv send_ue_recv
         send_uv
     """,
-    "quantised weights: come with the quantisation layers": "weight_quantize",
 }
 
 # Names that no program for one GPU calls by itself, as patterns -> reasons.

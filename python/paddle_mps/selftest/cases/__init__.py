@@ -35,6 +35,7 @@ from . import (
     softmax,
     special,
     statistics,
+    weights,
     windows,
 )
 from .case import Case, Gradient
@@ -61,6 +62,7 @@ ALL_CASES: tuple[Case, ...] = (
     *special.CASES,
     *products.CASES,
     *quantization.CASES,
+    *weights.CASES,
     *windows.CASES,
     *statistics.CASES,
     *elements.CASES,
