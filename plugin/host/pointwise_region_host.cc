@@ -1,5 +1,6 @@
 #include "plugin/host/pointwise_region_host.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "plugin/core/check.h"
@@ -28,6 +29,7 @@ class Analysis {
     }
     for (Value value : nodes) add_node(value);
     for (Value value : outputs) add_output(value);
+    join_products();
     for (uint32_t i = static_cast<uint32_t>(region_.steps.size()); i-- > 0;) guard_arms(i);
     merge_dimensions();
   }
@@ -81,6 +83,35 @@ class Analysis {
     MPS_CHECK(step->fn != nullptr, kInternal, "no block function: expected one for ", info(node.kind).name, " of ",
               name(operand_dtype), ".");
     return true;
+  }
+
+  // A product that only a sum reads is computed with it: polynomials are made of these. Both are rounded as they were.
+  void join_products() {
+    const BlockFn multiply = kernels_.pointwise[index_of(NodeKind::multiplication)][index_of(DType::float32)];
+    const BlockFn add = kernels_.pointwise[index_of(NodeKind::addition)][index_of(DType::float32)];
+    std::vector<size_t> made_by(region_.registers.size(), kNone);
+    std::vector<Step> left;
+    for (Step& step : region_.steps) {
+      for (uint32_t n = 0; step.fn == add && !region_.registers[step.result].uniform && n < 2; ++n) {
+        const Register& factor = region_.registers[step.operands[n]];
+        const size_t at = made_by[step.operands[n]];
+        if (at == kNone || left[at].fn != multiply || left[at].round != nullptr) continue;
+        if (factor.uniform || factor.readers != 1 || !factor.outputs.empty()) continue;
+        const uint32_t other = step.operands[1 - n];
+        step.fn = kernels_.add_product;
+        step.stream_fn = kernels_.stream_add_product;
+        step.operand_count = 3;
+        step.operands[0] = left[at].operands[0];
+        step.operands[1] = left[at].operands[1];
+        step.operands[2] = other;
+        left[at].fn = nullptr;
+      }
+      made_by[step.result] = left.size();
+      left.push_back(step);
+    }
+    left.erase(std::remove_if(left.begin(), left.end(), [](const Step& step) { return step.fn == nullptr; }),
+               left.end());
+    region_.steps = std::move(left);
   }
 
   // Guards what a selection's arms alone read, where that is much.

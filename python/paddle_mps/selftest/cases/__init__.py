@@ -25,6 +25,7 @@ from . import (
     pad,
     pool,
     products,
+    quantization,
     random,
     recurrent,
     reduce,
@@ -36,6 +37,7 @@ from . import (
     softmax,
     special,
     statistics,
+    weights,
     windows,
 )
 from .case import Case, Gradient
@@ -61,6 +63,8 @@ ALL_CASES: tuple[Case, ...] = (
     *second.CASES,
     *special.CASES,
     *products.CASES,
+    *quantization.CASES,
+    *weights.CASES,
     *windows.CASES,
     *statistics.CASES,
     *elements.CASES,
