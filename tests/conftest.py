@@ -7,6 +7,7 @@ what really happened.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -22,6 +23,7 @@ import pytest
 
 SECONDS_PER_TEST = 150  # above the limit of child processes, so that those report themselves
 # Registered, but out of Python's reach: (kernels, dtypes), and why. Empty kernels: any.
+_FLOATS = ("float32", "float16", "bfloat16")
 _INTEGERS = ("int8", "int16", "int32", "int64", "uint8")
 UNREACHABLE = (
     ((), ("uint16",), "Paddle's Python takes UINT16 for bfloat16"),
@@ -29,6 +31,16 @@ UNREACHABLE = (
     (("empty",), ("uint32", "uint64"), "Paddle's Python makes no tensors of these types"),
     (("assign_raw",), ("float8_e5m2", "uint32", "uint64"), "no static program takes these types"),
     (("divide", "divide_grad"), _INTEGERS, "Paddle divides integers as float32"),
+    (
+        ("dequantize_linear",),
+        (*_FLOATS, "int8", "int32", "uint8"),
+        "where a program asks for it Paddle makes a quantize_linear",
+    ),
+    (
+        ("quantize_linear_deprecated_train",),
+        _FLOATS,
+        "for programs of Paddle's old representation, which no table makes",
+    ),
 )
 
 
@@ -95,12 +107,43 @@ def mps() -> None:
 
 
 @pytest.fixture
+def pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the monitor finds the pages of this test's processes; nobody else's are there."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    return tmp_path / f"paddle_mps-{os.getuid()}"
+
+
+@pytest.fixture
+def nothing_stays_shared(mps: None) -> Iterator[None]:
+    """mps is the device; a test that leaves memory of the program shared with it fails."""
+    import paddle
+    from shared_memory import external
+
+    paddle.set_device("mps")
+    gc.collect()
+    yield
+    gc.collect()
+    assert external() == (0, 0), "memory of the program is still shared with the device"
+
+
+@pytest.fixture
 def on_mps(mps: None) -> Iterator[None]:
     """mps is the device, numbers are the same in every run, and a missing kernel is an error."""
     from paddle_mps.selftest import harness
 
     with harness.on_mps():
         yield
+
+
+@pytest.fixture
+def no_fallback(on_mps: None) -> Iterator[None]:
+    """Beyond the error that on_mps makes of a missing kernel: nothing goes to the CPU quietly."""
+    from paddle_mps.selftest import harness
+
+    watch = harness.Watch()
+    with watch:
+        yield
+    watch.assert_ran([], "", "training")
 
 
 @pytest.fixture

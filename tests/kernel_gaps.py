@@ -12,7 +12,7 @@ import re
 # reason -> kernels; a name stands for its gradient too.
 KERNELS: dict[str, str] = {
     "rarer layers of networks": """
-        batch_norm_infer deformable_conv fractional_max_pool2d fractional_max_pool3d
+        batch_norm_infer fractional_max_pool2d fractional_max_pool3d
         interp_antialias temporal_shift lrn
     """,
     "rarer losses, and metrics": """
@@ -38,9 +38,8 @@ KERNELS: dict[str, str] = {
         affine_channel einsum_infer fill_grad gammaincc gather_tree linear_v2 nansum
         negative nextafter rint set set_value_with_scalar_grad tril_triu var std
         embedding_with_scaled_gradient_grad sequence_mask segment_pool send_u_recv send_ue_recv
-        send_uv straight_through_estimator_grad
+        send_uv
     """,
-    "quantised weights: come with the quantisation layers": "weight_quantize",
 }
 
 # Names that no program for one GPU calls by itself, as patterns -> reasons.
@@ -56,8 +55,6 @@ OUT_OF_SCOPE: dict[str, str] = {
     r"(c|p|dist|global|partial|mp)_\w+|(all|reduce)_\w+|barrier|broadcast|reduce": "communication",
     r"distributed_\w+|\w*lookup_table\w*|fetch_barrier|pyramid_hash\w*|cvm\w*|tdm_\w+": "servers",
     r"dgc_\w+|nce\w*": "servers",
-    r"fake_\w+|(de)?quantize_\w+|\w*dequantize\w*": "simulated quantisation",
-    r"moving_average_abs_max_scale": "simulated quantisation",
     r"strings_\w+|faster_tokenizer|hash|\w+_array(_\w+)?|array_\w+|slice_array\w*": "no numbers",
     r"(sequence|lod)_\w+|row_conv\w*|im2sequence\w*|match_matrix_tensor\w*|crf_decoding": "LoD",
     r"chunk_eval": "LoD",
@@ -144,6 +141,7 @@ DTYPES: tuple[tuple[str, str, str], ...] = (
     ),
     ("nearest_interp", "int32 int64", "only floats are resized so far"),
     ("unpool unpool3d unpool_grad unpool3d_grad", "int64", "rare"),
+    ("roi_align roi_align_grad", "int32", "images of integers are not averaged"),
     ("embedding", "int8", "quantised weights come with their layers"),
 )
 

@@ -50,6 +50,7 @@ struct VectorKernels {
   BlockFn pointwise[kNodeCount][kDTypeCount];  // unary, binary, compare; by the operands' register dtype
   BlockFn select[kDTypeCount];                 // by the dtype of the two values
   BlockFn cast[kDTypeCount][kDTypeCount];      // from, to; register dtypes
+  BlockFn add_product;                         // float32: x * y + z, both rounded
   BlockFn round[kDTypeCount];                  // float16, bfloat16: float32 in place of the rounded value
   BlockFn load[kDTypeCount];                   // float16, bfloat16 to float32
   BlockFn store[kDTypeCount];                  // float32 to float16, bfloat16
@@ -59,6 +60,7 @@ struct VectorKernels {
   // The same with stores that go past the caches, for results too large to be found there again: float32 nodes, and a
   // copy of anything. Other threads may read them once this one has called end_stream and told them so.
   BlockFn stream_pointwise[kNodeCount];
+  BlockFn stream_add_product;
   void (*stream)(void* to, const void* from, size_t bytes);
   void (*end_stream)();
 };
