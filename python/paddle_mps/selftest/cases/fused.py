@@ -188,6 +188,56 @@ BIAS_ACT = tuple(
     for name in ("gelu", "relu", "geglu", "swiglu")
 )
 
+# -- fused_bias_dropout_residual_layer_norm --------------------------------------------------------
+
+
+def _residual_norm(rate, is_test, mode):
+    def call(x, residual, bias, scale, shift):
+        if _on_host():
+            kept = (x + bias) * (1 - rate if is_test and mode != "upscale_in_train" else 1)
+            return F.layer_norm(residual + kept, x.shape[-1:], scale, shift, 2.0**-10)
+        return _ops.fused_bias_dropout_residual_layer_norm(
+            x, residual, bias, scale, shift, rate, is_test, False, 0, mode, 2.0**-10
+        )
+
+    return call
+
+
+def _norm_sizes(x, residual, bias, scale, shift, dy):
+    # Rows differ by about 1 from their mean; one of equal numbers would be divided by 2^-5.
+    size = 64.0 * float(np.abs(dy).max())
+    rows = x.size / x.shape[-1]
+    return [
+        np.full(a.shape, size * (rows if a.ndim == 1 else 1))
+        for a in (x, residual, bias, scale, shift)
+    ]
+
+
+RESIDUAL_NORM = tuple(
+    Case(
+        kernel="fused_bias_dropout_residual_layer_norm",
+        name=name,
+        call=_residual_norm(rate, is_test, mode),
+        shapes=(((2, 3, 8), (2, 3, 8), (8,), (8,), (8,)), ((5, 33), (5, 33), (33,), (33,), (33,))),
+        dtypes=FLOATS,
+        domain="unit",
+        # the sum is rounded to the dtype, and then divided by its deviation
+        rule=composed(16),
+        gradient=None
+        if is_test
+        else Gradient(
+            kernel="fused_bias_dropout_residual_layer_norm_grad",
+            rule=composed(2),
+            magnitude=_norm_sizes,
+        ),
+    )
+    for name, rate, is_test, mode in (
+        ("", 0.0, False, "upscale_in_train"),
+        ("infer", 0.25, True, "upscale_in_train"),
+        ("infer_less", 0.25, True, "downgrade_in_infer"),
+    )
+)
+
 # -- top_p_sampling, accuracy ----------------------------------------------------------------------
 
 
@@ -238,4 +288,4 @@ CHOICE = (
     ),
 )
 
-CASES = (*ROTARY, *LINEAR, *BIAS_ACT, *CHOICE)
+CASES = (*ROTARY, *LINEAR, *BIAS_ACT, *RESIDUAL_NORM, *CHOICE)
