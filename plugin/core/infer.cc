@@ -5,6 +5,7 @@
 
 #include "plugin/core/check.h"
 #include "plugin/core/infer_images.h"
+#include "plugin/core/infer_quantized.h"
 
 namespace mps {
 namespace {
@@ -318,6 +319,8 @@ Inferred infer(const Graph& graph, NodeKind kind, Span<const Value> operands, Di
       return infer_pooling(graph, kind, operands[0], attributes, target);
     case NodeFamily::kPoolingGradient:
       return infer_pooling_gradient(graph, kind, operands, attributes, target);
+    case NodeFamily::kQuantized:
+      return infer_quantized(graph, kind, operands, attributes, target);
   }
   __builtin_unreachable();
 }

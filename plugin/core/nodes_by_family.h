@@ -2,6 +2,7 @@
 //
 //   MPS_UNARY_NODE(kind), MPS_BINARY_NODE(kind)  pointwise ones; binary and compare
 //   MPS_WHOLE_NODE(kind)                         arg reductions, scans, positions, sorts, random numbers
+//   MPS_QUANTIZED_NODE(kind)                     numbers of few bits
 //   MPS_CONVOLUTION_NODE(kind), MPS_POOLING_NODE(kind)  images, gradients among them
 //
 // What is not defined, and every other family, expands to nothing. No include guard: it is meant to be included many
@@ -14,6 +15,9 @@
 #endif
 #ifndef MPS_WHOLE_NODE
 #define MPS_WHOLE_NODE(kind)
+#endif
+#ifndef MPS_QUANTIZED_NODE
+#define MPS_QUANTIZED_NODE(kind)
 #endif
 #ifndef MPS_CONVOLUTION_NODE
 #define MPS_CONVOLUTION_NODE(kind)
@@ -49,6 +53,7 @@
 #define MPS_NODE_kConvolutionGradient(kind) MPS_CONVOLUTION_NODE(kind)
 #define MPS_NODE_kPooling(kind) MPS_POOLING_NODE(kind)
 #define MPS_NODE_kPoolingGradient(kind) MPS_POOLING_NODE(kind)
+#define MPS_NODE_kQuantized(kind) MPS_QUANTIZED_NODE(kind)
 #include "plugin/core/nodes.def"
 #undef MPS_NODE
 #undef MPS_NODE_kUnary
@@ -78,8 +83,10 @@
 #undef MPS_NODE_kConvolutionGradient
 #undef MPS_NODE_kPooling
 #undef MPS_NODE_kPoolingGradient
+#undef MPS_NODE_kQuantized
 #undef MPS_UNARY_NODE
 #undef MPS_BINARY_NODE
 #undef MPS_WHOLE_NODE
+#undef MPS_QUANTIZED_NODE
 #undef MPS_CONVOLUTION_NODE
 #undef MPS_POOLING_NODE

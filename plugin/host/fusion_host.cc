@@ -38,6 +38,7 @@ bool is_view(NodeKind kind) {
     case NodeFamily::kConvolutionGradient:
     case NodeFamily::kPooling:
     case NodeFamily::kPoolingGradient:
+    case NodeFamily::kQuantized:
       return false;
   }
   __builtin_unreachable();

@@ -162,6 +162,7 @@ class Planner {
       case NodeFamily::kConvolutionGradient:
       case NodeFamily::kPooling:
       case NodeFamily::kPoolingGradient:
+      case NodeFamily::kQuantized:
         return whole(value, node);
       case NodeFamily::kCoordinate:
         return coordinate(value, static_cast<size_t>(attributes[0]));

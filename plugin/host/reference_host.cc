@@ -7,6 +7,7 @@
 #include "plugin/core/check.h"
 #include "plugin/host/reference_functions_host.h"
 #include "plugin/host/reference_images_host.h"
+#include "plugin/host/reference_quantized_host.h"
 #include "plugin/host/reference_nodes_host.h"
 #include "plugin/host/reference_whole_host.h"
 
@@ -154,6 +155,9 @@ class Interpreter {
 #define MPS_POOLING_NODE(name) case NodeKind::name:
 #include "plugin/core/nodes_by_family.h"
         return reference_images(graph_, value, operands_of(node), out(value));
+#define MPS_QUANTIZED_NODE(name) case NodeKind::name:
+#include "plugin/core/nodes_by_family.h"
+        return reference_quantized(graph_, value, operands_of(node), out(value));
     }
   }
 

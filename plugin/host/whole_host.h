@@ -31,6 +31,7 @@ WholeProgram compile_search_sorted(const Graph& graph, Value value);  // sort_ho
 WholeProgram compile_random(const Graph& graph, Value value);         // random_host.cc
 WholeProgram compile_convolution(const Graph& graph, Value value);    // convolution_host.cc
 WholeProgram compile_pooling(const Graph& graph, Value value);        // pooling_host.cc
+WholeProgram compile_quantized(const Graph& graph, Value value);      // quantized_host.cc
 
 // Without inputs: 0, 1, 2 ... as int32.
 WholeProgram count_to(int64_t count);
