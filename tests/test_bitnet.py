@@ -39,7 +39,7 @@ def test_activations(shape: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", [s for s in SHAPES if f"{s}.f32.bitlinear_acc_int32" in BITNET])
 def test_products(shape: str, dtype: str) -> None:
     w = BITNET.tensor(f"{shape}.w_f32")
     q, scale = F.ternary_quantize(w)
@@ -83,7 +83,7 @@ def test_products_of_any_size_are_exact(rows: int, n: int, k: int) -> None:
 
 def test_degenerate_input() -> None:
     q, scale = F.ternary_quantize(paddle.zeros([4, 4]))
-    assert q.abs().sum().item() == 0
+    assert not q.numpy().any()
     assert scale.item() == pytest.approx(1e5)
     y = F.bitnet_linear(paddle.zeros([2, 4]), F.pack_ternary(q), scale, 4)
     assert y.tolist() == [[0.0] * 4] * 2

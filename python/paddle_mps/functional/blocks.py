@@ -30,8 +30,11 @@ def dense(op: str, tensor: Any, dtypes: tuple[str, ...] = _FLOATS) -> Tensor:
             f"[{op}] wrong dtype: expected {' or '.join(dtypes)}, got {dtype_name(tensor.dtype)}. "
             "Cast it."
         )
-    result: Tensor = tensor if tensor.is_contiguous() else tensor.contiguous()
-    return result
+    import paddle
+
+    if not paddle.in_dynamic_mode() or tensor.is_contiguous():  # programs have no views
+        return tensor  # type: ignore[no-any-return]
+    return tensor.contiguous()  # type: ignore[no-any-return]
 
 
 def _result(value: Tensor, out: Tensor | None) -> Tensor:

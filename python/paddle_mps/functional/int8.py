@@ -375,11 +375,15 @@ def int8_mixed_scaled_mm(
         >>> F.int8_mixed_scaled_mm(x, q, w, rows, stats, columns).tolist()
         [[1.0, 100.0], [0.5, 0.0]]
     """
-    x = dense("int8_mixed_scaled_mm", A)
+    import paddle
+
+    op = "int8_mixed_scaled_mm"
+    x = dense(op, A)
     result = int8_scaled_mm(CA, CB, SCA, SCB, bias, dtype=x.dtype)
     if outlier_cols is None or outlier_cols.size == 0:
         return result
     some = x.index_select(outlier_cols, axis=-1)
-    weight = int8_vectorwise_dequant(CB.index_select(outlier_cols, axis=1), SCB).astype(x.dtype)
+    columns = paddle.gather(dense(op, CB, ("int8",)), outlier_cols, axis=1)
+    weight = int8_vectorwise_dequant(columns, SCB).astype(x.dtype)
     total: Tensor = result + some.matmul(weight, transpose_y=True)
     return total

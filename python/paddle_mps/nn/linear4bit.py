@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import paddle
 from paddle import nn
 
 from .. import functional as F
@@ -244,8 +245,9 @@ class Embedding4bit(QuantizedState, nn.Layer):  # type: ignore[misc]
         if width % blocksize != 0 or state.nested:
             return nn.functional.embedding(ids, self.weight.dequantize())
         flat = ids.reshape([-1])
-        codes = self.weight.data.reshape([self.num_embeddings, width // 2]).index_select(flat)
-        absmax = state.absmax.reshape([self.num_embeddings, width // blocksize]).index_select(flat)
+        codes = self.weight.data.reshape([self.num_embeddings, width // 2])
+        absmax = state.absmax.reshape([self.num_embeddings, width // blocksize])
+        codes, absmax = (paddle.gather(tensor, flat) for tensor in (codes, absmax))
         shape = [*ids.shape, width]
         rows = F.QuantState(
             absmax.reshape([-1]), shape, state.code, blocksize, state.quant_type, state.dtype

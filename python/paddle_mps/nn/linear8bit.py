@@ -235,7 +235,7 @@ class Embedding8bit(QuantizedState, nn.Layer):  # type: ignore[misc]
     def forward(self, ids: Tensor) -> Tensor:
         """Return the rows."""
         flat = ids.reshape([-1])
-        rows, stats = (tensor.index_select(flat) for tensor in self._quantized)
+        rows, stats = (paddle.gather(tensor, flat) for tensor in self._quantized)
         numbers = F.int8_vectorwise_dequant(rows, stats).astype(self._result_dtype)
         return numbers.reshape([*ids.shape, self.embedding_dim])
 

@@ -221,7 +221,7 @@ def load_state_dict(model: Any, state_dict: Mapping[str, Any]) -> tuple[list[str
                 f"[load_state_dict] {key} does not fit: expected shape {list(own[key].shape)}, got "
                 f"{list(value.shape)}. Load it into the model that it was saved from."
             )
-        own[key].set_value(value)
+        own[key].set_value(paddle.to_tensor(value, place=place).astype(own[key].dtype))
     names = {name for name, _ in model.named_parameters()} | {n for n, _ in model.named_buffers()}
     missing += sorted(name for name in names & set(own) if name not in plain)
     return missing, sorted(set(rest) - set(plain))
