@@ -1,4 +1,4 @@
-"""BitNet b1.58: quantisers, packed weights and layers, against transformers and microsoft/BitNet."""
+"""BitNet b1.58: quantisers, packed weights, layers: what transformers and microsoft/BitNet give."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import paddle_mps
 import paddle_mps.functional as F
 import pytest
 from paddle_mps import nn
-from vectors import assert_same, load, values
+from vectors import assert_same, load
 
 pytestmark = pytest.mark.usefixtures("on_mps")
 

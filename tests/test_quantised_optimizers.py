@@ -27,7 +27,8 @@ RUNS = {
 
 
 def parameter(array: np.ndarray, dtype: str = "float32") -> paddle.Tensor:
-    made = paddle.create_parameter(list(array.shape), dtype)
+    start = paddle.nn.initializer.Constant(0.0)
+    made = paddle.create_parameter(list(array.shape), dtype, default_initializer=start)
     made.set_value(paddle.to_tensor(array).astype(dtype))
     return made
 

@@ -6,6 +6,7 @@
 // The first five are written in place. With 8 bits the state is uint8, and book and points say what its codes mean; with
 // 32 bits it is float32, and absmax, books and points are not looked at. What an optimiser has no use for is not, either.
 // kind: the order of Kind below. Everything is computed in float32.
+#include <algorithm>
 #include <cmath>
 #include <utility>
 #include <vector>
@@ -25,56 +26,57 @@ struct Numbers {
   float rate, beta1, beta2, beta3, alpha, epsilon, decay, gradient_scale;
 };
 
+// The elements that one launch updates. Large parameters are updated piece by piece, so that what lies between reading a
+// state and writing it stays in a cache.
+struct Piece {
+  int64_t begin, count;
+};
+constexpr int64_t kPieceBlocks = 1024;
+
 // One moving average: read as float32, written back as it came.
 class State {
  public:
   State(GraphOp& op, Tensor& state, Tensor& absmax, const Tensor& book, const Tensor& points, const Tensor& codes,
-        int bits, int64_t blocksize, int64_t elements)
-      : op_(op), state_(state), absmax_(absmax), bits_(bits), blocksize_(blocksize), elements_(elements) {
-    count_ = state.numel() / elements;  // AdEMAMix keeps two in one
-    if (bits == 32) {
-      stored_ = op.input(state, {count_, elements});
-      return;
-    }
-    stored_ = op.input(state, {count_, elements});
-    scales_ = op.input(absmax, {count_, blocks()});
+        int bits, int64_t blocksize, int64_t elements, Piece piece)
+      : op_(op), state_(state), absmax_(absmax), bits_(bits), blocksize_(blocksize), elements_(elements), piece_(piece) {
+    if (bits == 32) return;
     book_ = op.input(book);
     points_ = op.input(points);
     codes_ = op.input(codes);
   }
 
+  // AdEMAMix keeps two rows in one tensor.
   Value read(int64_t row = 0) {
-    Graph& g = op_.record.graph;
-    const Value own = row_of(stored_, row, elements_);
-    if (bits_ == 32) return own;
-    return g.dequantize_blockwise(own, row_of(scales_, row, blocks()), book_, blocksize_, DType::float32, {elements_});
+    Recorder& record = op_.record;
+    if (bits_ == 32) return record.input(place(row), DType::float32, piece_.count);
+    const Value codes = record.input(place(row), DType::uint8, piece_.count);
+    const Value absmax = record.input(absmax_place(row), DType::float32, blocks(piece_.count));
+    return record.graph.dequantize_blockwise(codes, absmax, book_, blocksize_, DType::float32, {piece_.count});
   }
 
   void write(Value value, int64_t row = 0) {
-    Graph& g = op_.record.graph;
-    char* const to = static_cast<char*>(state_.data());
-    if (bits_ == 32) {
-      op_.record.output(to + row * elements_ * static_cast<int64_t>(sizeof(float)), value);
-      return;
-    }
-    const Value absmax = graphs::block_absmax(g, value, blocksize_);
-    op_.record.output(to + row * elements_, g.quantize_blockwise(value, absmax, points_, codes_, blocksize_));
-    op_.record.output(static_cast<float*>(absmax_.data()) + row * blocks(), absmax);
+    Recorder& record = op_.record;
+    if (bits_ == 32) return record.output(place(row), value);
+    const Value absmax = graphs::block_absmax(record.graph, value, blocksize_);
+    record.output(place(row), record.graph.quantize_blockwise(value, absmax, points_, codes_, blocksize_));
+    record.output(absmax_place(row), absmax);
   }
 
  private:
-  int64_t blocks() const { return (elements_ + blocksize_ - 1) / blocksize_; }
-  Value row_of(Value all, int64_t row, int64_t width) {
-    Graph& g = op_.record.graph;
-    return g.reshape(g.slice(all, {row, 0}, {row + 1, width}, {1, 1}), {width});
+  int64_t blocks(int64_t count) const { return (count + blocksize_ - 1) / blocksize_; }
+  void* place(int64_t row) {
+    return static_cast<char*>(state_.data()) + (row * elements_ + piece_.begin) * (bits_ / 8);
+  }
+  void* absmax_place(int64_t row) {
+    return static_cast<float*>(absmax_.data()) + row * blocks(elements_) + piece_.begin / blocksize_;
   }
 
   GraphOp& op_;
   Tensor &state_, &absmax_;
   const int bits_;
   const int64_t blocksize_, elements_;
-  int64_t count_;
-  Value stored_{}, scales_{}, book_{}, points_{}, codes_{};
+  const Piece piece_;
+  Value book_{}, points_{}, codes_{};
 };
 
 // float32 expressions on the numbers of a step, which change without making another graph.
@@ -141,28 +143,38 @@ void update(Tensor& param, Tensor& state1, Tensor& state2, Tensor& absmax1, Tens
             const Tensor& book1, const Tensor& points1, const Tensor& book2, const Tensor& points2, const Tensor& codes,
             int kind_number, int bits, int64_t blocksize, int64_t step, float rate, float beta1, float beta2,
             float beta3, float alpha, float epsilon, float decay, float gradient_scale) {
-  if (param.numel() == 0) return;
-  graph_op("optimizer_update", param, [&](GraphOp& op) {
-    Graph& g = op.record.graph;
-    const Kind kind = static_cast<Kind>(kind_number);
-    const int64_t elements = param.numel();
-    MPS_CHECK(grad.numel() == elements, kArgument, "gradient does not fit: expected ", elements, " elements, got ",
-              grad.numel(), ". Pass the parameter's own.");
-    const Numbers numbers{step, rate, beta1, beta2, beta3, alpha, epsilon, decay, gradient_scale};
-    State first(op, state1, absmax1, book1, points1, codes, bits, blocksize, elements);
-    const Value own = op.input(param, {elements});
-    Value gradient = g.cast(op.input(grad, {elements}), DType::float32);
-    if (gradient_scale != 1) gradient = g.multiplication(gradient, op.record.scalar(gradient_scale, DType::float32));
-    const Value wide = g.cast(own, DType::float32);
-    Value next{};
-    if (kind == Kind::kAdam || kind == Kind::kAdEMAMix) {
-      State second(op, state2, absmax2, book2, points2, codes, bits, blocksize, elements);
-      next = next_param(op, kind, numbers, wide, gradient, first, &second);
-    } else {
-      next = next_param(op, kind, numbers, wide, gradient, first, nullptr);
-    }
-    op.record.output(param.data(), g.cast(next, g.dtype(own)));
-  });
+  const int64_t elements = param.numel(), step_by = blocksize * kPieceBlocks;
+  const Kind kind = static_cast<Kind>(kind_number);
+  const Numbers numbers{step, rate, beta1, beta2, beta3, alpha, epsilon, decay, gradient_scale};
+  const auto at = [](const Tensor& tensor, int64_t begin) {
+    return static_cast<char*>(const_cast<void*>(tensor.data())) + begin * static_cast<int64_t>(phi::SizeOf(tensor.dtype()));
+  };
+  for (int64_t begin = 0; begin < elements; begin += step_by) {
+    graph_op("optimizer_update", param, [&](GraphOp& op) {
+      Graph& g = op.record.graph;
+      MPS_CHECK(grad.numel() == elements, kArgument, "gradient does not fit: expected ", elements, " elements, got ",
+                grad.numel(), ". Pass the parameter's own.");
+      const Piece piece{begin, std::min(step_by, elements - begin)};
+      const auto state = [&](Tensor& own, Tensor& absmax, const Tensor& book, const Tensor& points) {
+        return State(op, own, absmax, book, points, codes, bits, blocksize, elements, piece);
+      };
+      const auto input = [&](const Tensor& tensor) {
+        return op.record.input(at(tensor, begin), dtype_of(*static_cast<phi::DenseTensor*>(tensor.impl().get())), piece.count);
+      };
+      State first = state(state1, absmax1, book1, points1);
+      const Value own = input(param), wide = g.cast(own, DType::float32);
+      Value gradient = g.cast(input(grad), DType::float32);
+      if (gradient_scale != 1) gradient = g.multiplication(gradient, op.record.scalar(gradient_scale, DType::float32));
+      Value next{};
+      if (kind == Kind::kAdam || kind == Kind::kAdEMAMix) {
+        State second = state(state2, absmax2, book2, points2);
+        next = next_param(op, kind, numbers, wide, gradient, first, &second);
+      } else {
+        next = next_param(op, kind, numbers, wide, gradient, first, nullptr);
+      }
+      op.record.output(at(param, begin), g.cast(next, g.dtype(own)));
+    });
+  }
 }
 
 }  // namespace

@@ -53,6 +53,7 @@ class Counter {
       for (int i = 0; i < 16; ++i) codes_[i] = table.codes[i];
     } else {
       for (int i = 0; i < 31; ++i) every_eighth[i] = table.points[8 * i + 7];
+      for (int i = 0; i < 256; ++i) is_identity_ &= table.codes[i] == i;
     }
     low_ = _mm512_load_ps(every_eighth);
     high_ = _mm512_load_ps(every_eighth + 16);
@@ -70,13 +71,14 @@ class Counter {
       }
       _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i), _mm512_cvtepi32_epi8(found));
     }
-    if (table_.halves) return;
+    if (table_.halves || is_identity_) return;
     for (int64_t i = 0; i < n; ++i) out[i] = table_.codes[out[i]];
   }
 
  private:
   const CodeTable& table_;
   __m512 low_, high_;
+  bool is_identity_ = true;
   alignas(64) int32_t codes_[16] = {};
 };
 

@@ -21,6 +21,20 @@ constexpr int64_t kManyRows = 64;
 constexpr int64_t kPanelElements = int64_t{1} << 18, kLargePanelElements = int64_t{1} << 20;
 constexpr int64_t kPanelUnit = 32;
 
+// Memory of the calling thread for a panel, kept for the next one: fresh megabytes cost more than to fill them.
+template <typename T>
+T* thread_room(int64_t elements) {
+  thread_local std::unique_ptr<T[]> room;
+  thread_local int64_t size = 0;
+  if (elements > size) {
+    room.reset();
+    size = 0;
+    room.reset(new T[static_cast<size_t>(elements)]);
+    size = elements;
+  }
+  return room.get();
+}
+
 int64_t panel_of(int64_t size, int64_t each, int64_t rows) {
   const int64_t elements = rows >= kManyRows ? kLargePanelElements : kPanelElements;
   const int64_t fits = std::max<int64_t>(1, elements / std::max<int64_t>(1, each) / kPanelUnit) * kPanelUnit;
@@ -148,22 +162,22 @@ void run_panels(const Product& p, const Panels& panels, Span<const void* const> 
   const float* const x = p.floats(inputs[0], &room);
   const QuantizedTensor w = p.matrix(inputs);
   parallel_for(panels.count(), 1, [&](int64_t first, int64_t last) {
-    const auto panel = std::make_unique<float[]>(static_cast<size_t>(panels.each * p.inner));
+    float* const panel = thread_room<float>(panels.each * p.inner);
     std::vector<float> sums(p.dtype == DType::float32 ? 0 : static_cast<size_t>(panels.each * p.m));
     for (int64_t i = first; i < last; ++i) {
       const int64_t begin = panels.begin(i), length = panels.length(i);
       if (p.transposed) {
-        w.dequantize(begin * p.inner, length * p.inner, panel.get());
+        w.dequantize(begin * p.inner, length * p.inner, panel);
       } else {
         for (int64_t row = 0; row < p.rows; ++row) {
-          w.dequantize(row * p.columns + begin, length, panel.get() + row * length);
+          w.dequantize(row * p.columns + begin, length, panel + row * length);
         }
       }
       if (p.dtype == DType::float32) {
-        panels.kernel_of(i).run(x, panel.get(), static_cast<float*>(output) + begin);
+        panels.kernel_of(i).run(x, panel, static_cast<float*>(output) + begin);
         continue;
       }
-      panels.kernel_of(i).run(x, panel.get(), sums.data());
+      panels.kernel_of(i).run(x, panel, sums.data());
       for (int64_t m = 0; m < p.m; ++m) p.store(sums.data() + m * length, output, m, begin, length);
     }
   });
@@ -265,14 +279,14 @@ WholeProgram compile_ternary(const IntegerProduct& p) {
     int32_t* const to = static_cast<int32_t*>(output);
     if (!has_kernels) return run_ternary_dots(p, x, packed, to);
     parallel_for(4 * panels.count(), 1, [&](int64_t first, int64_t last) {
-      std::vector<int8_t> room(static_cast<size_t>(panels.each * p.inner));
+      int8_t* const room = thread_room<int8_t>(panels.each * p.inner);
       for (int64_t i = first; i < last; ++i) {
         const int64_t quarter = i / panels.count(), panel = i % panels.count();
         const Panels& of = quarter == 3 ? short_panels : panels;
         if (panel >= of.count()) continue;
         unpack_quarter(packed + of.begin(panel) * p.inner, static_cast<int>(2 * quarter), of.length(panel) * p.inner,
-                       room.data());
-        of.kernel_of(panel).run(x, room.data(), to + quarter * packed_rows + of.begin(panel));
+                       room);
+        of.kernel_of(panel).run(x, room, to + quarter * packed_rows + of.begin(panel));
       }
     });
   };

@@ -85,7 +85,7 @@ def quantize_model(
         >>> report = paddle_mps.quantize_model(model, "nf4", skip=["1"])
         >>> report.layers, report.skipped
         (('0',), ('1',))
-        >>> type(model[0]).__name__, model(paddle.ones([1, 64])).shape
+        >>> type(model[0]).__name__, list(model(paddle.ones([1, 64])).shape)
         ('Linear4bit', [1, 10])
     """
     from paddle.nn import Linear

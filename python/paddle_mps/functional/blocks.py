@@ -99,8 +99,8 @@ def quantize_blockwise(
         >>> import paddle_mps.functional as F
         >>> codes, state = F.quantize_blockwise(paddle.to_tensor([0.0, -3.0, 6.0]), blocksize=64)
         >>> codes.tolist(), state.absmax.tolist()
-        ([127, 31, 255], [6.0])
-        >>> F.dequantize_blockwise(codes, state).shape
+        ([127, 35, 255], [6.0])
+        >>> list(F.dequantize_blockwise(codes, state).shape)
         [3]
     """
     op = "quantize_blockwise"

@@ -168,7 +168,7 @@ def create_dynamic_map(signed: bool = True) -> Tensor:
     Example:
         >>> import paddle_mps.functional as F
         >>> code = F.create_dynamic_map()
-        >>> code.shape, float(code[127]), float(code[255])
+        >>> list(code.shape), float(code[127]), float(code[255])
         ([256], 0.0, 1.0)
     """
     import paddle

@@ -55,7 +55,7 @@ class Linear4bit(QuantizedState, nn.Layer):  # type: ignore[misc]
         >>> import paddle
         >>> from paddle_mps.nn import Linear4bit
         >>> layer = Linear4bit(64, 8, quant_type="nf4")
-        >>> layer(paddle.ones([2, 64])).shape
+        >>> list(layer(paddle.ones([2, 64])).shape)
         [2, 8]
         >>> sorted(layer.state_dict())[:3]
         ['bias', 'weight', 'weight.absmax']
@@ -157,7 +157,7 @@ class LinearNF4(Linear4bit):
     Example:
         >>> import paddle
         >>> from paddle_mps.nn import LinearNF4
-        >>> LinearNF4(64, 8)(paddle.ones([64])).shape
+        >>> list(LinearNF4(64, 8)(paddle.ones([64])).shape)
         [8]
     """
 
@@ -183,7 +183,7 @@ class LinearFP4(Linear4bit):
     Example:
         >>> import paddle
         >>> from paddle_mps.nn import LinearFP4
-        >>> LinearFP4(64, 8)(paddle.ones([64])).shape
+        >>> list(LinearFP4(64, 8)(paddle.ones([64])).shape)
         [8]
     """
 
@@ -218,7 +218,7 @@ class Embedding4bit(QuantizedState, nn.Layer):  # type: ignore[misc]
     Example:
         >>> import paddle
         >>> from paddle_mps.nn import Embedding4bit
-        >>> Embedding4bit(10, 64)(paddle.to_tensor([[1, 2, 3]])).shape
+        >>> list(Embedding4bit(10, 64)(paddle.to_tensor([[1, 2, 3]])).shape)
         [1, 3, 64]
     """
 
@@ -279,7 +279,7 @@ class EmbeddingNF4(Embedding4bit):
     Example:
         >>> import paddle
         >>> from paddle_mps.nn import EmbeddingNF4
-        >>> EmbeddingNF4(10, 64)(paddle.to_tensor([1])).shape
+        >>> list(EmbeddingNF4(10, 64)(paddle.to_tensor([1])).shape)
         [1, 64]
     """
 
@@ -302,7 +302,7 @@ class EmbeddingFP4(Embedding4bit):
     Example:
         >>> import paddle
         >>> from paddle_mps.nn import EmbeddingFP4
-        >>> EmbeddingFP4(10, 64)(paddle.to_tensor([1])).shape
+        >>> list(EmbeddingFP4(10, 64)(paddle.to_tensor([1])).shape)
         [1, 64]
     """
 

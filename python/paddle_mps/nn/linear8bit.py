@@ -103,7 +103,7 @@ class Linear8bitLt(QuantizedState, nn.Layer):  # type: ignore[misc]
         >>> import paddle
         >>> from paddle_mps.nn import Linear8bitLt
         >>> layer = Linear8bitLt(64, 8, has_fp16_weights=False, threshold=6.0)
-        >>> layer(paddle.ones([2, 64])).shape, sorted(layer.state_dict())
+        >>> list(layer(paddle.ones([2, 64])).shape), sorted(layer.state_dict())
         ([2, 8], ['SCB', 'bias', 'weight', 'weight_format'])
     """
 
@@ -216,7 +216,7 @@ class Embedding8bit(QuantizedState, nn.Layer):  # type: ignore[misc]
     Example:
         >>> import paddle
         >>> from paddle_mps.nn import Embedding8bit
-        >>> Embedding8bit(10, 16)(paddle.to_tensor([[1, 2, 3]])).shape
+        >>> list(Embedding8bit(10, 16)(paddle.to_tensor([[1, 2, 3]])).shape)
         [1, 3, 16]
     """
 

@@ -41,7 +41,7 @@ class LoRALinear(nn.Layer):  # type: ignore[misc]
         >>> import paddle
         >>> from paddle_mps.nn import LinearNF4, LoRALinear
         >>> layer = LoRALinear(LinearNF4(64, 8), rank=4)
-        >>> layer(paddle.ones([2, 64])).shape
+        >>> list(layer(paddle.ones([2, 64])).shape)
         [2, 8]
         >>> [name for name, p in layer.named_parameters() if not p.stop_gradient]
         ['lora_A', 'lora_B']

@@ -38,7 +38,7 @@ class Params4bit:
         >>> import paddle
         >>> from paddle_mps.nn import Params4bit
         >>> weight = Params4bit(paddle.ones([4, 64]), quant_type="nf4")
-        >>> weight.shape, weight.dequantize().shape
+        >>> weight.shape, list(weight.dequantize().shape)
         ([128, 1], [4, 64])
     """
 
@@ -211,7 +211,7 @@ def load_state_dict(model: Any, state_dict: Mapping[str, Any]) -> tuple[list[str
         if not wanted:
             missing += keys.values()
             continue
-        found = {key: paddle.to_tensor(rest.pop(key), place=place) for key in sorted(wanted)}
+        found = {key: _on(rest.pop(key), place) for key in sorted(wanted)}
         layer.load_quantized({key[len(start) :]: tensor for key, tensor in found.items()})
     own = model.state_dict()
     plain = {key: value for key, value in rest.items() if key in own}
@@ -221,10 +221,21 @@ def load_state_dict(model: Any, state_dict: Mapping[str, Any]) -> tuple[list[str
                 f"[load_state_dict] {key} does not fit: expected shape {list(own[key].shape)}, got "
                 f"{list(value.shape)}. Load it into the model that it was saved from."
             )
-        own[key].set_value(paddle.to_tensor(value, place=place).astype(own[key].dtype))
+        own[key].set_value(_on(value, place).astype(own[key].dtype))
     names = {name for name, _ in model.named_parameters()} | {n for n, _ in model.named_buffers()}
     missing += sorted(name for name in names & set(own) if name not in plain)
     return missing, sorted(set(rest) - set(plain))
+
+
+def _on(value: Any, place: Any) -> Tensor:
+    """Return a tensor, or an array, as a tensor on the device."""
+    import paddle
+
+    if isinstance(value, paddle.Tensor):
+        moved: Tensor = value.detach().to(place)
+        return moved
+    made: Tensor = paddle.to_tensor(value, place=place)
+    return made
 
 
 def to_float(op: str, weight: Any) -> Tensor:

@@ -172,16 +172,17 @@ class BlockOptimizer(Optimizer):  # type: ignore[misc]
 
     def _groups(self) -> Iterable[tuple[list[Tensor], float, float]]:
         rate = float(self.get_lr())
-        if self._parameter_list and isinstance(self._parameter_list[0], dict):
-            for group in self._param_groups:
-                decay = group.get("weight_decay", self._decay)
-                yield (
-                    group["params"],
-                    rate * group.get("learning_rate", 1.0),
-                    (float(decay) if isinstance(decay, (int, float)) else self._decay),
-                )
-        else:
+        if not self._parameter_list or not isinstance(self._parameter_list[0], dict):
             yield self._parameter_list, rate, self._decay
+            return
+        for group in self._param_groups:
+            # A group's own rate is in its parameters' attributes: Paddle puts it there.
+            decay = group.get("weight_decay")
+            yield (
+                group["params"],
+                rate,
+                float(decay) if isinstance(decay, (int, float)) else self._decay,
+            )
 
     def _update(self, parameter: Tensor, gradient: Tensor, rate: float, decay: float) -> None:
         state, config = (
@@ -208,7 +209,7 @@ class BlockOptimizer(Optimizer):  # type: ignore[misc]
         scale = self._clipping_scale(parameter, gradient, state.step)
         run_op(
             "mps_optimizer_update",
-            parameter,
+            parameter.detach(),  # its memory: Paddle lets no op write a leaf that is trained
             *tensors,
             gradient.contiguous(),
             *signed[:2],
