@@ -69,7 +69,7 @@ def test_a_norm_first(shape: str) -> None:
     assert min(errors) <= 1e-5 * np.abs(expected).max()
 
 
-@pytest.mark.parametrize("rows", [1, 3, 13, 50])
+@pytest.mark.parametrize("rows", [1, 3, 24, 50])
 @pytest.mark.parametrize(("n", "k"), [(1, 5), (6, 64), (130, 257)])
 def test_products_of_any_size_are_exact(rows: int, n: int, k: int) -> None:
     rng = np.random.default_rng(n * k)

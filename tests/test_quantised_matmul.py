@@ -76,7 +76,7 @@ def test_gradients_of_matmul_4bit() -> None:
         )
 
 
-@pytest.mark.parametrize("rows", [1, 2, 7, 12, 13, 40])
+@pytest.mark.parametrize("rows", [1, 2, 7, 8, 13, 100])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_nested_absmax_is_restored_in_the_product(dtype: str, rows: int) -> None:
     rng = np.random.default_rng(rows)

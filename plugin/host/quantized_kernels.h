@@ -26,9 +26,9 @@ struct CodeBook {
 };
 
 // As many rows of activations as are multiplied with a weight while it is in a register.
-constexpr int64_t kRowsAtOnce = 4;
-// Elements that quantised dot products take at a time.
-constexpr int64_t kDotUnit = 32;
+constexpr int64_t kRowsAtOnce = 8;
+// Elements that quantised dot products take at a time, and partial sums that they are kept in.
+constexpr int64_t kDotUnit = 32, kDotLanes = 16;
 
 struct QuantizedKernels {
   const char* name;
@@ -38,10 +38,11 @@ struct QuantizedKernels {
   // n elements from the first of a block and of a byte on.
   void (*dequantize)(const uint8_t* codes, const float* absmax, int64_t blocksize, const CodeBook& book, float* out,
                      int64_t n);
-  // out[m] = sum of x[m, i] * w[i], for n elements of 4 bits; n and blocksize are multiples of kDotUnit. x[m] has its
-  // even elements first, then its odd ones, n of them in all. `rows`: 1 to kRowsAtOnce.
+  // Adds the products x[m, i] * w[i] of n elements of 4 bits to the sums [m, kDotLanes], in any of the lanes; n and
+  // blocksize are multiples of kDotUnit. x[m] has its even elements first, then its odd ones, n of them in all. `rows`:
+  // 1 to kRowsAtOnce.
   void (*dot_halves)(const float* x, const uint8_t* codes, const float* absmax, int64_t blocksize, const float* book,
-                     int64_t n, int64_t rows, float* out);
+                     int64_t n, int64_t rows, float* sums);
   // The sum of x[i] * y[i].
   int32_t (*dot_int8)(const int8_t* x, const int8_t* y, int64_t n);
   // out[j] = sum of x[i] * (the two bits from 2j on of packed[i]), j = 0..3.

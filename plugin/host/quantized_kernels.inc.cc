@@ -208,10 +208,11 @@ void dequantize(const uint8_t* codes, const float* absmax, int64_t blocksize, co
 
 template <int kRows>
 void dot_halves_of(const float* x, const uint8_t* codes, const float* absmax, int64_t blocksize, const float* book,
-                   int64_t n, float* out) {
+                   int64_t n, float* sums) {
+  static_assert(kDotLanes == 16, "one register of lanes");
   const __m512 numbers = _mm512_loadu_ps(book);
   __m512 totals[kRows];
-  for (__m512& total : totals) total = _mm512_setzero_ps();
+  for (int m = 0; m < kRows; ++m) totals[m] = _mm512_loadu_ps(sums + m * kDotLanes);
   for (int64_t begin = 0; begin < n; begin += blocksize) {
     const int64_t end = std::min(n, begin + blocksize);
     __m512 even[kRows], odd[kRows];
@@ -227,35 +228,31 @@ void dot_halves_of(const float* x, const uint8_t* codes, const float* absmax, in
     const __m512 scale = _mm512_set1_ps(*absmax++);
     for (int m = 0; m < kRows; ++m) totals[m] = _mm512_fmadd_ps(_mm512_add_ps(even[m], odd[m]), scale, totals[m]);
   }
-  for (int m = 0; m < kRows; ++m) out[m] = _mm512_reduce_add_ps(totals[m]);
+  for (int m = 0; m < kRows; ++m) _mm512_storeu_ps(sums + m * kDotLanes, totals[m]);
 }
 
 #else
 
 template <int kRows>
 void dot_halves_of(const float* x, const uint8_t* codes, const float* absmax, int64_t blocksize, const float* book,
-                   int64_t n, float* out) {
-  constexpr int kLanes = kDotUnit / 2;
-  for (int m = 0; m < kRows; ++m) out[m] = 0;
+                   int64_t n, float* sums) {
   for (int64_t begin = 0; begin < n; begin += blocksize) {
     const int64_t end = std::min(n, begin + blocksize);
-    float sums[kRows][kLanes] = {};
+    float part[kRows][kDotLanes] = {};
     for (int64_t i = begin; i < end; i += kDotUnit) {
-      float even[kLanes], odd[kLanes];
-      for (int j = 0; j < kLanes; ++j) {
+      float even[kDotLanes], odd[kDotLanes];
+      for (int64_t j = 0; j < kDotLanes; ++j) {
         even[j] = book[codes[i / 2 + j] >> 4];
         odd[j] = book[codes[i / 2 + j] & 15];
       }
       for (int m = 0; m < kRows; ++m) {
         const float* const at = x + m * n + i / 2;
-        for (int j = 0; j < kLanes; ++j) sums[m][j] += even[j] * at[j] + odd[j] * at[n / 2 + j];
+        for (int64_t j = 0; j < kDotLanes; ++j) part[m][j] += even[j] * at[j] + odd[j] * at[n / 2 + j];
       }
     }
     const float scale = *absmax++;
     for (int m = 0; m < kRows; ++m) {
-      float sum = 0;
-      for (int j = 0; j < kLanes; ++j) sum += sums[m][j];
-      out[m] += sum * scale;
+      for (int64_t j = 0; j < kDotLanes; ++j) sums[m * kDotLanes + j] += part[m][j] * scale;
     }
   }
 }
@@ -263,13 +260,12 @@ void dot_halves_of(const float* x, const uint8_t* codes, const float* absmax, in
 #endif
 
 void dot_halves(const float* x, const uint8_t* codes, const float* absmax, int64_t blocksize, const float* book,
-                int64_t n, int64_t rows, float* out) {
-  static_assert(kRowsAtOnce == 4, "as many cases as rows");
-  const auto run = rows == 1   ? dot_halves_of<1>
-                   : rows == 2 ? dot_halves_of<2>
-                   : rows == 3 ? dot_halves_of<3>
-                               : dot_halves_of<4>;
-  run(x, codes, absmax, blocksize, book, n, out);
+                int64_t n, int64_t rows, float* sums) {
+  using Dot = void (*)(const float*, const uint8_t*, const float*, int64_t, const float*, int64_t, float*);
+  static constexpr Dot kByRows[] = {dot_halves_of<1>, dot_halves_of<2>, dot_halves_of<3>, dot_halves_of<4>,
+                                    dot_halves_of<5>, dot_halves_of<6>, dot_halves_of<7>, dot_halves_of<8>};
+  static_assert(sizeof kByRows / sizeof kByRows[0] == kRowsAtOnce, "a function for each number of rows");
+  kByRows[rows - 1](x, codes, absmax, blocksize, book, n, sums);
 }
 
 int32_t dot_int8(const int8_t* x, const int8_t* y, int64_t n) {

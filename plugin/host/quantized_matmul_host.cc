@@ -2,6 +2,7 @@
 // multiplied with what is dequantised in registers, many with one panel of it after the other.
 #include <algorithm>
 #include <memory>
+#include <new>
 #include <vector>
 
 #include "plugin/host/matmul_kernel_host.h"
@@ -15,11 +16,15 @@ namespace {
 using Kernel = std::shared_ptr<const MatmulKernel>;
 
 // Up to so many rows of activations are multiplied in registers.
-constexpr int64_t kMostDotRows = 12;
+constexpr int64_t kMostDotRows = 96;
+// Columns of the activations that are multiplied at a time: those of kRowsAtOnce rows stay in the first-level cache.
+constexpr int64_t kDotColumns = 512;
 // From so many on, reading them again for every panel costs more than a panel that leaves the second-level cache.
 constexpr int64_t kManyRows = 64;
 constexpr int64_t kPanelElements = int64_t{1} << 18, kLargePanelElements = int64_t{1} << 20;
 constexpr int64_t kPanelUnit = 32;
+// Up to so many rows of int8 are multiplied with what is unpacked in registers.
+constexpr int64_t kMostTernaryRows = 24;
 
 // Memory of the calling thread for a panel, kept for the next one: fresh megabytes cost more than to fill them.
 template <typename T>
@@ -124,34 +129,66 @@ struct Product {
   }
 };
 
-// A few rows of activations.
-void run_dots(const Product& p, Span<const void* const> inputs, void* output) {
-  std::vector<float> room, split(static_cast<size_t>(p.m * p.inner));
-  const float* const x = p.floats(inputs[0], &room);
-  for (int64_t m = 0; m < p.m; ++m) {  // even elements, then odd ones
-    float* const to = split.data() + m * p.inner;
-    for (int64_t i = 0; i < p.inner / 2; ++i) {
-      to[i] = x[m * p.inner + 2 * i];
-      to[p.inner / 2 + i] = x[m * p.inner + 2 * i + 1];
+constexpr std::align_val_t kCacheLine{64};
+struct FreeAligned {
+  void operator()(float* data) const { ::operator delete(data, kCacheLine); }
+};
+
+// A few rows of activations, in pieces of `piece` columns: of each piece, kRowsAtOnce rows at a time, the even elements
+// of a row and then its odd ones.
+void split(const Product& p, const float* x, int64_t piece, float* to) {
+  for (int64_t begin = 0; begin < p.inner; begin += piece) {
+    const int64_t half = std::min(piece, p.inner - begin) / 2;
+    for (int64_t m = 0; m < p.m; ++m, to += 2 * half) {
+      const float* const from = x + m * p.inner + begin;
+      for (int64_t i = 0; i < half; ++i) {
+        to[i] = from[2 * i];
+        to[half + i] = from[2 * i + 1];
+      }
     }
   }
+}
+
+void run_dots(const Product& p, Span<const void* const> inputs, void* output) {
+  const bool in_pieces = kDotColumns % p.blocksize == 0 || p.blocksize % kDotColumns == 0;
+  const int64_t piece = in_pieces ? std::min(kDotColumns, p.inner) : p.inner;
+  std::vector<float> room;
+  // Vectors of it must not cross the lines of a cache.
+  const std::unique_ptr<float[], FreeAligned> x(
+      static_cast<float*>(::operator new(static_cast<size_t>(p.m * p.inner) * sizeof(float), kCacheLine)));
+  split(p, p.floats(inputs[0], &room), piece, x.get());
   const QuantizedTensor w = p.matrix(inputs);
   constexpr int64_t kColumns = 64;  // of the result, at a time
-  parallel_for((p.width + kColumns - 1) / kColumns, grain_of(kColumns * p.inner / 4), [&](int64_t first, int64_t last) {
-    for (int64_t piece = first; piece < last; ++piece) {
-      const int64_t column = piece * kColumns, count = std::min(kColumns, p.width - column);
-      float sums[kMostDotRows][kColumns];
+  // Sums of some rows and columns: to lanes [column, row, kDotLanes], then of the lanes.
+  const auto multiply = [&](int64_t column, int64_t count, int64_t row, int64_t many, float* lanes) {
+    std::fill_n(lanes, count * many * kDotLanes, 0.0f);
+    for (int64_t begin = 0; begin < p.inner; begin += piece) {
+      const int64_t length = std::min(piece, p.inner - begin);
+      const float* const part = x.get() + begin * p.m + row * length;
       for (int64_t n = 0; n < count; ++n) {
-        const int64_t at = (column + n) * p.inner;
-        for (int64_t m = 0; m < p.m; m += kRowsAtOnce) {
-          float some[kRowsAtOnce];
-          const int64_t many = std::min(kRowsAtOnce, p.m - m);
-          quantized_kernels().dot_halves(split.data() + m * p.inner, w.codes + at / 2, w.absmax + at / p.blocksize,
-                                         p.blocksize, w.numbers, p.inner, many, some);
-          for (int64_t i = 0; i < many; ++i) sums[m + i][n] = some[i];
+        const int64_t at = (column + n) * p.inner + begin;
+        quantized_kernels().dot_halves(part, w.codes + at / 2, w.absmax + at / p.blocksize, p.blocksize, w.numbers,
+                                       length, many, lanes + n * many * kDotLanes);
+      }
+    }
+  };
+  parallel_for((p.width + kColumns - 1) / kColumns, grain_of(kColumns * p.inner / 4), [&](int64_t first, int64_t last) {
+    alignas(64) float lanes[kColumns * kRowsAtOnce * kDotLanes], sums[kColumns];
+    for (int64_t i = first; i < last; ++i) {
+      const int64_t column = i * kColumns, count = std::min(kColumns, p.width - column);
+      for (int64_t row = 0; row < p.m; row += kRowsAtOnce) {
+        const int64_t many = std::min(kRowsAtOnce, p.m - row);
+        multiply(column, count, row, many, lanes);
+        for (int64_t m = 0; m < many; ++m) {
+          for (int64_t n = 0; n < count; ++n) {
+            const float* const of = lanes + (n * many + m) * kDotLanes;
+            float sum = 0;
+            for (int64_t lane = 0; lane < kDotLanes; ++lane) sum += of[lane];
+            sums[n] = sum;
+          }
+          p.store(sums, output, row + m, column, count);
         }
       }
-      for (int64_t m = 0; m < p.m; ++m) p.store(sums[m], output, m, column, count);
     }
   });
 }
@@ -265,7 +302,7 @@ WholeProgram compile_ternary(const IntegerProduct& p) {
   WholeProgram program;
   const int64_t packed_rows = (p.width + 3) / 4, last_rows = p.width - 3 * packed_rows;
   // Many rows: quarter by quarter as int8. The last quarter may be shorter, so all use panels that fit it, too.
-  const bool many = p.m > kMostDotRows && last_rows > 0;
+  const bool many = p.m > kMostTernaryRows && last_rows > 0;
   const int64_t each = many ? panel_of(packed_rows, p.inner, p.m) : 1;
   const Panels panels = many ? int8_panels(p, packed_rows, each) : Panels{};
   const Panels short_panels = many ? int8_panels(p, last_rows, each) : Panels{};

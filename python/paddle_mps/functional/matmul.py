@@ -84,7 +84,7 @@ def matmul_4bit(
     """Return A @ W^T + bias, for a weight W quantised to 4 bits.
 
     What is dequantised stays float32, and so do the sums; they are rounded once, and once more when
-    the bias is added. On the host device up to 12 rows of A are multiplied with what is dequantised
+    the bias is added. On the host device up to 96 rows of A are multiplied with what is dequantised
     in registers, more of them with one panel of W after the other. On Metal it is a composition: W
     is dequantised in the graph. A compressed absmax is restored in the same graph.
 
