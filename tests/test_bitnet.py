@@ -69,6 +69,35 @@ def test_a_norm_first(shape: str) -> None:
     assert min(errors) <= 1e-5 * np.abs(expected).max()
 
 
+def test_the_bytes_of_microsoft() -> None:
+    w = BITNET.tensor("ms.ternary_int8")
+    assert_same(F.pack_int2(w), BITNET["ms.gpu_packed_int8"])
+    assert_same(F.unpack_int2(BITNET.tensor("ms.gpu_packed_int8")), BITNET["ms.ternary_int8"])
+    sums = F.ternary_matmul(BITNET.tensor("ms.x_int8"), F.pack_ternary(w), w.shape[0])
+    assert_same(sums, BITNET["ms.acc_int32"])
+    theirs = BITNET["ms.i2_s_x86_bytes"].tobytes()
+    scale = float(BITNET["ms.i2_s_scale"].reshape(-1)[0])
+    back, found = F.unpack_i2_s(theirs, *w.shape)
+    assert_same(back, BITNET["ms.ternary_int8"])
+    assert found == pytest.approx(scale)
+    ours = F.pack_i2_s(w, scale)
+    used = w.size // 4 + 4
+    assert ours[:used] == theirs[:used]
+
+
+@pytest.mark.parametrize("order", ["x86", "arm"])
+def test_both_block_orders_of_i2_s(order: str) -> None:
+    w = np.random.default_rng(2).integers(-1, 2, size=(6, 128)).astype("int8")
+    data = F.pack_i2_s(paddle.to_tensor(w), 0.25, order)
+    back, scale = F.unpack_i2_s(data, 6, 128, order)
+    assert_same(back, w)
+    assert scale == 0.25
+    size = 128 if order == "x86" else 64
+    for element in (0, size // 4, 3 * size // 4 + 5):  # group and place in it
+        code = data[element % (size // 4)] >> (6 - 2 * (element // (size // 4))) & 3
+        assert code == w.reshape(-1)[element] + 1
+
+
 @pytest.mark.parametrize("rows", [1, 3, 24, 50])
 @pytest.mark.parametrize(("n", "k"), [(1, 5), (6, 64), (130, 257)])
 def test_products_of_any_size_are_exact(rows: int, n: int, k: int) -> None:
@@ -125,6 +154,13 @@ def test_gradients_pass_the_quantisers() -> None:
     ("call", "sentence"),
     [
         (lambda: F.pack_ternary(paddle.ones([4, 4])), "wrong dtype"),
+        (lambda: F.pack_i2_s(paddle.full([2, 64], 2, dtype="int8"), 1.0), "not a ternary"),
+        (lambda: F.pack_i2_s(paddle.ones([2, 63], dtype="int8"), 1.0), "not full"),
+        (lambda: F.pack_i2_s(paddle.ones([2, 64], dtype="int8"), 1.0, "mips"), "bad order"),
+        (lambda: F.unpack_i2_s(b"short", 2, 64), "do not fit"),
+        (lambda: F.unpack_i2_s(b"\xff" * 64, 2, 64), "damaged"),
+        (lambda: F.pack_int2(paddle.ones([8, 32], dtype="int8")), "bad shape"),
+        (lambda: F.unpack_int2(paddle.ones([8, 32], dtype="int8")), "bad bytes"),
         (lambda: F.pack_ternary(paddle.ones([4], dtype="int8")), "not a matrix"),
         (lambda: F.unpack_ternary(paddle.ones([4, 4], dtype="uint8"), 20), "packed weight"),
         (

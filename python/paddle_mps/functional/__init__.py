@@ -42,6 +42,7 @@ from .int8 import (
     int8_vectorwise_quant,
 )
 from .matmul import gemv_4bit, matmul_4bit
+from .packings import pack_i2_s, pack_int2, unpack_i2_s, unpack_int2
 from .state import QuantState
 
 __all__ = [
@@ -67,6 +68,8 @@ __all__ = [
     "int8_vectorwise_dequant",
     "int8_vectorwise_quant",
     "matmul_4bit",
+    "pack_i2_s",
+    "pack_int2",
     "pack_ternary",
     "quantize_4bit",
     "quantize_blockwise",
@@ -74,5 +77,7 @@ __all__ = [
     "quantize_nf4",
     "ternary_matmul",
     "ternary_quantize",
+    "unpack_i2_s",
+    "unpack_int2",
     "unpack_ternary",
 ]
