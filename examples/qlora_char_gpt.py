@@ -128,8 +128,8 @@ def training_bytes(net: nn.Layer) -> int:
     return paddle_mps.quantize.model_bytes(net) + trained * (4 + 2)
 
 
-def main() -> int:
-    """Pretrain, fine-tune twice, report; return the exit status."""
+def options(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description="QLoRA on characters")
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--depth", type=int, default=3)
@@ -139,7 +139,12 @@ def main() -> int:
     parser.add_argument("--finetune", type=int, default=150, help="steps")
     parser.add_argument("--rank", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args()
+    return parser.parse_args(arguments)
+
+
+def main() -> int:
+    """Pretrain, fine-tune twice, report; return the exit status."""
+    args = options()
     if not paddle_mps.is_available():
         print(paddle_mps.unavailable_reason(), file=sys.stderr)
         return 1
@@ -167,8 +172,8 @@ def main() -> int:
         train(model, text, args.finetune, rate, what, args)
         trained = sum(int(p.size) for p in model.parameters() if not p.stop_gradient)
         print(
-            f"fine-tuned {what}: loss {evaluate(model, code, args):.3f} on code, {trained:,} numbers "
-            f"trained, {training_bytes(model):,} bytes of weights, gradients and state"
+            f"fine-tuned {what}: loss {evaluate(model, code, args):.3f} on code, {trained:,} "
+            f"numbers trained, {training_bytes(model):,} bytes of weights, gradients and state"
         )
     return 0
 

@@ -14,7 +14,10 @@ from pathlib import Path
 from typing import Any
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-PAGES = ("streams_and_memory.md",)  # with examples to be run, in order, in one namespace
+PAGES = (
+    "quantization.md",
+    "streams_and_memory.md",
+)  # with examples to be run, in order, in one namespace
 OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 

@@ -3,9 +3,9 @@
 //   mps_optimizer_update(param, state1, state2, absmax1, absmax2, grad, book1, points1, book2, points2, codes,
 //                        kind, bits, blocksize, step, rate, beta1, beta2, beta3, alpha, epsilon, decay, gradient_scale)
 //
-// The first five are written in place. With 8 bits the state is uint8, and book and points say what its codes mean; with
-// 32 bits it is float32, and absmax, books and points are not looked at. What an optimiser has no use for is not, either.
-// kind: the order of Kind below. Everything is computed in float32.
+// The first five are written in place. With 8 bits the state is uint8, and book and points say what its codes mean;
+// with 32 bits it is float32, and absmax, books and points are not looked at. What an optimiser has no use for is not,
+// either. kind: the order of Kind below. Everything is computed in float32.
 #include <algorithm>
 #include <cmath>
 #include <utility>
@@ -26,8 +26,8 @@ struct Numbers {
   float rate, beta1, beta2, beta3, alpha, epsilon, decay, gradient_scale;
 };
 
-// The elements that one launch updates. Large parameters are updated piece by piece, so that what lies between reading a
-// state and writing it stays in a cache.
+// The elements that one launch updates. Large parameters are updated piece by piece, so that what lies between reading
+// a state and writing it stays in a cache.
 struct Piece {
   int64_t begin, count;
 };
@@ -38,7 +38,13 @@ class State {
  public:
   State(GraphOp& op, Tensor& state, Tensor& absmax, const Tensor& book, const Tensor& points, const Tensor& codes,
         int bits, int64_t blocksize, int64_t elements, Piece piece)
-      : op_(op), state_(state), absmax_(absmax), bits_(bits), blocksize_(blocksize), elements_(elements), piece_(piece) {
+      : op_(op),
+        state_(state),
+        absmax_(absmax),
+        bits_(bits),
+        blocksize_(blocksize),
+        elements_(elements),
+        piece_(piece) {
     if (bits == 32) return;
     book_ = op.input(book);
     points_ = op.input(points);
@@ -147,7 +153,8 @@ void update(Tensor& param, Tensor& state1, Tensor& state2, Tensor& absmax1, Tens
   const Kind kind = static_cast<Kind>(kind_number);
   const Numbers numbers{step, rate, beta1, beta2, beta3, alpha, epsilon, decay, gradient_scale};
   const auto at = [](const Tensor& tensor, int64_t begin) {
-    return static_cast<char*>(const_cast<void*>(tensor.data())) + begin * static_cast<int64_t>(phi::SizeOf(tensor.dtype()));
+    return static_cast<char*>(const_cast<void*>(tensor.data())) +
+           begin * static_cast<int64_t>(phi::SizeOf(tensor.dtype()));
   };
   for (int64_t begin = 0; begin < elements; begin += step_by) {
     graph_op("optimizer_update", param, [&](GraphOp& op) {
@@ -159,7 +166,8 @@ void update(Tensor& param, Tensor& state1, Tensor& state2, Tensor& absmax1, Tens
         return State(op, own, absmax, book, points, codes, bits, blocksize, elements, piece);
       };
       const auto input = [&](const Tensor& tensor) {
-        return op.record.input(at(tensor, begin), dtype_of(*static_cast<phi::DenseTensor*>(tensor.impl().get())), piece.count);
+        return op.record.input(at(tensor, begin), dtype_of(*static_cast<phi::DenseTensor*>(tensor.impl().get())),
+                               piece.count);
       };
       State first = state(state1, absmax1, book1, points1);
       const Value own = input(param), wide = g.cast(own, DType::float32);
@@ -185,8 +193,7 @@ PD_BUILD_OP(mps_optimizer_update)
              "Codes"})
     .Outputs({"ParamOut", "State1Out", "State2Out", "Absmax1Out", "Absmax2Out"})
     .Attrs({"kind: int", "bits: int", "blocksize: int64_t", "step: int64_t", "rate: float", "beta1: float",
-            "beta2: float", "beta3: float", "alpha: float", "epsilon: float", "decay: float",
-            "gradient_scale: float"})
+            "beta2: float", "beta3: float", "alpha: float", "epsilon: float", "decay: float", "gradient_scale: float"})
     .SetInplaceMap({{"Param", "ParamOut"},
                     {"State1", "State1Out"},
                     {"State2", "State2Out"},

@@ -2,7 +2,8 @@
 //
 //   mps_quantize_blockwise(x, points, codes, blocksize) -> codes, absmax
 //   mps_dequantize_blockwise(codes, absmax, book, nested..., blocksize, nested_blocksize, dtype, shape)
-//   mps_quantized_matmul(x, codes, absmax, book, nested..., bias, blocksize, nested_blocksize, rows, columns, transposed)
+//   mps_quantized_matmul(x, codes, absmax, book, nested..., bias, blocksize, nested_blocksize, rows, columns,
+//   transposed)
 //
 // nested: absmax2, book2 and offset, all or none. With them absmax is uint8, itself quantised by blocks of
 // nested_blocksize, and book2[absmax] * absmax2 + offset is meant. dtype: the number of a phi::DataType.
@@ -74,8 +75,8 @@ std::vector<Tensor> matmul(const Tensor& x, const Tensor& codes, const Tensor& a
   return graph_op("matmul_4bit", x, [&](GraphOp& op) {
     Graph& g = op.record.graph;
     const Value scale = absmax_of(op, absmax, {absmax2, book2, offset, nested_blocksize});
-    const Graph::QuantizedMatrix matrix{op.input(codes, {codes.numel()}), scale, op.input(book), blocksize, rows,
-                                        columns};
+    const Graph::QuantizedMatrix matrix{
+        op.input(codes, {codes.numel()}), scale, op.input(book), blocksize, rows, columns};
     Value product = g.quantized_matrix_multiplication(op.input(x, rows_of(x)), matrix, transposed != 0);
     if (bias) product = g.addition(product, op.input(*bias));
     op.output(product, with_last(x, transposed != 0 ? rows : columns));

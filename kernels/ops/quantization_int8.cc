@@ -80,7 +80,8 @@ std::vector<Tensor> linear(const Tensor& x, const Tensor& w, const Tensor& stats
 
 std::vector<Tensor> ternary_matmul(const Tensor& x, const Tensor& packed, int64_t rows) {
   return graph_op("ternary_matmul", x, [&](GraphOp& op) {
-    const Value product = op.record.graph.ternary_matrix_multiplication(op.input(x, rows_of(x)), op.input(packed), rows);
+    const Value product =
+        op.record.graph.ternary_matrix_multiplication(op.input(x, rows_of(x)), op.input(packed), rows);
     op.output(product, with_last(x, rows));
   });
 }
@@ -95,8 +96,7 @@ std::vector<Tensor> bitnet_linear(const Tensor& x, const Tensor& packed, const T
     const auto number = [&](double value) { return g.constant(value, DType::float32); };
     Value wide = g.cast(activations, DType::float32);
     if (norm) {
-      const Value mean =
-          g.division(g.reduction_sum(g.square(wide), {1}), number(static_cast<double>(rows_of(x)[1])));
+      const Value mean = g.division(g.reduction_sum(g.square(wide), {1}), number(static_cast<double>(rows_of(x)[1])));
       const Value normal = g.division(wide, g.square_root(g.addition(mean, number(static_cast<double>(epsilon)))));
       wide = g.multiplication(normal, g.cast(op.input(*norm), DType::float32));
     }

@@ -136,12 +136,12 @@ class Graph {
   // -- numbers of few bits
   // -------------------------------------------------------------------------------------------
   // A tensor in `bits` bits per element is bytes of places in a code book, which has 2^bits entries (float32): with 8
-  // bits one byte per element; with 4 bits elements 2i and 2i + 1 share byte i, the first one in its upper half. Elements
-  // are counted flat, and every `blocksize` of them, the last ones excepted, share one absmax (float32).
+  // bits one byte per element; with 4 bits elements 2i and 2i + 1 share byte i, the first one in its upper half.
+  // Elements are counted flat, and every `blocksize` of them, the last ones excepted, share one absmax (float32).
   //
-  // x [n], absmax [blocks], points [P] that rise, codes [P + 1] -> uint8: codes[how many points are less than x / absmax,
-  // computed as x * (1 / max(absmax, 1e-38)) in float32; NaN is greatest]. With 4 bits (P = 15; else 255) the last half
-  // of a byte that no element fills is as for x = 0. Attributes: blocksize.
+  // x [n], absmax [blocks], points [P] that rise, codes [P + 1] -> uint8: codes[how many points are less than x /
+  // absmax, computed as x * (1 / max(absmax, 1e-38)) in float32; NaN is greatest]. With 4 bits (P = 15; else 255) the
+  // last half of a byte that no element fills is as for x = 0. Attributes: blocksize.
   Value quantize_blockwise(Value x, Value absmax, Value points, Value codes, int64_t blocksize);
   // codes (uint8), absmax, book [16 or 256] -> book[code] * absmax, a product of float32, rounded once; of `shape`.
   // Attributes: blocksize, dtype.

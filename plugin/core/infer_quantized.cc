@@ -27,9 +27,7 @@ void check_book(NodeKind kind, int64_t entries) {
             ": expected 16 or 256 entries, got ", entries, ". Take one of functional's maps.");
 }
 
-int64_t only_dimension(const Graph& graph, Value x) {
-  return graph.shape(x).size() == 1 ? graph.shape(x)[0] : -1;
-}
+int64_t only_dimension(const Graph& graph, Value x) { return graph.shape(x).size() == 1 ? graph.shape(x)[0] : -1; }
 
 Inferred infer_quantize(const Graph& graph, Span<const Value> operands, int64_t blocksize) {
   constexpr NodeKind kKind = NodeKind::quantize_blockwise;

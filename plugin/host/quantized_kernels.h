@@ -1,7 +1,7 @@
 // What is done to numbers of few bits that lie one after the other, with the widest vectors that the processor has.
 //
-// quantized_kernels.inc.cc is the one body of all of them, compiled once per instruction set, as vector_kernels.h tells.
-// All tables give the same codes and the same dequantised numbers; sums of products may differ in their order.
+// quantized_kernels.inc.cc is the one body of all of them, compiled once per instruction set, as vector_kernels.h
+// tells. All tables give the same codes and the same dequantised numbers; sums of products may differ in their order.
 #pragma once
 
 #include <cstddef>

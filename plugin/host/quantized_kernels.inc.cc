@@ -1,8 +1,9 @@
 // The body of every table of QuantizedKernels; see there.
+#include "plugin/host/quantized_kernels.h"
+
 #include <algorithm>
 #include <cstring>
 
-#include "plugin/host/quantized_kernels.h"
 #include "plugin/host/vector_loops.h"
 
 namespace mps {

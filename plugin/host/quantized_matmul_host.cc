@@ -251,7 +251,8 @@ Panels int8_panels(const IntegerProduct& p, int64_t columns, int64_t each) {
     g.to_row = p.width;
     return g;
   };
-  return make_panels(columns, each, geometry_of, [](const MatmulGeometry& g) { return Kernel(make_onednn_int8_matmul(g)); });
+  return make_panels(columns, each, geometry_of,
+                     [](const MatmulGeometry& g) { return Kernel(make_onednn_int8_matmul(g)); });
 }
 
 WholeProgram compile_int8(const IntegerProduct& p) {

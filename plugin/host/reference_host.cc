@@ -7,8 +7,8 @@
 #include "plugin/core/check.h"
 #include "plugin/host/reference_functions_host.h"
 #include "plugin/host/reference_images_host.h"
-#include "plugin/host/reference_quantized_host.h"
 #include "plugin/host/reference_nodes_host.h"
+#include "plugin/host/reference_quantized_host.h"
 #include "plugin/host/reference_whole_host.h"
 
 namespace mps {

@@ -27,7 +27,8 @@ std::vector<float> widened(const Call& call, size_t operand) {
   std::vector<float> all(static_cast<size_t>(element_count(call.shape(operand))));
   visit(call.dtype(operand), [&](auto zero) {
     using T = decltype(zero);
-    for (size_t i = 0; i < all.size(); ++i) all[i] = static_cast<float>(static_cast<const T*>(call.operands[operand])[i]);
+    for (size_t i = 0; i < all.size(); ++i)
+      all[i] = static_cast<float>(static_cast<const T*>(call.operands[operand])[i]);
   });
   return all;
 }
@@ -83,7 +84,8 @@ void quantized_matmul(const Call& call) {
       double sum = 0;
       for (int64_t k = 0; k < inner; ++k) {
         const int64_t at = transposed ? n * columns + k : k * columns + n;
-        sum += static_cast<double>(x[static_cast<size_t>(m * inner + k)]) * static_cast<double>(w[static_cast<size_t>(at)]);
+        sum += static_cast<double>(x[static_cast<size_t>(m * inner + k)]) *
+               static_cast<double>(w[static_cast<size_t>(at)]);
       }
       sums.push_back(sum);
     }

@@ -42,8 +42,8 @@ void GraphOp::output(Value value) { output(value, Shape(record.graph.shape(value
 
 void GraphOp::output(Value value, Dims shape) {
   const phi::DDim dims = phi::make_ddim(std::vector<int64_t>(shape.begin(), shape.end()));
-  auto tensor = std::make_shared<phi::DenseTensor>(
-      std::shared_ptr<phi::Allocation>(), phi::DenseTensorMeta(to_phi(record.graph.dtype(value)), dims));
+  auto tensor = std::make_shared<phi::DenseTensor>(std::shared_ptr<phi::Allocation>(),
+                                                   phi::DenseTensorMeta(to_phi(record.graph.dtype(value)), dims));
   record.output(tensor.get(), value);
   results_.push_back(::paddle::Tensor(std::move(tensor)));
 }

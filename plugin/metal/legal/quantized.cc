@@ -24,9 +24,7 @@ Value times(Builder& b, Value x, int64_t factor) { return multiply(b, x, b.like(
 Value divided(Builder& b, Value x, int64_t divisor) {
   return pointwise(b, NodeKind::division, {x, b.like(x, divisor)});
 }
-Value remainder(Builder& b, Value x, int64_t divisor) {
-  return minus(b, x, times(b, divided(b, x, divisor), divisor));
-}
+Value remainder(Builder& b, Value x, int64_t divisor) { return minus(b, x, times(b, divided(b, x, divisor), divisor)); }
 
 // One number per block, for each of `count` elements.
 Value repeated(Builder& b, Value blocks, int64_t blocksize, int64_t count) {

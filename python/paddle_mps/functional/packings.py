@@ -120,8 +120,8 @@ def unpack_i2_s(data: bytes, rows: int, columns: int, order: str = "x86") -> tup
     block, count = _check_order(op, order), rows * columns
     if len(data) < count // 4 + 4 or count % block != 0:
         raise ValueError(
-            f"[{op}] the bytes do not fit: expected {count // 4} and a scale for [{rows}, {columns}] "
-            f"in blocks of {block}, got {len(data)}. Correct the shape or the order."
+            f"[{op}] the bytes do not fit: expected {count // 4} and a scale for [{rows}, "
+            f"{columns}] in blocks of {block}, got {len(data)}. Correct the shape or the order."
         )
     packed = np.frombuffer(data, np.uint8, count // 4).reshape(-1, 1, block // 4)
     codes = packed >> np.array([6, 4, 2, 0], np.uint8).reshape(1, 4, 1) & 3

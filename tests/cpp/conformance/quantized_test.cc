@@ -33,7 +33,8 @@ Tensor points_tensor(int64_t entries) {
 Tensor codes_tensor(int64_t count, int64_t entries, uint32_t seed) {
   Tensor codes = whole_numbers(DType::int32, {code_bytes(count, entries)}, 1 << 20, seed);
   Tensor bytes = empty_tensor(DType::uint8, codes.shape);
-  for (int64_t i = 0; i < bytes.elements(); ++i) bytes.data<uint8_t>()[i] = static_cast<uint8_t>(codes.data<int32_t>()[i]);
+  for (int64_t i = 0; i < bytes.elements(); ++i)
+    bytes.data<uint8_t>()[i] = static_cast<uint8_t>(codes.data<int32_t>()[i]);
   return bytes;
 }
 
@@ -66,8 +67,8 @@ TEST_P(Quantized, Blocks) {
         const Tensor absmax = random_numbers(DType::float32, {block_count(count, blocksize)}, 0.5, 1.5, 3);
         Graph g;
         record_quantize(g, dtype, count, entries(), blocksize);
-        expect_reference(g, {random_numbers(dtype, {count}, -1, 1, 1), absmax, points_tensor(entries()),
-                             level_codes(entries())});
+        expect_reference(
+            g, {random_numbers(dtype, {count}, -1, 1, 1), absmax, points_tensor(entries()), level_codes(entries())});
         Graph back;
         const Value codes = back.placeholder(DType::uint8, {code_bytes(count, entries())});
         const Value scale = back.placeholder(DType::float32, {block_count(count, blocksize)});
@@ -114,9 +115,10 @@ TEST_P(Quantized, Products) {
           Graph g;
           record_product(g, dtype, x, matrix, entries(), c.blocksize, transposed);
           const Tensor absmax = random_numbers(DType::float32, {block_count(count, c.blocksize)}, 0.5, 1.5, 3);
-          expect_reference(g, {random_numbers(dtype, x, -1, 1, 1), codes_tensor(count, entries(), 4), absmax,
-                               book_tensor(entries())},
-                           2, 1e-4);
+          expect_reference(
+              g,
+              {random_numbers(dtype, x, -1, 1, 1), codes_tensor(count, entries(), 4), absmax, book_tensor(entries())},
+              2, 1e-4);
         }
       }
     }
@@ -143,7 +145,8 @@ TEST_F(Integers, Products) {
         g.result(g.int8_matrix_multiplication(a, g.placeholder(DType::int8, {n, k})));
         expect_reference(g, {x, whole_numbers(DType::int8, {n, k}, 127, 2)});
         Graph ternary;
-        const Value b = ternary.placeholder(DType::int8, {m, k}), w = ternary.placeholder(DType::uint8, {(n + 3) / 4, k});
+        const Value b = ternary.placeholder(DType::int8, {m, k}),
+                    w = ternary.placeholder(DType::uint8, {(n + 3) / 4, k});
         ternary.result(ternary.ternary_matrix_multiplication(b, w, n));
         Tensor packed = codes_tensor((n + 3) / 4 * k, 256, 5);
         packed.shape = {(n + 3) / 4, k};
