@@ -72,7 +72,7 @@ ELEMENTWISE = [
     *named("function", (UNIT,), "asin", "acos", "atanh", "erfinv"),
     *rows("function", (real(low=1.1),), acosh=paddle.acosh),
     *named("memory", (BOTH,), "abs", "square", "sign", "floor", "ceil", "round", "trunc"),
-    *rows("memory", (BOTH,), neg=lambda x: -x, scale=lambda x: x * 2.0 + 1.0),
+    *rows("memory", (BOTH,), neg=lambda x: -x, scale=lambda x: paddle.scale(x, 2.0, 1.0)),
     *rows("memory", (BOTH,), clip=lambda x: paddle.clip(x, -1.0, 1.0)),
     *named("memory", (X,), "sqrt", "rsqrt", "reciprocal"),
     *named("memory", (BOTH,), "isnan", "isinf", "isfinite"),

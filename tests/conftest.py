@@ -7,6 +7,7 @@ what really happened.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -95,12 +96,43 @@ def mps() -> None:
 
 
 @pytest.fixture
+def pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the monitor finds the pages of this test's processes; nobody else's are there."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    return tmp_path / f"paddle_mps-{os.getuid()}"
+
+
+@pytest.fixture
+def nothing_stays_shared(mps: None) -> Iterator[None]:
+    """mps is the device; a test that leaves memory of the program shared with it fails."""
+    import paddle
+    from shared_memory import external
+
+    paddle.set_device("mps")
+    gc.collect()
+    yield
+    gc.collect()
+    assert external() == (0, 0), "memory of the program is still shared with the device"
+
+
+@pytest.fixture
 def on_mps(mps: None) -> Iterator[None]:
     """mps is the device, numbers are the same in every run, and a missing kernel is an error."""
     from paddle_mps.selftest import harness
 
     with harness.on_mps():
         yield
+
+
+@pytest.fixture
+def no_fallback(on_mps: None) -> Iterator[None]:
+    """Beyond the error that on_mps makes of a missing kernel: nothing goes to the CPU quietly."""
+    from paddle_mps.selftest import harness
+
+    watch = harness.Watch()
+    with watch:
+        yield
+    watch.assert_ran([], "", "training")
 
 
 @pytest.fixture

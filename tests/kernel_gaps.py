@@ -12,7 +12,7 @@ import re
 # reason -> kernels; a name stands for its gradient too.
 KERNELS: dict[str, str] = {
     "rarer layers of networks": """
-        batch_norm_infer deformable_conv fractional_max_pool2d fractional_max_pool3d
+        batch_norm_infer fractional_max_pool2d fractional_max_pool3d
         interp_antialias temporal_shift lrn
     """,
     "rarer losses, and metrics": """
@@ -144,6 +144,7 @@ DTYPES: tuple[tuple[str, str, str], ...] = (
     ),
     ("nearest_interp", "int32 int64", "only floats are resized so far"),
     ("unpool unpool3d unpool_grad unpool3d_grad", "int64", "rare"),
+    ("roi_align roi_align_grad", "int32", "images of integers are not averaged"),
     ("embedding", "int8", "quantised weights come with their layers"),
 )
 

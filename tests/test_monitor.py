@@ -2,81 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import paddle_mps
 import pytest
-from child import SECONDS, clean_environment, run_python, tell
+from child import SECONDS, run_python, tell
+from monitored import as_json, do, monitor, process
 from paddle_mps import monitor_page
 from paddle_mps.monitor_page import NoPageError, Page
 
-pytestmark = pytest.mark.usefixtures("mps")
+pytestmark = pytest.mark.usefixtures("mps", "pages")
 
 HERE = Path(paddle_mps.__file__).parents[1]
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the pages of this test's processes are; nobody else's are there."""
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    return tmp_path / f"paddle_mps-{os.getuid()}"
-
-
-@contextlib.contextmanager
-def process(code: str, **env: str | None) -> Iterator[subprocess.Popen[str]]:
-    """A program that says "ready" and then does what it reads, line by line, answering each."""
-    program = (
-        "import json, os, signal, sys, threading, time\nimport paddle, paddle_mps\n"
-        f"paddle.set_device('mps')\n{code}\nprint('ready', flush=True)\n"
-        "for line in sys.stdin:\n    exec(line)\n    print('done', flush=True)\n"
-    )
-    child = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", program],
-        env=clean_environment(**env),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert child.stdout is not None
-        assert child.stdout.readline() == "ready\n"
-        yield child
-    finally:
-        child.kill()
-        child.communicate(timeout=60)
-
-
-def do(child: subprocess.Popen[str], line: str) -> str:
-    """Let the program do something; return what it prints before its answer."""
-    assert child.stdin is not None and child.stdout is not None
-    child.stdin.write(line + "\n")
-    child.stdin.flush()
-    printed = ""
-    while (answer := child.stdout.readline()) != "done\n":
-        assert answer, "the program has ended"
-        printed += answer
-    return printed
-
-
-def monitor(*arguments: str, **env: str | None) -> subprocess.CompletedProcess[str]:
-    return run_python("-W", "ignore", "-m", "paddle_mps.monitor", *arguments, **env)
-
-
-def as_json(*arguments: str) -> Any:
-    ended = monitor(*arguments, "--json")
-    assert ended.returncode == 0, ended.stderr
-    return json.loads(ended.stdout)
 
 
 # -- what is shown --------------------------------------------------------------------------------
@@ -192,12 +136,12 @@ def test_the_list_has_every_process() -> None:
         assert re.search(r"mps:0 +0 B +0 B", rows[second.pid])
 
 
-def test_info_and_the_extension_name_the_page(folder: Path) -> None:
+def test_info_and_the_extension_name_the_page(pages: Path) -> None:
     code = "import os, paddle_mps\ntold['page'] = paddle_mps._C.monitor_page(), os.getpid()"
     path, pid = tell(code)["page"]
-    assert Path(path) == folder / str(pid)
+    assert Path(path) == pages / str(pid)
     facts = json.loads(run_python("-m", "paddle_mps.info", "--json").stdout)
-    assert facts["monitor_page"].startswith(str(folder))
+    assert facts["monitor_page"].startswith(str(pages))
     assert facts["devices"][0]["allocator"] == "mps"
     assert re.fullmatch(
         r"[\d.]+ GiB, 1\.00 of the recommended [\d.]+ GiB", facts["devices"][0]["memory_limit"]
@@ -207,48 +151,48 @@ def test_info_and_the_extension_name_the_page(folder: Path) -> None:
 # -- the life of a page ---------------------------------------------------------------------------
 
 
-def test_the_page_is_private_and_goes_with_its_process(folder: Path) -> None:
+def test_the_page_is_private_and_goes_with_its_process(pages: Path) -> None:
     with process("") as child:
-        page = folder / str(child.pid)
-        assert folder.stat().st_mode & 0o777 == 0o700
+        page = pages / str(child.pid)
+        assert pages.stat().st_mode & 0o777 == 0o700
         assert page.stat().st_mode & 0o777 == 0o600
-        assert [path.name for path in folder.iterdir()] == [page.name]
+        assert [path.name for path in pages.iterdir()] == [page.name]
         child.communicate(timeout=60)  # ends by itself
         assert child.returncode == 0
-        assert list(folder.iterdir()) == []
+        assert list(pages.iterdir()) == []
 
 
 @pytest.mark.parametrize("who", ["reader", "writer"])
-def test_what_a_crash_left_behind_is_removed(folder: Path, who: str) -> None:
+def test_what_a_crash_left_behind_is_removed(pages: Path, who: str) -> None:
     with process("") as child:
-        page = folder / str(child.pid)
+        page = pages / str(child.pid)
         do_not_answer = "os.kill(os.getpid(), signal.SIGKILL)\n"
         assert child.stdin is not None
         child.stdin.write(do_not_answer)
         child.stdin.flush()
         child.wait(60)
     assert page.exists()
-    old = folder / ".4000001"  # one that was never finished, long ago
+    old = pages / ".4000001"  # one that was never finished, long ago
     old.write_bytes(b"")
     os.utime(old, (0, 0))
-    young = folder / ".4000002"
+    young = pages / ".4000002"
     young.write_bytes(b"")
-    other = folder / "notes.txt"
+    other = pages / "notes.txt"
     other.write_text("not ours")
     if who == "reader":
         assert monitor_page.processes() == []
-        assert sorted(p.name for p in folder.iterdir()) == [old.name, young.name, other.name]
+        assert sorted(p.name for p in pages.iterdir()) == [old.name, young.name, other.name]
     else:
         with process("") as next_one:
-            names = {path.name for path in folder.iterdir()}
+            names = {path.name for path in pages.iterdir()}
             assert names == {str(next_one.pid), young.name, other.name}
 
 
-def test_a_process_whose_number_is_used_again_is_not_shown(folder: Path) -> None:
+def test_a_process_whose_number_is_used_again_is_not_shown(pages: Path) -> None:
     """This very process has no lock on it, though it lives and has the number."""
     with process("") as child:
-        copy = (folder / str(child.pid)).read_bytes()
-    path = folder / str(os.getpid())
+        copy = (pages / str(child.pid)).read_bytes()
+    path = pages / str(os.getpid())
     path.write_bytes(copy)
     with pytest.raises(NoPageError):
         Page(os.getpid())
@@ -256,9 +200,9 @@ def test_a_process_whose_number_is_used_again_is_not_shown(folder: Path) -> None
     assert not path.exists()
 
 
-def test_it_can_be_switched_off(folder: Path) -> None:
+def test_it_can_be_switched_off(pages: Path) -> None:
     with process("paddle.ones([3])", PADDLE_MPS_MONITOR="0") as child:
-        assert not folder.exists()
+        assert not pages.exists()
         assert do(child, "print(repr(paddle_mps._C.monitor_page()))") == "''\n"
         ended = monitor(str(child.pid))
         assert ended.returncode == 1
@@ -268,31 +212,31 @@ def test_it_can_be_switched_off(folder: Path) -> None:
     assert "[monitor] this process shows nothing: expected a page, got none." in ended.stderr
 
 
-def forbidden(folder: Path) -> Path:
-    folder.mkdir()
-    folder.chmod(0o777)
-    return folder.parent
+def forbidden(pages: Path) -> Path:
+    pages.mkdir()
+    pages.chmod(0o777)
+    return pages.parent
 
 
-def a_file(folder: Path) -> Path:
-    folder.write_text("")
-    return folder.parent
+def a_file(pages: Path) -> Path:
+    pages.write_text("")
+    return pages.parent
 
 
-def a_link(folder: Path) -> Path:
-    elsewhere = folder.parent / "elsewhere"
+def a_link(pages: Path) -> Path:
+    elsewhere = pages.parent / "elsewhere"
     elsewhere.mkdir(mode=0o700)
-    folder.symlink_to(elsewhere)
-    return folder.parent
+    pages.symlink_to(elsewhere)
+    return pages.parent
 
 
-def nowhere(folder: Path) -> Path:
-    return folder.parent / "no" / "such" / "folder"
+def nowhere(pages: Path) -> Path:
+    return pages.parent / "no" / "such" / "folder"
 
 
 @pytest.mark.parametrize("world", [forbidden, a_file, a_link, nowhere])
-def test_without_a_good_folder_there_is_no_page_and_nothing_fails(folder: Path, world: Any) -> None:
-    temporary = world(folder)
+def test_without_a_good_folder_there_is_no_page_and_nothing_fails(pages: Path, world: Any) -> None:
+    temporary = world(pages)
     code = """
 import paddle, paddle_mps
 paddle.set_device("mps")
@@ -329,7 +273,7 @@ told["left"] = [f for _, _, files in os.walk(os.environ["TMPDIR"]) for f in file
 
 
 @pytest.mark.parametrize("how", ["os.fork()", "multiprocessing"])
-def test_a_forked_child_does_not_touch_its_parents_page(folder: Path, how: str) -> None:
+def test_a_forked_child_does_not_touch_its_parents_page(pages: Path, how: str) -> None:
     fork = {
         "os.fork()": "child = os.fork() or free_all()",
         "multiprocessing": "import multiprocessing; child = multiprocessing.get_context('fork')"
@@ -351,7 +295,7 @@ def free_all():
             answer = json.loads(do(parent, "print(os.read(read, 1000).decode())"))
             assert answer == ""
             assert page.read().devices[0].figures == before
-            assert [path.name for path in folder.iterdir()] == [str(parent.pid)]
+            assert [path.name for path in pages.iterdir()] == [str(parent.pid)]
             do(parent, "kept.append(paddle.full([1000], 1.0))")
             assert page.read().devices[0].figures["block_count"] == 11
             parent.kill()
@@ -361,11 +305,11 @@ def free_all():
             os.kill(child, signal.SIGKILL)
 
 
-def test_a_forked_child_that_ends_leaves_the_page(folder: Path) -> None:
+def test_a_forked_child_that_ends_leaves_the_page(pages: Path) -> None:
     with process("") as parent:
         do(parent, "pid = os.fork() or sys.exit()")  # with all that Python does at exit
         do(parent, "os.waitpid(pid, 0)")
-        assert (folder / str(parent.pid)).exists()
+        assert (pages / str(parent.pid)).exists()
 
 
 # -- bad input ------------------------------------------------------------------------------------
@@ -395,10 +339,10 @@ def test_a_process_that_shows_nothing_is_an_error_that_names_others() -> None:
     ],
     ids=["magic", "version", "half", "empty"],
 )
-def test_a_page_of_another_version_is_an_error(folder: Path, change: Any) -> None:
+def test_a_page_of_another_version_is_an_error(pages: Path, change: Any) -> None:
     with process("") as child:
-        page = (folder / str(child.pid)).read_bytes()
-    path = folder / "4000000"
+        page = (pages / str(child.pid)).read_bytes()
+    path = pages / "4000000"
     path.write_bytes(change(page))
     with path.open() as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -408,10 +352,10 @@ def test_a_page_of_another_version_is_an_error(folder: Path, change: Any) -> Non
     assert "Traceback" not in ended.stderr
 
 
-def test_a_link_is_not_followed(folder: Path, tmp_path: Path) -> None:
-    folder.mkdir()
+def test_a_link_is_not_followed(pages: Path, tmp_path: Path) -> None:
+    pages.mkdir()
     (tmp_path / "secret").write_text("")
-    (folder / "4000000").symlink_to(tmp_path / "secret")
+    (pages / "4000000").symlink_to(tmp_path / "secret")
     with pytest.raises(NoPageError, match="cannot open a page"):
         Page(4_000_000)
     assert monitor_page.processes() == []

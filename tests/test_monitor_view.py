@@ -2,89 +2,33 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import io
-import json
 import os
 import pty
 import re
 import select
 import signal
 import struct
-import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import paddle_mps
 import pyte
 import pytest
-from child import clean_environment, run_python
+from child import clean_environment
+from monitored import as_json, do, monitor, process
 from paddle_mps import monitor as monitor_module
 from paddle_mps import monitor_view
 from rich.console import Console
 
-pytestmark = pytest.mark.usefixtures("mps")
+pytestmark = pytest.mark.usefixtures("mps", "pages")
 
 
 HERE = Path(paddle_mps.__file__).parents[1]
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the pages of this test's processes are; nobody else's are there."""
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    return tmp_path / f"paddle_mps-{os.getuid()}"
-
-
-@contextlib.contextmanager
-def process(code: str, **env: str | None) -> Iterator[subprocess.Popen[str]]:
-    """A program that says "ready" and then does what it reads, line by line, answering each."""
-    program = (
-        "import json, os, signal, sys, threading, time\nimport paddle, paddle_mps\n"
-        f"paddle.set_device('mps')\n{code}\nprint('ready', flush=True)\n"
-        "for line in sys.stdin:\n    exec(line)\n    print('done', flush=True)\n"
-    )
-    child = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", program],
-        env=clean_environment(**env),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert child.stdout is not None
-        assert child.stdout.readline() == "ready\n"
-        yield child
-    finally:
-        child.kill()
-        child.communicate(timeout=60)
-
-
-def do(child: subprocess.Popen[str], line: str) -> str:
-    """Let the program do something; return what it prints before its answer."""
-    assert child.stdin is not None and child.stdout is not None
-    child.stdin.write(line + "\n")
-    child.stdin.flush()
-    printed = ""
-    while (answer := child.stdout.readline()) != "done\n":
-        assert answer, "the program has ended"
-        printed += answer
-    return printed
-
-
-def monitor(*arguments: str, **env: str | None) -> subprocess.CompletedProcess[str]:
-    return run_python("-W", "ignore", "-m", "paddle_mps.monitor", *arguments, **env)
-
-
-def as_json(*arguments: str) -> Any:
-    ended = monitor(*arguments, "--json")
-    assert ended.returncode == 0, ended.stderr
-    return json.loads(ended.stdout)
 
 
 # -- drawing --------------------------------------------------------------------------------------
@@ -220,12 +164,12 @@ def test_a_process_that_is_stopped_is_shown_as_it_was() -> None:
         os.kill(child.pid, signal.SIGCONT)
 
 
-def test_figures_in_the_middle_of_a_change_are_marked(folder: Path) -> None:
+def test_figures_in_the_middle_of_a_change_are_marked(pages: Path) -> None:
     with process("x = paddle.ones([1000])") as child:
-        page = bytearray((folder / str(child.pid)).read_bytes())
+        page = bytearray((pages / str(child.pid)).read_bytes())
     (device_offset, _, figures_offset) = struct.unpack_from("@III", page, 44)
     struct.pack_into("@Q", page, device_offset + figures_offset, 7)  # odd: it was killed there
-    path = folder / "4000000"
+    path = pages / "4000000"
     path.write_bytes(page)
     with path.open() as file:
         fcntl.flock(file, fcntl.LOCK_EX)

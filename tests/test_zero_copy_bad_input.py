@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import textwrap
 from typing import Any
 
@@ -11,32 +10,9 @@ import paddle
 import paddle_mps
 import pytest
 from child import run_python
+from shared_memory import filled
 
-pytestmark = pytest.mark.usefixtures("mps")
-
-
-@pytest.fixture(autouse=True)
-def device(mps: None) -> None:
-    paddle.set_device("mps")
-    gc.collect()
-    yield
-    gc.collect()
-    assert external() == (0, 0), "memory of the program is still shared with the device"
-
-
-def external() -> tuple[int, int]:
-    stats = paddle_mps.memory_stats()
-    return stats["external_count"], stats["external_bytes"]
-
-
-def filled(shape: Any = 6, dtype: Any = "float32") -> np.ndarray:
-    array = paddle_mps.empty_numpy(shape, dtype)
-    array[...] = np.arange(array.size).reshape(array.shape) % 7
-    return array
-
-
-def address(array: np.ndarray) -> int:
-    return array.__array_interface__["data"][0]
+pytestmark = pytest.mark.usefixtures("mps", "nothing_stays_shared")
 
 
 # -- bad input ------------------------------------------------------------------------------------

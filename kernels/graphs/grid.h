@@ -65,10 +65,7 @@ inline Side inside_only(Graph& g, const Places& places, Value at, Value weight, 
 inline SmallVector<Side, 2> sides_of(Graph& g, const Places& places, bool nearest) {
   const Value one = g.constant(1.0, DType::float32, Shape(g.shape(places.at)));
   const Value zero = number(g, one, 0);
-  if (nearest) {  // halves away from zero
-    const Value size = g.floor(add_number(g, g.absolute(places.at), 0.5));
-    return {inside_only(g, places, g.multiplication(g.sign(places.at), size), one, zero)};
-  }
+  if (nearest) return {inside_only(g, places, g.rint(places.at), one, zero)};  // halves to even
   const Value lower = g.floor(places.at), part = g.subtraction(places.at, lower);
   return {inside_only(g, places, lower, g.subtraction(one, part), g.negative(one)),
           inside_only(g, places, add_number(g, lower, 1), part, one)};
@@ -80,20 +77,16 @@ struct Corner {
   SmallVector<Value, 3> slopes;  // of the weight by each coordinate, the last axis first
 };
 
-// `grid` [N, places, spatial axes]; `lengths` of the spatial axes, the first one first.
-inline std::vector<Corner> corners_of(Graph& g, Value grid, Dims lengths, const Sampling& sampling) {
-  const Shape shape(g.shape(grid));
-  const size_t axes = lengths.size();
-  const int64_t images = shape[0], places = shape[1];
-  SmallVector<Places, 3> along;
+// The number of the image that each of `places` places of each of `images` images belongs to: int32, [images * places].
+inline Value image_of_places(Graph& g, int64_t images, int64_t places) {
+  return g.reshape(g.broadcast(g.coordinate({images, 1}, 0), {images, places}), {images * places});
+}
+
+// The corners around places [M] along each spatial axis, the first axis first, in the images with the numbers `image`.
+inline std::vector<Corner> corners_at(Graph& g, Value image, Span<const Places> along, bool nearest) {
+  const size_t axes = along.size();
   SmallVector<Side, 2> sides[3];
-  for (size_t i = 0; i < axes; ++i) {
-    const size_t at = axes - 1 - i;  // coordinates begin with the last axis
-    const Value coordinate = g.reshape(slice_axis(g, grid, 2, static_cast<int64_t>(at), 1), {images * places});
-    along.push_back(places_of(g, coordinate, lengths[i], sampling));
-    sides[i] = sides_of(g, along[i], sampling.nearest);
-  }
-  const Value image = g.reshape(g.broadcast(g.coordinate({images, 1}, 0), {images, places}), {images * places});
+  for (size_t i = 0; i < axes; ++i) sides[i] = sides_of(g, along[i], nearest);
   const size_t each = sides[0].size();
   size_t count = 1;
   for (size_t i = 0; i < axes; ++i) count *= each;
@@ -104,7 +97,7 @@ inline std::vector<Corner> corners_of(Graph& g, Value grid, Dims lengths, const 
     Side chosen[3];
     for (size_t axis = 0, rest = i; axis < axes; ++axis, rest /= each) {
       const Side& side = chosen[axis] = sides[axis][rest % each];
-      const Value before = g.multiplication(corner.row, number(g, corner.row, lengths[axis]));
+      const Value before = g.multiplication(corner.row, number(g, corner.row, along[axis].length));
       corner.row = g.addition(before, side.index);
       corner.weight = axis == 0 ? side.weight : g.multiplication(corner.weight, side.weight);
     }
@@ -118,6 +111,18 @@ inline std::vector<Corner> corners_of(Graph& g, Value grid, Dims lengths, const 
     corners.push_back(corner);
   }
   return corners;
+}
+
+// `grid` [N, places, spatial axes], coordinates; `lengths` of the spatial axes, the first one first.
+inline std::vector<Corner> corners_of(Graph& g, Value grid, Dims lengths, const Sampling& sampling) {
+  const Shape shape(g.shape(grid));
+  SmallVector<Places, 3> along;
+  for (size_t i = 0; i < lengths.size(); ++i) {
+    const auto at = static_cast<int64_t>(lengths.size() - 1 - i);  // coordinates begin with the last axis
+    const Value coordinate = g.reshape(slice_axis(g, grid, 2, at, 1), {shape[0] * shape[1]});
+    along.push_back(places_of(g, coordinate, lengths[i], sampling));
+  }
+  return corners_at(g, image_of_places(g, shape[0], shape[1]), along, sampling.nearest);
 }
 
 // [N, C, spatial ..] as rows of channels, [1, N * places, C], and back.

@@ -133,9 +133,10 @@ inline Value poisson_of_many(Graph& g, Value words, Value mean) {
 // From words [kCountWords, ...] and a line of means in float32. A mean that is not positive gives 0, NaN gives NaN.
 inline Value poisson(Graph& g, Value words, Value mean) {
   const Value limit = like(g, mean, kPoissonFew), zero = like(g, mean, 0);
+  const Value is_few = g.less_than(mean, limit);  // first, so that where all are few the rest need not be computed
   const Value few = poisson_of_few(g, row(g, words, kCountWords - 1), g.minimum(mean, limit));
   const Value many = poisson_of_many(g, words, g.maximum(mean, limit));
-  const Value count = g.select(g.less_than(mean, limit), few, many);
+  const Value count = g.select(is_few, few, many);
   const Value is_nan = g.not_equal(mean, mean);
   return g.select(g.greater_than(mean, zero), count, g.select(is_nan, mean, zero));
 }

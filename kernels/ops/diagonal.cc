@@ -1,6 +1,8 @@
 // What lies on one side of a diagonal, or on it: tril, triu, eye, diag, diag_embed, trace, fill_diagonal and their
 // gradients, tril_indices and triu_indices.
-#include "kernels/graphs/chosen.h"
+#include <algorithm>
+
+#include "kernels/graphs/lines.h"
 #include "paddle/phi/kernels/diag_embed_kernel.h"
 #include "paddle/phi/kernels/diag_grad_kernel.h"
 #include "paddle/phi/kernels/diag_kernel.h"
@@ -59,8 +61,54 @@ void triu(const CustomContext& ctx, const DenseTensor& x, int diagonal, DenseTen
   one_side(ctx, x, diagonal, /*lower=*/false, out);
 }
 
-// Where the elements of one side lie: rows, and below them columns. How many there are is set in `out` by Paddle.
-void indices_of_side(const CustomContext& ctx, int64_t rows, int64_t columns, int offset, bool lower,
+// Row and column of element `k`, counted row by row, of what lies on or below a diagonal. Its rows are empty first,
+// then longer by one each, then full. The length of the first that is not empty is `first`.
+struct Staircase {
+  int64_t empty_rows, first, steps, columns;
+  bool has_full_rows;
+  // Elements of the first `rows` steps.
+  int64_t below(int64_t rows) const { return rows * first + rows * (rows - 1) / 2; }
+};
+
+Staircase staircase(int64_t rows, int64_t columns, int64_t offset) {
+  Staircase stairs;
+  stairs.columns = columns;
+  stairs.empty_rows = std::clamp<int64_t>(-offset, 0, rows);
+  stairs.first = std::clamp<int64_t>(offset + 1, 1, columns);
+  stairs.steps = std::min(rows - stairs.empty_rows, columns - stairs.first);
+  stairs.has_full_rows = stairs.steps < rows - stairs.empty_rows;
+  return stairs;
+}
+
+// Rows of steps: the root of a square function, which float32 has right to one row; then it is looked at whether the
+// element comes before that row, or after it.
+SmallVector<Value, 16> coordinates_of_stairs(Graph& g, const Staircase& stairs, Value k) {
+  const auto number = [&](int64_t n) { return graphs::number(g, k, n); };
+  const auto below = [&](Value rows) {  // at most 2^33 with the doubling: hence int64 for large k
+    const Value twice = g.multiplication(rows, g.addition(rows, number(2 * stairs.first - 1)));
+    return g.bitwise_right_shift(twice, number(1));
+  };
+  const auto real = [&](double n) { return g.constant(n, DType::float32); };
+  const double middle = static_cast<double>(stairs.first) - 0.5;
+  const Value square = g.addition(g.multiplication(g.cast(k, DType::float32), real(2)), real(middle * middle));
+  const Value root = g.subtraction(g.square_root(square), real(middle));
+  Value row = g.minimum(g.cast(root, g.dtype(k)), number(stairs.steps));  // full rows come later
+  row = g.subtraction(row, g.cast(g.less_than(k, below(row)), g.dtype(k)));
+  const Value next = g.addition(row, number(1));
+  row = g.addition(row, g.cast(g.greater_than_or_equal_to(k, below(next)), g.dtype(k)));
+  const Value column = g.subtraction(k, below(row));
+  if (!stairs.has_full_rows) return {g.addition(row, number(stairs.empty_rows)), column};
+  const Value rest = g.subtraction(k, number(stairs.below(stairs.steps)));
+  const Value is_full = g.greater_than_or_equal_to(rest, number(0));
+  const Value full_row = g.division(rest, number(stairs.columns));
+  const Value full_column = g.subtraction(rest, g.multiplication(full_row, number(stairs.columns)));
+  row = g.select(is_full, g.addition(full_row, number(stairs.steps)), row);
+  return {g.addition(row, number(stairs.empty_rows)), g.select(is_full, full_column, column)};
+}
+
+// Where the elements of one side lie: rows, and below them columns. How many there are is set in `out` by Paddle. What
+// is above a diagonal is, read from its end, what is below another.
+void indices_of_side(const CustomContext& ctx, int64_t rows, int64_t columns, int64_t offset, bool lower,
                      DenseTensor* out) {
   const int64_t count = out->numel() / 2;
   Recorder record(ctx);
@@ -68,9 +116,14 @@ void indices_of_side(const CustomContext& ctx, int64_t rows, int64_t columns, in
   if (count == 0) {
     record.output(out, graphs::zeros(g, dtype_of(*out), dims_of(*out)));
   } else {
-    const Value right = columns_minus_rows(g, rows, columns), limit = graphs::number(g, right, offset);
-    const Value chosen = lower ? g.less_than_or_equal_to(right, limit) : g.greater_than_or_equal_to(right, limit);
-    record.output(out, graphs::rows_of(g, graphs::coordinates_of_chosen(g, chosen, count, dtype_of(*out))));
+    const DType dtype = graphs::position_dtype(4 * count);  // room for twice as much, and a row more
+    const Value k = g.cast(g.coordinate({1, count}, 1), dtype);
+    const auto mirrored = [&](Value x, int64_t size) { return g.subtraction(graphs::number(g, x, size - 1), x); };
+    const Staircase stairs = staircase(rows, columns, lower ? offset : columns - rows - offset);
+    SmallVector<Value, 16> at = coordinates_of_stairs(g, stairs, lower ? k : mirrored(k, count));
+    if (!lower) at = {mirrored(at[0], rows), mirrored(at[1], columns)};
+    for (Value& line : at) line = g.cast(line, dtype_of(*out));
+    record.output(out, g.concatenation({at[0], at[1]}, 0));
   }
   record.launch();
 }

@@ -1,5 +1,6 @@
-// What a mask chooses: masked_select, nonzero, index_put, and their gradients. Results whose size is data wait for the
-// device to count.
+// What a mask chooses: masked_select, nonzero, index_put, and their gradients.
+#include "kernels/ops/masked.h"
+
 #include "kernels/graphs/chosen.h"
 #include "paddle/phi/kernels/index_put_grad_kernel.h"
 #include "paddle/phi/kernels/index_put_kernel.h"
@@ -12,16 +13,17 @@
 #include "plugin/paddle/register.h"
 
 namespace mps::paddle {
-namespace {
-
 using phi::CustomContext;
 using phi::DenseTensor;
+
+namespace {
 
 Value mask_of(Recorder& record, const DenseTensor& tensor, Dims shape) {
   return record.graph.broadcast(record.graph.cast(record.input(tensor), DType::bool_), shape);
 }
 
-// How many elements are not 0 in `tensor`, broadcast to this shape.
+}  // namespace
+
 int64_t count_of(const CustomContext& ctx, const DenseTensor& tensor, Dims shape) {
   if (element_count(shape) == 0) return 0;
   const DType dtype = graphs::position_dtype(element_count(shape));
@@ -31,6 +33,23 @@ int64_t count_of(const CustomContext& ctx, const DenseTensor& tensor, Dims shape
   record.launch();
   return host_value(ctx, count).to_int64();
 }
+
+void nonzero(const CustomContext& ctx, const DenseTensor& condition, DenseTensor* out) {
+  const Shape shape(dims_of(condition));
+  const int64_t count = count_of(ctx, condition, shape), rank = static_cast<int64_t>(shape.size());
+  out->Resize(phi::make_ddim({count, rank}));
+  Recorder record(ctx);
+  Graph& g = record.graph;
+  if (count == 0 || rank == 0) {
+    record.output(out, graphs::zeros(g, DType::int64, {count, rank}));
+  } else {
+    const Value mask = mask_of(record, condition, shape);
+    record.output(out, graphs::columns_of(g, graphs::coordinates_of_chosen(g, mask, count, DType::int64)));
+  }
+  record.launch();
+}
+
+namespace {
 
 void masked_select(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& mask, DenseTensor* out) {
   const Shape shape = broadcast_shapes(dims_of(x), dims_of(mask));
@@ -63,21 +82,6 @@ void masked_select_grad(const CustomContext& ctx, const DenseTensor& x, const De
     const Value spread = g.reshape(graphs::take_at(g, record.input(dout), places), shape);
     const Value sum = graphs::sum_to_shape(g, g.cast(spread, graphs::compute_dtype(to)), dims_of(*dx));
     record.output(dx, g.cast(sum, to));
-  }
-  record.launch();
-}
-
-void nonzero(const CustomContext& ctx, const DenseTensor& condition, DenseTensor* out) {
-  const Shape shape(dims_of(condition));
-  const int64_t count = count_of(ctx, condition, shape), rank = static_cast<int64_t>(shape.size());
-  out->Resize(phi::make_ddim({count, rank}));
-  Recorder record(ctx);
-  Graph& g = record.graph;
-  if (count == 0 || rank == 0) {
-    record.output(out, graphs::zeros(g, DType::int64, {count, rank}));
-  } else {
-    const Value mask = mask_of(record, condition, shape);
-    record.output(out, graphs::columns_of(g, graphs::coordinates_of_chosen(g, mask, count, DType::int64)));
   }
   record.launch();
 }

@@ -236,7 +236,7 @@ void randperm(const CustomContext& ctx, int count, phi::DataType, DenseTensor* o
   Random random(ctx, record);
   Graph& g = record.graph;
   const Value words = g.cast(random.words({2, count}), DType::int64);
-  const Value high = g.multiplication(graphs::row(g, words, 0), g.constant(int64_t{1} << 32, DType::int64));
+  const Value high = g.bitwise_left_shift(graphs::row(g, words, 0), g.constant(32, DType::int64));
   const Value keys = g.addition(high, graphs::row(g, words, 1));
   record.output(out, g.cast(g.arg_sort(keys, 0, false, count), dtype_of(*out)));
   record.launch();

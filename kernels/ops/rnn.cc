@@ -1,276 +1,34 @@
-// rnn: layers of LSTM, GRU or simple cells, in one direction or both, over sequences that may differ in length.
-//
-// All steps are one graph. The gates of the inputs are one product for all of them; only those of the state are made
-// step by step. The gradient makes the steps again: keeping them would take several times the memory of the result.
-#include "kernels/graphs/matmul.h"
+// rnn: layers of LSTM, GRU or simple cells, in one direction or both, over sequences that may differ in length. All
+// steps are one graph.
 #include "kernels/graphs/random.h"
-#include "kernels/graphs/recurrent.h"
-#include "kernels/ops/wide.h"
+#include "kernels/ops/rnn_network.h"
 #include "paddle/phi/kernels/rnn_grad_kernel.h"
 #include "paddle/phi/kernels/rnn_kernel.h"
-#include "plugin/core/check.h"
 #include "plugin/paddle/random.h"
 #include "plugin/paddle/register.h"
 
 namespace mps::paddle {
 namespace {
 
-using graphs::Cell;
-using graphs::matrix_transpose;
-using graphs::slice_axis;
 using phi::CustomContext;
 using phi::DenseTensor;
-using Tensors = std::vector<const DenseTensor*>;
 using Outputs = std::vector<DenseTensor*>;
-using OptionalTensor = ::paddle::optional<DenseTensor>;
 
-Cell cell_of(const std::string& mode) {
-  if (mode == "LSTM") return Cell::kLstm;
-  if (mode == "GRU") return Cell::kGru;
-  if (mode == "RNN_TANH") return Cell::kTanh;
-  MPS_CHECK(mode == "RNN_RELU", kArgument, "unknown mode: expected LSTM, GRU, RNN_TANH or RNN_RELU, got ", mode, ".");
-  return Cell::kRelu;
-}
-
-// One direction of one layer.
-struct Direction {
-  size_t input_weight, state_weight, input_bias, state_bias;  // places in Paddle's list
-  size_t state;                                               // place in the state
-  bool is_reverse;
-  std::vector<graphs::Step> steps;  // by time
+// What the gradient wants to know again is Paddle's to hand on, as bytes: in training the states of all steps, then
+// which elements are kept between layers, if some are not.
+struct Reserve {
+  Reserve(const Network& network, bool trains, bool drops)
+      : states(trains ? element_count(network.states_shape()) * static_cast<int64_t>(sizeof(float)) : 0),
+        marks(drops ? element_count(network.mask_shape()) : 0) {}
+  int64_t states, marks;  // bytes
 };
 
-struct Layer {
-  Value input;  // [time, batch, features]
-  std::vector<Direction> directions;
-};
-
-class Network {
- public:
-  Network(Recorder& record, const DenseTensor& x, const Tensors& pre_state, const Tensors& weights,
-          const OptionalTensor& lengths, const std::string& mode, bool is_bidirectional, int layers, float dropout)
-      : record_(record),
-        g_(record.graph),
-        cell_(cell_of(mode)),
-        count_(static_cast<size_t>(layers)),
-        width_(is_bidirectional ? 2 : 1),
-        dropout_(dropout) {
-    const Dims shape = dims_of(x);
-    MPS_CHECK(shape.size() == 3, kArgument, "bad rank of x: expected 3, got ", shape.size(), ".");
-    MPS_CHECK(weights.size() == count_ * width_ * 4, kArgument, "wrong number of weights: expected ",
-              count_ * width_ * 4, ", got ", weights.size(), ".");
-    time_ = shape[0];
-    batch_ = shape[1];
-    hidden_ = dims_of(*pre_state[0])[2];
-    input_ = wide(record, x);
-    for (const DenseTensor* weight : weights) weights_.push_back(wide(record, *weight));
-    for (const DenseTensor* state : pre_state) states_.push_back(wide(record, *state));
-    if (lengths) lengths_ = g_.cast(record.input(*lengths, {batch_, 1}), DType::int32);
-    has_lengths_ = static_cast<bool>(lengths);
-  }
-
-  Shape mask_shape() const {
-    return {static_cast<int64_t>(count_) - 1, time_, batch_, hidden_ * static_cast<int64_t>(width_)};
-  }
-
-  // Runs all layers; `mask` drops elements between them, unless there is none.
-  void run(const Value* mask) {
-    Value input = input_;
-    for (size_t i = 0; i < count_; ++i) {
-      if (i > 0 && mask != nullptr) input = dropped(input, *mask, i - 1);
-      Layer layer{input, {}};
-      SmallVector<Value, 2> outputs;
-      for (size_t d = 0; d < width_; ++d) {
-        const size_t first = (i * width_ + d) * 2, biases = weights_.size() / 2;
-        layer.directions.push_back({first, first + 1, biases + first, biases + first + 1, i * width_ + d, d == 1, {}});
-        outputs.push_back(run_direction(&layer.directions.back(), input));
-      }
-      layers_.push_back(std::move(layer));
-      input = outputs.size() == 1 ? outputs[0] : g_.concatenation(outputs, 2);
-    }
-    output_ = input;
-  }
-
-  Value output() const { return output_; }
-  // The last h, or c, of all layers and directions.
-  Value last(size_t which) {
-    SmallVector<Value, 8> values;
-    for (const Layer& layer : layers_) {
-      for (const Direction& direction : layer.directions) {
-        values.push_back(
-            g_.reshape(which == 0 ? after_[direction.state].h : after_[direction.state].c, {1, batch_, hidden_}));
-      }
-    }
-    return values.size() == 1 ? values[0] : g_.concatenation(values, 0);
-  }
-
-  struct Gradients {
-    Value x;
-    std::vector<Value> weights, states;
-  };
-  Gradients gradients(Value doutput, const std::vector<Value>& dstates, const Value* mask) {
-    Gradients result;
-    result.weights.resize(weights_.size());
-    std::vector<Value> h_parts(count_ * width_), c_parts(count_ * width_);
-    for (size_t i = count_; i-- > 0;) {
-      Value dinput;
-      for (size_t d = 0; d < width_; ++d) {
-        const Value share = slice_axis(g_, doutput, 2, static_cast<int64_t>(d) * hidden_, hidden_);
-        const size_t at = i * width_ + d;
-        const Value part =
-            back(layers_[i].directions[d], layers_[i].input, share, dstates, &result, &h_parts[at], &c_parts[at]);
-        dinput = d == 0 ? part : g_.addition(dinput, part);
-      }
-      doutput = i > 0 && mask != nullptr ? dropped(dinput, *mask, i - 1) : dinput;
-    }
-    result.x = doutput;
-    result.states.push_back(stacked(h_parts));
-    if (cell_ == Cell::kLstm) result.states.push_back(stacked(c_parts));
-    return result;
-  }
-
- private:
-  struct Last {
-    Value h, c;
-  };
-
-  Value dropped(Value x, Value mask, size_t layer) {
-    const Value keep = g_.reshape(slice_axis(g_, mask, 0, static_cast<int64_t>(layer), 1), Shape(g_.shape(x)));
-    const Value scaled = g_.division(x, record_.scalar(1 - dropout_, DType::float32));
-    return g_.select(keep, scaled, graphs::like(g_, x, 0));
-  }
-
-  Value state_at(size_t which, size_t place) {
-    const Value row = slice_axis(g_, states_[which], 0, static_cast<int64_t>(place), 1);
-    return g_.reshape(row, {batch_, hidden_});
-  }
-
-  // x W^T + bias, for rows of x.
-  Value projected(Value x, Value weight, Value bias) {
-    const Value product = g_.matrix_multiplication(x, matrix_transpose(g_, weight));
-    return g_.addition(product, g_.reshape(bias, {1, g_.elements(bias)}));
-  }
-
-  // Whether each sequence is still running at this time: [batch, 1].
-  Value runs_at(int64_t time) { return g_.greater_than(lengths_, g_.constant(time, DType::int32)); }
-
-  int64_t time_of(const Direction& direction, int64_t i) const { return direction.is_reverse ? time_ - 1 - i : i; }
-
-  Value run_direction(Direction* direction, Value input) {
-    const int64_t features = g_.shape(input)[2], size = graphs::gates_of(cell_) * hidden_;
-    const Value rows = g_.reshape(input, {time_ * batch_, features});
-    const Value gates = g_.reshape(projected(rows, weights_[direction->input_weight], weights_[direction->input_bias]),
-                                   {time_, batch_, size});
-    Value h = state_at(0, direction->state), c = cell_ == Cell::kLstm ? state_at(1, direction->state) : Value{};
-    std::vector<Value> outputs(static_cast<size_t>(time_));
-    direction->steps.resize(static_cast<size_t>(time_));
-    for (int64_t i = 0; i < time_; ++i) {
-      const int64_t time = time_of(*direction, i);
-      const Value from_input = g_.reshape(slice_axis(g_, gates, 0, time, 1), {batch_, size});
-      const Value from_state = projected(h, weights_[direction->state_weight], weights_[direction->state_bias]);
-      const graphs::Step made = graphs::step(g_, cell_, from_input, from_state, h, c);
-      direction->steps[static_cast<size_t>(time)] = made;
-      Value out = made.h;
-      if (has_lengths_) {  // a sequence that has ended puts out 0 and keeps its state
-        const Value runs = runs_at(time);
-        out = g_.select(runs, made.h, graphs::like(g_, made.h, 0));
-        h = g_.select(runs, made.h, h);
-        if (cell_ == Cell::kLstm) c = g_.select(runs, made.c, c);
-      } else {
-        h = made.h;
-        c = made.c;
-      }
-      outputs[static_cast<size_t>(time)] = g_.reshape(out, {1, batch_, hidden_});
-    }
-    after_.push_back({h, c});
-    return joined(outputs);
-  }
-
-  Value joined(const std::vector<Value>& rows) {
-    return rows.size() == 1 ? rows[0] : g_.concatenation({rows.data(), rows.size()}, 0);
-  }
-  Value stacked(const std::vector<Value>& states) {
-    std::vector<Value> rows;
-    for (Value state : states) rows.push_back(g_.reshape(state, {1, batch_, hidden_}));
-    return joined(rows);
-  }
-
-  Value back(const Direction& direction, Value input, Value doutput, const std::vector<Value>& dstates,
-             Gradients* result, Value* dh_first, Value* dc_first) {
-    const auto last = [&](size_t which) {
-      const Value row = slice_axis(g_, dstates[which], 0, static_cast<int64_t>(direction.state), 1);
-      return g_.reshape(row, {batch_, hidden_});
-    };
-    const bool is_lstm = cell_ == Cell::kLstm;
-    const Value weight = weights_[direction.state_weight];
-    Value dh = last(0), dc = is_lstm ? last(1) : Value{};
-    const Value zero = graphs::like(g_, dh, 0);
-    const int64_t size = graphs::gates_of(cell_) * hidden_;
-    std::vector<Value> by_input(static_cast<size_t>(time_)), by_state(static_cast<size_t>(time_));
-    std::vector<Value> before(static_cast<size_t>(time_));
-    for (int64_t i = time_; i-- > 0;) {
-      const int64_t time = time_of(direction, i);
-      const size_t at = static_cast<size_t>(time);
-      const graphs::Step& made = direction.steps[at];
-      const Value dout = g_.reshape(slice_axis(g_, doutput, 0, time, 1), {batch_, hidden_});
-      Value dh_here = g_.addition(dh, dout), dc_here = dc, dh_past, dc_past;
-      if (has_lengths_) {
-        const Value runs = runs_at(time);
-        dh_here = g_.select(runs, dh_here, zero);
-        dh_past = g_.select(runs, zero, dh);
-        if (is_lstm) {
-          dc_here = g_.select(runs, dc, zero);
-          dc_past = g_.select(runs, zero, dc);
-        }
-      }
-      const graphs::StepGradient slopes = graphs::step_gradient(g_, cell_, made, dh_here, dc_here);
-      dh = g_.matrix_multiplication(slopes.from_state, weight);
-      if (cell_ == Cell::kGru) dh = g_.addition(dh, slopes.h);
-      if (is_lstm) dc = slopes.c;
-      if (has_lengths_) {
-        dh = g_.addition(dh, dh_past);
-        if (is_lstm) dc = g_.addition(dc, dc_past);
-      }
-      by_input[at] = g_.reshape(slopes.from_input, {1, batch_, size});
-      by_state[at] = g_.reshape(slopes.from_state, {1, batch_, size});
-      before[at] = g_.reshape(made.h_before, {1, batch_, hidden_});
-    }
-    *dh_first = dh;
-    *dc_first = dc;
-    const auto rows = [&](Value x, int64_t columns) { return g_.reshape(x, {time_ * batch_, columns}); };
-    const int64_t features = g_.shape(input)[2];
-    const Value from_input = rows(joined(by_input), size), from_state = rows(joined(by_state), size);
-    const auto write_weight = [&](size_t at, Value slopes, Value x) {
-      result->weights[at] = g_.matrix_multiplication(matrix_transpose(g_, slopes), x);
-    };
-    write_weight(direction.input_weight, from_input, rows(input, features));
-    write_weight(direction.state_weight, from_state, rows(joined(before), hidden_));
-    result->weights[direction.input_bias] = g_.reduction_sum(from_input, {0});
-    result->weights[direction.state_bias] = g_.reduction_sum(from_state, {0});
-    const Value dinput = g_.matrix_multiplication(from_input, weights_[direction.input_weight]);
-    return g_.reshape(dinput, {time_, batch_, features});
-  }
-
-  Recorder& record_;
-  Graph& g_;
-  Cell cell_;
-  size_t count_, width_;
-  float dropout_;
-  int64_t time_ = 0, batch_ = 0, hidden_ = 0;
-  bool has_lengths_ = false;
-  Value input_, output_, lengths_;
-  std::vector<Value> weights_, states_;
-  std::vector<Layer> layers_;
-  std::vector<Last> after_;  // by place in the state
-};
-
-// Elements that are kept between layers are marked in `reserve`, which is Paddle's to hand to the gradient.
-void give_bytes(const CustomContext& ctx, DenseTensor* tensor, Dims shape) {
+char* give_bytes(const CustomContext& ctx, DenseTensor* tensor, int64_t bytes) {
   phi::DenseTensorMeta meta = tensor->meta();
   meta.dtype = phi::DataType::UINT8;
   tensor->set_meta(meta);
-  tensor->Resize(phi::make_ddim(std::vector<int64_t>(shape.begin(), shape.end())));
-  ctx.Alloc(tensor, phi::DataType::UINT8);
+  tensor->Resize(phi::make_ddim({bytes}));
+  return static_cast<char*>(ctx.Alloc(tensor, phi::DataType::UINT8));
 }
 
 void rnn(const CustomContext& ctx, const DenseTensor& x, const Tensors& pre_state, const Tensors& weights,
@@ -281,18 +39,18 @@ void rnn(const CustomContext& ctx, const DenseTensor& x, const Tensors& pre_stat
   Graph& g = record.graph;
   Network network(record, x, pre_state, weights, lengths, mode, is_bidirectional, layers, dropout);
   const bool drops = !is_test && dropout > 0 && layers > 1;
+  const Reserve parts(network, !is_test && reserve != nullptr, drops);
+  char* const bytes = reserve != nullptr ? give_bytes(ctx, reserve, parts.states + parts.marks) : nullptr;
   Value mask;
   if (drops) {
     Random random(ctx, record, seed);
     const Value unit = graphs::unit_interval(g, random.words(network.mask_shape()));
     mask = g.greater_than_or_equal_to(unit, record.scalar(dropout, DType::float32));
-    give_bytes(ctx, reserve, network.mask_shape());
-    write(record, reserve, mask);
-  } else if (reserve != nullptr) {
-    give_bytes(ctx, reserve, Shape{0});
+    if (bytes != nullptr) record.output(bytes + parts.states, g.cast(mask, DType::uint8));
   }
-  if (dropout_state != nullptr && !dropout_state->initialized()) give_bytes(ctx, dropout_state, Shape{0});
+  if (dropout_state != nullptr && !dropout_state->initialized()) give_bytes(ctx, dropout_state, 0);
   network.run(drops ? &mask : nullptr);
+  if (parts.states != 0) record.output(bytes, network.states());
   write(record, out, network.output());
   for (size_t i = 0; i < state.size(); ++i) write(record, state[i], network.last(i));
   record.launch();
@@ -307,9 +65,19 @@ void rnn_grad(const CustomContext& ctx, const DenseTensor& x, const Tensors& pre
   Graph& g = record.graph;
   Network network(record, x, pre_state, weights, lengths, mode, is_bidirectional, layers, dropout);
   const bool drops = !is_test && dropout > 0 && layers > 1;
-  Value mask;
-  if (drops) mask = g.cast(record.input(reserve, network.mask_shape()), DType::bool_);
-  network.run(drops ? &mask : nullptr);
+  const Reserve parts(network, !is_test, drops);
+  const bool has_states = parts.states != 0 && reserve.numel() == parts.states + parts.marks;
+  const char* const bytes = static_cast<const char*>(reserve.data());
+  Value mask, states;
+  if (drops) {
+    const Value marks = record.input(bytes + parts.states, DType::uint8, parts.marks);
+    mask = g.cast(g.reshape(marks, network.mask_shape()), DType::bool_);
+  }
+  if (has_states) {
+    const int64_t count = parts.states / static_cast<int64_t>(sizeof(float));
+    states = g.reshape(record.input(bytes, DType::float32, count), network.states_shape());
+  }
+  network.run(drops ? &mask : nullptr, has_states ? &states : nullptr);
   std::vector<Value> incoming;
   for (size_t i = 0; i < pre_state.size(); ++i) {
     const bool is_there = i < dstate.size() && dstate[i] != nullptr && dstate[i]->initialized();

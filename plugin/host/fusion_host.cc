@@ -108,6 +108,13 @@ class Finder {
         level_[i] = std::max(level_[i], level_[from] + (needs_memory ? 1u : 0u));
       }
     }
+    // What only later loops read is left to the first of them: else it would go through memory to get there.
+    for (uint32_t i = count_; i-- > 0;) {
+      if (!pointwise(i) || is_result_[i] || users_[i].empty()) continue;
+      uint32_t first = UINT32_MAX;
+      for (uint32_t user : users_[i]) first = std::min(first, is_direct(i, user) ? level_[user] : 0);
+      level_[i] = std::max(level_[i], first);
+    }
   }
 
   uint32_t add_fusion() {

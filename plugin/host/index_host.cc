@@ -6,6 +6,7 @@
 
 #include "plugin/host/movement_host.h"
 #include "plugin/host/threads.h"
+#include "plugin/host/vector_kernels.h"
 #include "plugin/host/whole_host.h"
 
 namespace mps {
@@ -34,8 +35,12 @@ void visit_size(size_t bytes, F f) {
 template <typename T, typename Index>
 void gather(const Sizes& sizes, const Index* indices, const T* data, T* out) {
   const uint64_t rows = static_cast<uint64_t>(sizes.rows);
-  const int64_t inner = sizes.inner;
-  parallel_for(sizes.batches * sizes.picked, grain_of(2 * inner), [&](int64_t begin, int64_t end) {
+  const int64_t inner = sizes.inner, count = sizes.batches * sizes.picked;
+  const size_t bytes = static_cast<size_t>(inner) * sizeof(T);
+  const bool streams = streams_rows(bytes, bytes * static_cast<size_t>(count));
+  const VectorKernels& kernels = vector_kernels();
+  const int64_t grain = streams ? kStreamedBytes / static_cast<int64_t>(bytes) + 1 : grain_of(2 * inner);
+  parallel_for(count, grain, [&](int64_t begin, int64_t end) {
     int64_t m = begin % sizes.picked;
     const T* from = data + begin / sizes.picked * sizes.rows * inner;
     T* to = out + begin * inner;
@@ -44,13 +49,16 @@ void gather(const Sizes& sizes, const Index* indices, const T* data, T* out) {
       const bool inside = static_cast<uint64_t>(row) < rows;
       if (inner == 1) {
         *to = inside ? from[row] : T{0};
-      } else if (inside) {
-        std::memcpy(to, from + row * inner, static_cast<size_t>(inner) * sizeof(T));
+      } else if (!inside) {
+        std::memset(to, 0, bytes);
+      } else if (streams) {
+        kernels.stream(to, from + row * inner, bytes);
       } else {
-        std::memset(to, 0, static_cast<size_t>(inner) * sizeof(T));
+        std::memcpy(to, from + row * inner, bytes);
       }
       if (++m == sizes.picked) m = 0, from += sizes.rows * inner;
     }
+    if (streams) kernels.end_stream();
   });
 }
 

@@ -44,9 +44,8 @@ bool is_native(DType dtype) {
 }
 
 std::shared_ptr<const MatmulKernel> make_kernel(DType dtype, const MatmulGeometry& geometry) {
-  // Where it is memory that counts, ours reads float32 rows faster; for everything else oneDNN is ahead.
-  const bool streams = dtype == DType::float32 && geometry.y_column == 1 &&
-                       geometry.batch * geometry.inner * geometry.columns > kCachedElements;
+  // Where it is memory that counts, ours reads float32 faster; for everything else oneDNN is ahead.
+  const bool streams = dtype == DType::float32 && geometry.batch * geometry.inner * geometry.columns > kCachedElements;
   if (streams || !is_native(dtype)) {
     if (auto kernel = make_vector_matmul(dtype, geometry)) return kernel;
   }
@@ -173,7 +172,9 @@ void MatmulProgram::choose_kernels() {
   for (const BatchAxis& axis : axes_) products_ *= axis.size;
   const int64_t flops = 2 * g.batch * g.rows * g.columns * g.inner;
   const int64_t bytes = g.batch * (g.rows + g.columns) * g.inner * static_cast<int64_t>(size_of(dtype_));
-  const int64_t wanted = thread_count() == 1 ? 1 : (kPiecesPerThread * thread_count() + products_ - 1) / products_;
+  // A vector reads the rows of a matrix in as long runs as can be: one piece per thread.
+  const int64_t per_thread = g.batch * g.rows == 1 && g.y_column == 1 ? 1 : kPiecesPerThread;
+  const int64_t wanted = thread_count() == 1 ? 1 : (per_thread * thread_count() + products_ - 1) / products_;
   const int64_t worth = std::max(flops, bytes * kFlopsPerByte) / kPieceFlops;
   const int64_t count = std::max<int64_t>(1, std::min(wanted, worth));
   cut_ = g.batch >= count ? Cut::kBatch : g.rows >= g.columns ? Cut::kRows : Cut::kColumns;

@@ -14,7 +14,7 @@ namespace mps {
 namespace {
 
 constexpr int64_t kBlock = 2048;  // elements that are converted to float at a time
-constexpr int64_t kRows = 4;      // rows of the matrix that are added to the sums in one go
+constexpr int64_t kRows = 4;      // rows, or columns, of the matrix that are read in one go
 
 // What every processor has a register for.
 using Lanes = float __attribute__((vector_size(16)));
@@ -40,15 +40,42 @@ float dot(const float* x, const float* y, int64_t count) {
   return sum;
 }
 
-// sums[i] += the factors times the rows, for kRows of them
-void add_rows(const float* factors, const float* const* rows, float* sums, int64_t count) {
-  const float a = factors[0], b = factors[1], c = factors[2], d = factors[3];
+// The products of x with kRows others at once: as many streams out of memory, and x is fetched once for all.
+void dots(const float* x, const float* const* rows, int64_t count, float* results) {
+  constexpr int64_t kSums = 2;
+  Lanes sums[kRows][kSums] = {};
   int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) {
+  for (; i + kSums * kLanes <= count; i += kSums * kLanes) {
+    for (int64_t j = 0; j < kSums; ++j) {
+      const Lanes part = load(x + i + j * kLanes);
+      for (int64_t row = 0; row < kRows; ++row) sums[row][j] += part * load(rows[row] + i + j * kLanes);
+    }
+  }
+  for (int64_t row = 0; row < kRows; ++row) {
+    const Lanes all = sums[row][0] + sums[row][1];
+    float sum = 0;
+    for (int64_t j = 0; j < kLanes; ++j) sum += all[j];
+    for (int64_t rest = i; rest < count; ++rest) sum += x[rest] * rows[row][rest];
+    results[row] += sum;
+  }
+}
+
+// sums[i] += the factors times the rows, for kRows of them. What lies `ahead` of them is fetched meanwhile: a run of a
+// few hundred elements ends before the processor has seen that it is one.
+void add_rows(const float* factors, const float* const* rows, float* sums, int64_t count, int64_t ahead) {
+  constexpr int64_t kLine = 64 / sizeof(float);
+  const float a = factors[0], b = factors[1], c = factors[2], d = factors[3];
+  const auto add = [&](int64_t i) {
     const Lanes sum = load(sums + i) + ((a * load(rows[0] + i) + b * load(rows[1] + i)) +
                                         (c * load(rows[2] + i) + d * load(rows[3] + i)));
     std::memcpy(sums + i, &sum, sizeof sum);
+  };
+  int64_t i = 0;
+  for (; i + kLine <= count; i += kLine) {
+    for (int64_t row = 0; row < kRows; ++row) __builtin_prefetch(rows[row] + i + ahead);
+    for (int64_t j = 0; j < kLine; j += kLanes) add(i + j);
   }
+  for (; i + kLanes <= count; i += kLanes) add(i);
   for (; i < count; ++i) sums[i] += (a * rows[0][i] + b * rows[1][i]) + (c * rows[2][i] + d * rows[3][i]);
 }
 
@@ -103,7 +130,8 @@ class VectorMatmul final : public MatmulKernel {
           if (exists) factors[i] = static_cast<float>(x[(k + i) * g_.x_inner]);
           rows[i] = exists ? floats(y + (k + i) * g_.y_inner + column, count, room[i]) : zeros();
         }
-        add_rows(factors, rows, sums, count);
+        const bool has_more = std::is_same_v<T, float> && k + 2 * kRows <= g_.inner;
+        add_rows(factors, rows, sums, count, has_more ? kRows * g_.y_inner : 0);
       }
       store(sums, to + column, count);
     }
@@ -111,14 +139,19 @@ class VectorMatmul final : public MatmulKernel {
 
   // The columns of the matrix are dense: each gives one dot product.
   void by_columns(const T* x, const T* y, T* to) const {
-    alignas(64) float vector[kBlock], room[kBlock];
+    alignas(64) float vector[kBlock], room[kRows][kBlock];
     std::vector<float> sums(static_cast<size_t>(g_.columns), 0.0f);
     for (int64_t k = 0; k < g_.inner; k += kBlock) {
       const int64_t count = std::min(kBlock, g_.inner - k);
       for (int64_t i = 0; i < count; ++i) vector[i] = static_cast<float>(x[(k + i) * g_.x_inner]);
-      for (int64_t column = 0; column < g_.columns; ++column) {
-        const float* const dense = floats(y + column * g_.y_column + k, count, room);
-        sums[static_cast<size_t>(column)] += dot(vector, dense, count);
+      int64_t column = 0;
+      for (; column + kRows <= g_.columns; column += kRows) {
+        const float* dense[kRows];
+        for (int64_t i = 0; i < kRows; ++i) dense[i] = floats(y + (column + i) * g_.y_column + k, count, room[i]);
+        dots(vector, dense, count, sums.data() + column);
+      }
+      for (; column < g_.columns; ++column) {
+        sums[static_cast<size_t>(column)] += dot(vector, floats(y + column * g_.y_column + k, count, room[0]), count);
       }
     }
     store(sums.data(), to, g_.columns);

@@ -15,7 +15,6 @@ namespace {
 // Work for one thread between two looks at what is left: some microseconds.
 constexpr int64_t kPieceElements = 32768;
 constexpr int64_t kPieceBytes = 256 << 10;
-constexpr int64_t kStreamedPieceBytes = 4 << 20;
 // A square block that lies in the first-level cache. It is copied aside line by line and turned there: reading down the
 // columns of the source itself is slow where its lines are a power of two apart, since they then share a few places in
 // the cache. Its lines are several cache lines long, because each lies in another page.
@@ -174,9 +173,12 @@ void CopyProgram::run_line(T* to, const T* from, int64_t begin, int64_t end) con
     case Kernel::kNothing:
       return;
     case Kernel::kDense:
-    case Kernel::kRows:
-      std::memcpy(to + begin, from + begin, static_cast<size_t>(end - begin) * sizeof(T));
+    case Kernel::kRows: {
+      const size_t bytes = static_cast<size_t>(end - begin) * sizeof(T);
+      streams() ? vector_kernels().stream(to + begin, from + begin, bytes)
+                : static_cast<void>(std::memcpy(to + begin, from + begin, bytes));
       return;
+    }
     case Kernel::kFill:
       std::fill(to + begin, to + end, *from);
       return;
@@ -199,10 +201,11 @@ void CopyProgram::run_as(T* to, const T* from) const {
   int64_t outer_count = 1;
   for (const Axis& axis : outer) outer_count *= axis.size;
   // Long lines are cut into parts, so that several threads find something to do even where there is only one.
-  int64_t part = std::max<int64_t>(1, kPieceElements / line_elements);
+  const int64_t piece = streams() ? kStreamedBytes / static_cast<int64_t>(element_bytes_) : kPieceElements;
+  int64_t part = std::max<int64_t>(1, piece / line_elements);
   if (two_axes) part = (part + kTile<T> - 1) / kTile<T> * kTile<T>;
   const int64_t parts = (lines + part - 1) / part;
-  const int64_t grain = std::max<int64_t>(1, kPieceElements / (std::min(lines, part) * line_elements));
+  const int64_t grain = std::max<int64_t>(1, piece / (std::min(lines, part) * line_elements));
   parallel_for(outer_count * parts, grain, [&](int64_t begin, int64_t end) {
     Cursor cursor(outer, begin / parts);
     int64_t at = begin % parts;
@@ -213,7 +216,14 @@ void CopyProgram::run_as(T* to, const T* from) const {
         cursor.next();
       }
     }
+    if (streams()) vector_kernels().end_stream();
   });
+}
+
+bool CopyProgram::streams() const {
+  const bool has_rows = kernel_ == Kernel::kDense || kernel_ == Kernel::kRows;
+  return has_rows && streams_rows(static_cast<size_t>(axes_.back().size) * element_bytes_,
+                                  static_cast<size_t>(elements_) * element_bytes_);
 }
 
 void CopyProgram::run(void* to, const void* from) const {
@@ -231,23 +241,28 @@ void CopyProgram::run(void* to, const void* from) const {
   MPS_THROW(kInternal, "no element of ", element_bytes_, " bytes.");
 }
 
+// Beyond the caches, a store that goes through them first fetches what it overwrites: half as much traffic again. The C
+// library's memcpy goes past them when it is given so much at once, but it only sees pieces here. Of a short row too
+// much is its ends, which are no whole lines.
+bool streams_rows(size_t row_bytes, size_t all_bytes) {
+  constexpr size_t kShortRow = 512;
+  return row_bytes >= kShortRow && 2 * all_bytes > cache_bytes();
+}
+
 void copy_bytes(void* to, const void* from, size_t bytes) {
-  // Beyond the caches, a store that goes through them first fetches what it overwrites: half as much traffic again.
-  // The C library's memcpy goes past them when it is given so much at once, but it only sees pieces here.
-  const bool streams = 2 * bytes > cache_bytes();
+  const bool streams = streams_rows(bytes, bytes);
   const VectorKernels& kernels = vector_kernels();
-  parallel_for(static_cast<int64_t>(bytes), streams ? kStreamedPieceBytes : kPieceBytes,
-               [&](int64_t begin, int64_t end) {
-                 char* const target = static_cast<char*>(to) + begin;
-                 const char* const source = static_cast<const char*>(from) + begin;
-                 const size_t count = static_cast<size_t>(end - begin);
-                 if (streams) {
-                   kernels.stream(target, source, count);
-                   kernels.end_stream();
-                 } else {
-                   std::memcpy(target, source, count);
-                 }
-               });
+  parallel_for(static_cast<int64_t>(bytes), streams ? kStreamedBytes : kPieceBytes, [&](int64_t begin, int64_t end) {
+    char* const target = static_cast<char*>(to) + begin;
+    const char* const source = static_cast<const char*>(from) + begin;
+    const size_t count = static_cast<size_t>(end - begin);
+    if (streams) {
+      kernels.stream(target, source, count);
+      kernels.end_stream();
+    } else {
+      std::memcpy(target, source, count);
+    }
+  });
 }
 
 void fill_bytes(void* to, uint8_t value, size_t bytes) {

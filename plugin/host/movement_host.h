@@ -38,6 +38,7 @@ class CopyProgram {
   class Cursor;
 
   void choose_kernel();
+  bool streams() const;  // its rows go past the caches
   template <typename T>
   void run_as(T* to, const T* from) const;
   template <typename T>
@@ -48,6 +49,11 @@ class CopyProgram {
   int64_t elements_ = 0;
   SmallVector<Axis, kMaxRank> axes_;  // merged as far as possible, those dense in `to` last
 };
+
+// Whether to write rows of this size, of a result of so many bytes, with VectorKernels::stream rather than memcpy.
+bool streams_rows(size_t row_bytes, size_t all_bytes);
+// What a thread should write that way at a time, since it waits at the end.
+inline constexpr int64_t kStreamedBytes = int64_t{2} << 20;
 
 // memcpy and memset, on several threads if there is much to do.
 void copy_bytes(void* to, const void* from, size_t bytes);

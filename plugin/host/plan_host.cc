@@ -30,8 +30,13 @@ class Planner {
 
   HostPlan make() {
     for (uint32_t i = 0; i < plan_.results; ++i) {
-      uint32_t& home = homes_[graph_.results()[i]];
-      if (home == kNoSlot) home = plan_.feeds + i;
+      Value value{graph_.results()[i]};
+      while (homes_[value.node] == kNoSlot) {
+        homes_[value.node] = plan_.feeds + i;
+        // A reshape lies where its operand does: that is computed in the result's place.
+        const Node& node = graph_.node(value);
+        if (info(node.kind).family == NodeFamily::kReshape) value = graph_.operand(node, 0);
+      }
     }
     for (uint32_t result : graph_.results()) {
       if (graph_.elements(Value{result}) != 0) view(Value{result});
@@ -93,7 +98,7 @@ class Planner {
   }
 
   View dense_copy(Value value) {
-    const View copied = dense_view(new_temporary(graph_.bytes(value)), graph_.shape(value));
+    const View copied = dense_view(home(value), graph_.shape(value));
     copy(value, view(value), copied);
     return copied;
   }

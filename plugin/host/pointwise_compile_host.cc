@@ -30,6 +30,7 @@ class Compiler {
     plan_->input_values = region_.input_values;
     plan_->inputs = region_.inputs;
     plan_->constants = region_.constants;
+    plan_->guards = region_.guards.size();
     for (DType dtype : region_.output_dtypes) plan_->outputs.push_back({static_cast<uint8_t>(size_of(dtype))});
     first_slot_ = plan_->inputs.size() + plan_->outputs.size() + plan_->constants.size();
   }
@@ -94,10 +95,22 @@ class Compiler {
       if (--operand.readers == 0) give_on(operand);
     }
     const Location out = claim(step.result);
-    push({step.fn, step.stream_fn, x[0], x[1], x[2], out});
-    if (step.round != nullptr) push({step.round, nullptr, out, out, out, out});
+    const uint16_t guard = static_cast<uint16_t>(step.guard);
+    push({step.fn, step.stream_fn, x[0], x[1], x[2], out, 0, guard});
+    if (step.round != nullptr) push({step.round, nullptr, out, out, out, out, 0, guard});
     store_outputs(step.result, out);
+    test_guards(step.result, out);
     if (lives_[step.result].readers == 0) give_on(lives_[step.result]);
+  }
+
+  void test_guards(uint32_t predicate, Location at) {
+    for (size_t i = 0; i < region_.guards.size(); ++i) {
+      if (region_.guards[i].predicate != predicate) continue;
+      Instruction test{nullptr, nullptr, at, at, at, at};
+      test.tests = static_cast<uint16_t>(i + 1);
+      test.wanted = region_.guards[i].wanted;
+      push(test);
+    }
   }
 
   // Where a block of the register is; brings it there first if need be.

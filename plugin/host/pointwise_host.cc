@@ -109,10 +109,15 @@ void evaluate(const Plan& plan, Span<const void* const> inputs, Span<void* const
   for (const Instruction& fill : plan.fills) {
     repeat(fill.element_bytes, at[fill.x], block, at[fill.out]);
   }
+  SmallVector<bool, 8> passes;
+  passes.resize(plan.guards + 1, true);
   for (int64_t first = begin; first < end; first += block) {
     const int64_t count = std::min(block, end - first);
     for (const Instruction& step : plan.body) {
-      if (step.fn != nullptr) {
+      if (!passes[step.guard]) continue;
+      if (step.tests != 0) {
+        passes[step.tests] = std::memchr(at[step.x], step.wanted ? 1 : 0, static_cast<size_t>(count)) != nullptr;
+      } else if (step.fn != nullptr) {
         const bool streams = deliveries != nullptr && step.stream_fn != nullptr && step.out >= input_count &&
                              step.out < input_count + output_count &&
                              deliveries[step.out - input_count] == Delivery::kStreamed;

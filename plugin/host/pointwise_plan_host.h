@@ -42,6 +42,9 @@ struct Instruction {
   BlockFn stream_fn = nullptr;  // the same, past the caches
   Location x = 0, y = 0, z = 0, out = 0;
   uint8_t element_bytes = 0;  // of a copy
+  uint16_t guard = 0;         // left out where that guard lets nothing pass
+  uint16_t tests = 0;         // no computation: the guard that lets pass if `wanted` is found in the bools at x
+  bool wanted = false;
 };
 
 struct PointwiseProgram::Plan {
@@ -57,6 +60,7 @@ struct PointwiseProgram::Plan {
   std::vector<Instruction> prelude;
   std::vector<Instruction> fills;
   std::vector<Instruction> body;  // once per block
+  size_t guards = 0;
 
   Ints shape;  // the iteration space, with adjacent dimensions merged where every input allows it
   int64_t elements = 0;

@@ -28,6 +28,7 @@ class Analysis {
     }
     for (Value value : nodes) add_node(value);
     for (Value value : outputs) add_output(value);
+    for (uint32_t i = static_cast<uint32_t>(region_.steps.size()); i-- > 0;) guard_arms(i);
     merge_dimensions();
   }
 
@@ -72,6 +73,7 @@ class Analysis {
       step->round = nullptr;
       return round != nullptr;
     }
+    step->selects = node.kind == NodeKind::select;
     step->fn = node.kind == NodeKind::cast     ? kernels_.cast[index_of(from)][index_of(to)]
                : node.kind == NodeKind::select ? kernels_.select[index_of(node.dtype)]
                                                : kernels_.pointwise[index_of(node.kind)][index_of(from)];
@@ -79,6 +81,43 @@ class Analysis {
     MPS_CHECK(step->fn != nullptr, kInternal, "no block function: expected one for ", info(node.kind).name, " of ",
               name(operand_dtype), ".");
     return true;
+  }
+
+  // Guards what a selection's arms alone read, where that is much.
+  void guard_arms(uint32_t selection) {
+    const Step step = region_.steps[selection];
+    if (!step.selects || region_.registers[step.operands[0]].uniform) return;
+    const size_t known = step_of(step.operands[0]);
+    if (known == kNone) return;
+    for (uint32_t arm = 1; arm <= 2; ++arm) {
+      const std::vector<uint32_t> only_here = steps_only_for(step.operands[arm], selection, known);
+      constexpr size_t kWorthATest = 24;
+      if (only_here.size() < kWorthATest) continue;
+      region_.guards.push_back({step.operands[0], arm == 1});
+      for (uint32_t i : only_here) region_.steps[i].guard = static_cast<uint32_t>(region_.guards.size());
+    }
+  }
+
+  size_t step_of(uint32_t number) const {
+    for (size_t i = 0; i < region_.steps.size(); ++i) {
+      if (region_.steps[i].result == number) return i;
+    }
+    return kNone;
+  }
+
+  // The steps behind `known` that nothing but this operand of `reader` needs, without those that have a guard already.
+  std::vector<uint32_t> steps_only_for(uint32_t operand, uint32_t reader, size_t known) const {
+    std::vector<uint32_t> reads(region_.registers.size(), 0), found;  // reads: by steps that are found
+    reads[operand] = 1;
+    for (uint32_t i = reader; i-- > known + 1;) {
+      const Step& step = region_.steps[i];
+      const Register& result = region_.registers[step.result];
+      if (reads[step.result] == 0 || reads[step.result] != result.readers) continue;
+      if (result.uniform || !result.outputs.empty() || step.guard != 0) continue;
+      found.push_back(i);
+      for (uint32_t n = 0; n < step.operand_count; ++n) ++reads[step.operands[n]];
+    }
+    return found;
   }
 
   // As measured with 64-byte vectors on one core at about 4 GHz, operands in the first-level cache.

@@ -36,13 +36,23 @@ struct Step {
   uint32_t operands[3] = {};
   uint32_t operand_count = 0;
   uint32_t result = 0;
+  bool selects = false;
+  uint32_t guard = 0;  // number of the guard that must let it pass, from 1 on
+};
+
+// Steps whose results only one arm of a selection reads can be left out in a block that chooses the other arm
+// everywhere.
+struct Guard {
+  uint32_t predicate;  // register
+  bool wanted;         // the value that the arm is chosen by
 };
 
 struct Region {
   Shape shape;  // the iteration space; merged as in PointwiseProgram::Plan
   int64_t elements = 0;
   std::vector<Register> registers;
-  std::vector<Step> steps;  // in order of computation
+  std::vector<Step> steps;    // in order of computation
+  std::vector<Guard> guards;  // number 1 is the first
   std::vector<Value> input_values;
   std::vector<PlannedInput> inputs;
   std::vector<uint64_t> constants;  // bits in the register dtype

@@ -7,7 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "plugin/host/scratch_host.h"
+#include "plugin/host/sort_buckets_host.h"
+#include "plugin/host/sort_keys_host.h"
 #include "plugin/host/threads.h"
 #include "plugin/host/whole_host.h"
 
@@ -18,64 +19,6 @@ __extension__ typedef unsigned __int128 Uint128;
 
 constexpr int64_t kLongLine = 256;   // from here on by digits
 constexpr int64_t kChunk = 1 << 15;  // fewest elements of a line that are worth a thread of their own
-
-template <typename T>
-using Key = std::conditional_t<sizeof(T) == 8, uint64_t, uint32_t>;
-
-// Unsigned numbers in the order of the elements: NaN is greatest, the two zeros are equal.
-template <typename T>
-Key<T> key_of(T x) {
-  if constexpr (std::is_same_v<T, bool> || std::is_same_v<T, uint8_t>) {
-    return x;
-  } else if constexpr (std::is_same_v<T, int64_t>) {
-    return static_cast<uint64_t>(x) ^ (uint64_t{1} << 63);
-  } else if constexpr (std::is_integral_v<T>) {
-    return static_cast<uint32_t>(int64_t{x} - std::numeric_limits<T>::min());
-  } else {
-    const float value = static_cast<float>(x);
-    if (value != value) return UINT32_MAX;
-    const uint32_t bits = float_bits(value == 0 ? 0.0f : value);
-    return (bits >> 31) != 0 ? ~bits : bits | 0x80000000u;
-  }
-}
-
-// What is left of keys once the least is subtracted: the order is that of the keys, in as few bits as there are.
-template <typename K>
-struct KeyRange {
-  K least = std::numeric_limits<K>::max();
-  int bits = 0;
-};
-
-template <typename K>
-KeyRange<K> range_of(const K* keys, int64_t length) {
-  K least = std::numeric_limits<K>::max(), most = 0;
-  for (int64_t i = 0; i < length; ++i) {
-    least = std::min(least, keys[i]);
-    most = std::max(most, keys[i]);
-  }
-  KeyRange<K> range{least, 0};
-  for (K rest = static_cast<K>(most - least); rest != 0; rest >>= 1) ++range.bits;
-  return range;
-}
-
-// Packed keys, and room to move them to. Fresh memory of megabytes would cost as much as a digit.
-class Items {
- public:
-  explicit Items(int64_t length)
-      : lease_(scratch().take(2 * static_cast<size_t>(length) * sizeof(uint64_t))),
-        now(reinterpret_cast<uint64_t*>(lease_.data())),
-        other(now + length) {}
-
- private:
-  static Scratch& scratch() {
-    static Scratch* const kept = new Scratch;  // threads may sort until the process is gone
-    return *kept;
-  }
-  Scratch::Lease lease_;
-
- public:
-  uint64_t *now, *other;
-};
 
 // Sorts by the `bits` bits above the position, digit by digit from the lowest. A long line is cut into chunks, which
 // are counted and moved side by side: the place of an element depends on the digit and, among equal ones, on the chunk.
@@ -116,11 +59,17 @@ void sort_by_digits(Items& room, int64_t length, int bits) {
 
 int32_t position_in(uint64_t item) { return static_cast<int32_t>(static_cast<uint32_t>(item)); }
 
+template <typename K>
+KeyRange<K> range_of(const std::vector<K>& keys) {
+  const auto [least, most] = std::minmax_element(keys.begin(), keys.end());
+  return keys.empty() ? KeyRange<K>{} : range_between(*least, *most);
+}
+
 // All positions. Of keys with more than 32 bits the upper ones are sorted; what is equal there is then sorted in full.
 template <typename K>
 void sort_all(const std::vector<K>& keys, int64_t count, Items& room, int32_t* places) {
   const int64_t length = static_cast<int64_t>(keys.size());
-  const KeyRange<K> range = range_of(keys.data(), length);
+  const KeyRange<K> range = range_of(keys);
   const int below = std::max(0, range.bits - 32);
   const auto upper = [&](int64_t i) {
     return static_cast<uint64_t>(static_cast<K>(keys[static_cast<size_t>(i)] - range.least)) >> below;
@@ -164,11 +113,18 @@ void sort_some(const std::vector<K>& keys, int64_t count, int32_t* out) {
     worst = static_cast<K>(best[wanted - 1] >> 32);
   };
   const int64_t length = static_cast<int64_t>(keys.size());
-  for (int64_t i = 0; i < length; ++i) {
-    const K key = keys[static_cast<size_t>(i)];
-    if (key >= worst && best.size() >= wanted) continue;  // an equal one that comes later is not among the first
-    best.push_back(static_cast<Packed>(key) << 32 | static_cast<Packed>(i));
-    if (best.size() == room) shrink();
+  constexpr int64_t kTogether = 64;
+  for (int64_t begin = 0; begin < length; begin += kTogether) {
+    const int64_t end = std::min(length, begin + kTogether);
+    K least = std::numeric_limits<K>::max();
+    for (int64_t i = begin; i < end; ++i) least = std::min(least, keys[static_cast<size_t>(i)]);
+    if (least >= worst && best.size() >= wanted) continue;  // an equal one that comes later is not among the first
+    for (int64_t i = begin; i < end; ++i) {
+      const K key = keys[static_cast<size_t>(i)];
+      if (key >= worst && best.size() >= wanted) continue;
+      best.push_back(static_cast<Packed>(key) << 32 | static_cast<Packed>(i));
+      if (best.size() == room) shrink();
+    }
   }
   shrink();
   std::sort(best.begin(), best.end());
@@ -178,6 +134,7 @@ void sort_some(const std::vector<K>& keys, int64_t count, int32_t* out) {
 template <typename T>
 void arg_sort(const Lines& lines, int64_t count, bool descending, const T* x, int32_t* out) {
   const int64_t length = lines.length, inner = lines.inner;
+  if (lines.outer * inner == 1 && count == length && sort_by_buckets(x, length, descending, out)) return;
   // Lines that lie side by side are fetched and stored some at a time, since they share cache lines.
   const int64_t together = std::min<int64_t>(inner, 16), groups = (inner + together - 1) / together;
   parallel_for(lines.outer * groups, grain_of(8 * length * together), [&](int64_t begin, int64_t end) {
@@ -188,10 +145,15 @@ void arg_sort(const Lines& lines, int64_t count, bool descending, const T* x, in
       const int64_t first = number % groups * together, width = std::min(together, inner - first);
       const T* const from = x + number / groups * length * inner + first;
       for (int64_t n = 0; n < width; ++n) group[static_cast<size_t>(n)].resize(static_cast<size_t>(length));
-      for (int64_t i = 0; i < length; ++i) {
-        for (int64_t n = 0; n < width; ++n) {
-          const Key<T> key = key_of(from[i * inner + n]);
-          group[static_cast<size_t>(n)][static_cast<size_t>(i)] = descending ? static_cast<Key<T>>(~key) : key;
+      const Key<T> flips = descending ? static_cast<Key<T>>(~Key<T>{0}) : Key<T>{0};
+      if (inner == 1) {
+        Key<T>* const keys = group[0].data();
+        for (int64_t i = 0; i < length; ++i) keys[i] = key_of(from[i]) ^ flips;
+      } else {
+        for (int64_t i = 0; i < length; ++i) {
+          for (int64_t n = 0; n < width; ++n) {
+            group[static_cast<size_t>(n)][static_cast<size_t>(i)] = key_of(from[i * inner + n]) ^ flips;
+          }
         }
       }
       int32_t* const to = out + number / groups * count * inner + first;

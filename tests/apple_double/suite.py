@@ -41,6 +41,7 @@ NEWEST = (
     "tests/test_random_numbers.py",
     "tests/test_random_samples.py",
     "tests/test_zero_copy.py",
+    "tests/test_zero_copy_dlpack.py",
 )
 TIME_LIMIT_S = 1800
 

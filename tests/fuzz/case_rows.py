@@ -22,10 +22,11 @@ from paddle_mps.selftest.cases import (
 from paddle_mps.selftest.cases.case import BINARY_SHAPES, UNARY_SHAPES, Case
 from rows import CHANGES, Row, broadcast, same
 
-# Random numbers differ each time. Layers of networks need shapes that fit each other (a window that
-# is larger than its image ends Paddle's CPU device): their cases ask them, programs do not yet.
-LAYERS = (conv, losses, layer_norm, group_norm, optimizers, pool, recurrent, resize, softmax)
-NOT_DRAWN = (random, *LAYERS)
+# Random numbers differ each time, and an optimiser is asked for a step of its own making.
+NOT_DRAWN = (optimizers, random)
+# Layers of networks need shapes that fit each other (a window that is larger than its image ends
+# Paddle's CPU device): they are drawn with the shapes of their cases.
+LAYERS = (conv, group_norm, layer_norm, losses, pool, recurrent, resize, softmax)
 # Calls that know the shapes which their case names.
 RIGID = {"contiguous", "label_smooth-prior"}
 MOST_FIXED = 4000  # elements of the inputs of cases with shapes of their own
@@ -34,7 +35,8 @@ MOST_FIXED = 4000  # elements of the inputs of cases with shapes of their own
 def _fixed(case: Case) -> Callable[[Choices, Shape], list[Shape]]:
     """One of the case's own shapes, or one like it: equal lengths become other equal lengths."""
     few = [s for s in case.shapes if sum(int(np.prod(one)) for one in s) <= MOST_FIXED]
-    rigid = case in index.CASES or not case.layouts or case.id in RIGID  # positions
+    positions = case in index.CASES or not case.layouts
+    rigid = positions or case.id in RIGID or any(case in layers.CASES for layers in LAYERS)
 
     def shapes(c: Choices, shape: Shape) -> list[Shape]:
         own = list(c.pick(few or case.shapes))

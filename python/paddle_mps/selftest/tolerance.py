@@ -119,12 +119,14 @@ def rounded_once(ulps: float, scale: float = 0.0) -> Rule:
     )
 
 
-def summed(terms: Callable[..., int], nodes: int = 0) -> Rule:
+def summed(terms: Callable[..., int], nodes: int = 0, scale: float = 0.0) -> Rule:
     """`terms` takes the shapes of the inputs and says how many products a result adds up.
 
     `nodes` counts the roundings to the dtype before or between sums, as in composed(n).
+    `scale` is that of the terms where their weights have both signs: they cancel in the magnitude
+    too, and four roundings of such a term are allowed whatever the magnitude.
     """
-    return Rule("summed", terms=terms, nodes=nodes)
+    return Rule("summed", terms=terms, nodes=nodes, absolute=scale * 2.0**-22)
 
 
 @dataclass(frozen=True)

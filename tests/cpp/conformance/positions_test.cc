@@ -209,6 +209,23 @@ TEST_P(Positions, SortsThatKeepOrder) {
   }
 }
 
+TEST_P(Positions, SortsLongLines) {
+  if (size_of(dtype()) < 4) return;
+  // Evenly spread, with ties; most of them close together; and with a few far beyond the others.
+  for (const auto& [most, divisor] : {std::pair<int64_t, int64_t>{1 << 30, 1}, {1 << 30, 1 << 12}, {50, 1}}) {
+    for (bool descending : {false, true}) {
+      SCOPED_TRACE(std::to_string(most) + " / " + std::to_string(divisor));
+      constexpr int64_t kLength = (1 << 17) + 5, kFar = 3;
+      Graph graph;
+      const Value x = graph.placeholder(dtype(), {kLength}), far = graph.placeholder(dtype(), {kFar});
+      const Value near = graph.division(x, graph.constant(divisor, dtype()));
+      const Value all = graph.concatenation({near, far}, 0);
+      graph.result(graph.arg_sort(all, 0, descending, kLength + kFar));
+      expect_reference(graph, {whole_numbers(dtype(), {kLength}, most, 7), whole_numbers(dtype(), {kFar}, 1 << 30, 8)});
+    }
+  }
+}
+
 TEST_P(Positions, Sorts) {
   for (bool descending : {false, true}) {
     along_axes(NodeKind::arg_sort, 50, 0, [&](Graph& graph, Value x, int axis) {

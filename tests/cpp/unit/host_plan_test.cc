@@ -4,6 +4,7 @@
 #include "plugin/core/print.h"
 #include "plugin/host/fusion_host.h"
 #include "plugin/host/lower_host.h"
+#include "plugin/host/plan_host.h"
 #include "plugin/host/view_host.h"
 #include "tests/cpp/unit/testing.h"
 
@@ -80,6 +81,23 @@ TEST(Lower, ConstantsKeepTheirBits) {
   EXPECT_TRUE(lower(g) == g);
 }
 
+// -- plans -----------------------------------------------------------------------------------------------------------
+
+TEST(Plan, AReshapedResultIsComputedInItsPlace) {
+  Graph g;
+  const Value x = g.placeholder(DType::float32, {2, 3});
+  g.result(g.reshape(g.reshape(g.scan(NodeKind::cumulative_sum, x, 1), {3, 2}), {6}));
+  const auto scratch = std::make_shared<Scratch>();
+  float from[] = {1, 2, 3, 4, 5, 6}, to[6] = {};
+  HostBinding feed, result;
+  feed.address = reinterpret_cast<char*>(from);
+  result.address = reinterpret_cast<char*>(to);
+  feed.bytes = result.bytes = sizeof from;
+  compile_plan(g, scratch)->run({&feed, 1}, {&result, 1});
+  EXPECT_EQ(scratch->bytes(), 0u);
+  EXPECT_EQ(std::vector<float>(to, to + 6), (std::vector<float>{1, 3, 6, 4, 9, 15}));
+}
+
 // -- fusions ---------------------------------------------------------------------------------------------------------
 
 // "nodes > outputs; ..." of every fusion that has outputs, in order of their first output.
@@ -151,6 +169,17 @@ TEST(Fusion, ReadersOfOneValueShareALoop) {
   g.result(g.exponent(x));                             // 1
   g.result(g.negative(x));                             // 2
   EXPECT_EQ(fusions_of(g), "1 2 > 1 2");
+}
+
+TEST(Fusion, WhatOnlyLaterLoopsReadIsComputedThere) {
+  Graph g;
+  const Value x = g.placeholder(DType::float32, {4, 5}), y = g.placeholder(DType::float32, {4, 5});  // 0, 1
+  const Value e = g.exponent(x);                                                                     // 2
+  const Value s = g.reduction_sum(e, {1});                                                           // 3
+  const Value n = g.negative(y);                                                                     // 4
+  const Value d = g.division(e, s);                                                                  // 5
+  g.result(g.addition(d, n));                                                                        // 6
+  EXPECT_EQ(fusions_of(g), "2 > 2; 4 5 6 > 6");
 }
 
 TEST(Fusion, StrangersDoNot) {

@@ -218,6 +218,33 @@ TEST(Pointwise, CopiesAnInputThatIsOverwrittenByAnotherOutput) {
   expect_reference(graph, random_feeds(graph, random), "negative in x", {{0, 0}});
 }
 
+// Arms of a selection that are long enough to be left out in blocks that choose the other everywhere.
+TEST(Pointwise, LongArmsAreLeftOutWhereNobodyChoosesThem) {
+  std::mt19937 random(10);
+  Graph graph;
+  const int64_t n = 20000;  // many blocks
+  const Value x = graph.placeholder(DType::float32, {n}), y = graph.placeholder(DType::float32, {n});
+  const auto number = [&](double value) { return graph.constant(value, DType::float32); };
+  const auto chain = [&](Value value, double step) {
+    for (int i = 0; i < 30; ++i) value = graph.addition(graph.multiplication(value, number(0.5)), number(step));
+    return value;
+  };
+  const Value is_low = graph.less_than(x, number(0)), is_lower = graph.less_than(x, number(-1));
+  const Value shared = chain(y, 3);  // of an arm, and of a result
+  const Value inner = graph.select(is_lower, chain(graph.addition(shared, y), 1), chain(y, 2));
+  graph.result(graph.select(is_low, inner, chain(x, 4)));
+  graph.result(shared);
+  for (int signs : {-1, 0, 1}) {
+    std::vector<Array> feeds = random_feeds(graph, random);
+    float* const numbers = reinterpret_cast<float*>(feeds[0].data());
+    for (int64_t i = 0; i < n; ++i) {
+      const float sign = signs != 0 ? static_cast<float>(signs) : i / 4096 % 2 == 0 ? 1.0f : -1.0f;
+      numbers[i] = sign * (0.5f + static_cast<float>(i % 7) / 5);
+    }
+    expect_reference(graph, feeds, "signs " + std::to_string(signs));
+  }
+}
+
 TEST(Pointwise, LargeOutputsGoPastTheCaches) {
   std::mt19937 random(8);
   Graph graph;

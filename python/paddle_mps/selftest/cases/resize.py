@@ -1,5 +1,6 @@
 """Resizing of images, and sampling them at the places of a grid."""
 
+import paddle
 from paddle.nn import functional as F
 
 from ..tolerance import EXACT, summed
@@ -16,9 +17,13 @@ def _many(*shapes):
     return 4096
 
 
+_SCALE = 4.0  # of what a "small" image or matrix is multiplied by, and its numbers
+
+
 def _resize(kernel, name, call, shapes, large=None):
     is_nearest = kernel == "nearest_interp"
-    terms = _many if kernel == "bicubic_interp" else _few
+    has_negative_weights = kernel == "bicubic_interp"
+    rule = summed(_many, scale=_SCALE) if has_negative_weights else summed(_few)
     return Case(
         kernel=kernel,
         name=name,
@@ -26,9 +31,9 @@ def _resize(kernel, name, call, shapes, large=None):
         shapes=shapes,
         dtypes=FLOATS,
         domain="small",
-        rule=EXACT if is_nearest else summed(terms),
+        rule=EXACT if is_nearest else rule,
         large=large,
-        gradient=Gradient(kernel=f"{kernel}_grad", rule=summed(terms)),
+        gradient=Gradient(kernel=f"{kernel}_grad", rule=rule),
     )
 
 
@@ -157,6 +162,15 @@ GRIDS = (
         for padding in ("zeros", "border", "reflection")
         for corners in (True, False)
     ),
+    Case(
+        kernel="grid_sample",
+        name="nearest_ties",
+        call=lambda x: F.grid_sample(x, paddle.zeros([1, 1, 3, 2], x.dtype), "nearest"),
+        shapes=(((1, 2, 6, 6),), ((1, 1, 4, 8),)),  # the middle is between two elements
+        dtypes=FLOATS,
+        domain="small",
+        rule=EXACT,
+    ),
     _sample("bilinear", "zeros", False, (((2, 3, 3, 4, 5), (2, 2, 3, 2, 3)),), "volume"),
     *(
         Case(
@@ -166,8 +180,8 @@ GRIDS = (
             shapes=(shape,),
             dtypes=FLOATS,
             domain="small",
-            rule=summed(_few),
-            gradient=Gradient(kernel="affine_grid_grad", rule=summed(_few)),
+            rule=summed(_few, scale=_SCALE),
+            gradient=Gradient(kernel="affine_grid_grad", rule=summed(_few, scale=_SCALE)),
         )
         for name, size, corners, shape in (
             ("", [2, 3, 4, 5], True, ((2, 2, 3),)),

@@ -1,0 +1,188 @@
+"""What detectors of objects do with boxes."""
+
+import numpy as np
+import paddle
+from paddle.vision import ops
+
+from ..tolerance import rounded_once, summed
+from .case import FLOATS, Case, Gradient
+
+
+def _samples(x, boxes):
+    """No element of a result has more samples, of four elements each; places are rounded too."""
+    return 64 * int(np.prod(x[2:], dtype=np.int64))
+
+
+def _all_samples(x, boxes):
+    return 4 * _samples(x, boxes) * boxes[0]
+
+
+def _corners(x):
+    """Boxes whose corners are in order, one apart or more: others end the CPU device.
+
+    And its gradient takes those that are narrower for wider than the values do.
+    """
+    low, high = paddle.minimum(x[:, :2], x[:, 2:]), paddle.maximum(x[:, :2], x[:, 2:])
+    return paddle.concat([low, high + 1], 1)
+
+
+def _roi_align(name, numbers, **options):
+    def call(x, boxes):
+        counts = paddle.to_tensor(numbers, "int32", place=x.place)
+        return ops.roi_align(x, _corners(boxes), counts, **options)
+
+    return Case(
+        kernel="roi_align",
+        name=name,
+        call=call,
+        shapes=(((len(numbers), 3, 6, 7), (sum(numbers), 4)),),
+        dtypes=FLOATS,
+        domain=("small", "eighths"),
+        rule=summed(_samples, scale=4.0),
+        layouts=False,
+        gradient=Gradient(
+            kernel="roi_align_grad", rule=summed(_all_samples, scale=8.0), inputs=(0,)
+        ),
+    )
+
+
+ROI_ALIGN = (
+    _roi_align("", (2, 3), output_size=(3, 2), spatial_scale=1.0),
+    _roi_align("areas", (4,), output_size=2, spatial_scale=0.5, aligned=False),
+    _roi_align("two_samples", (1, 0, 3), output_size=(2, 3), spatial_scale=1.0, sampling_ratio=2),
+)
+
+
+def _decoded_rows(prior, target):
+    """In pixels, a prior for each row; in float64 the CPU device takes variances for others."""
+    low, high = np.minimum(prior[:, :2], prior[:, 2:]), np.maximum(prior[:, :2], prior[:, 2:]) + 1
+    size = (high - low + 1)[:, None]
+    centre = 0.1 * target[..., :2] * size + low[:, None] + size / 2
+    half = np.exp(0.2 * target[..., 2:]) * size / 2
+    return np.concatenate([centre - half, centre + half - 1], -1)
+
+
+def _box_coder(name, call, shapes, domain, numpy=None):
+    return Case(
+        kernel="box_coder",
+        name=name,
+        call=call,
+        shapes=shapes,
+        dtypes=FLOATS,
+        domain=domain,
+        rule=rounded_once(8.0, scale=16.0),
+        layouts=False,
+        numpy=numpy,
+        cpu_is_wrong=numpy is not None,
+    )
+
+
+_CODER = ("eighths", "positive", "eighths")
+BOX_CODER = (
+    _box_coder(
+        "",
+        lambda prior, var, target: ops.box_coder(_corners(prior), var, _corners(target)),
+        (((5, 4), (5, 4), (3, 4)),),
+        _CODER,
+    ),
+    _box_coder(
+        "pixels",
+        lambda prior, target: ops.box_coder(
+            _corners(prior), [0.1, 0.1, 0.2, 0.2], _corners(target), box_normalized=False
+        ),
+        (((5, 4), (3, 4)),),
+        "eighths",
+    ),
+    _box_coder(
+        "decode",
+        lambda prior, var, target: ops.box_coder(
+            _corners(prior), var, target, code_type="decode_center_size"
+        ),
+        (((5, 4), (5, 4), (3, 5, 4)),),
+        ("eighths", "inside_unit", "unit"),
+    ),
+    _box_coder(
+        "decode_rows",
+        lambda prior, target: ops.box_coder(
+            _corners(prior), [0.1, 0.1, 0.2, 0.2], target, "decode_center_size", False, axis=1
+        ),
+        (((3, 4), (3, 5, 4)),),
+        ("eighths", "unit"),
+        _decoded_rows,
+    ),
+)
+
+PRIOR_BOX = tuple(
+    Case(
+        kernel="prior_box",
+        name=name,
+        call=lambda x, image, o=options: ops.prior_box(x, image, **o),
+        shapes=(((1, 2, 3, 4), (1, 3, 24, 40)),),
+        dtypes=("float32",),
+        domain="small",
+        rule=rounded_once(4.0, scale=1.0),
+    )
+    for name, options in (
+        ("", {"min_sizes": [4.0]}),
+        (
+            "ratios",
+            {
+                "min_sizes": [2.0, 4.0],
+                "max_sizes": [5.0, 10.0],
+                "aspect_ratios": [2.0, 3.0],
+                "flip": True,
+                "clip": True,
+            },
+        ),
+        (
+            "min_max_first",
+            {
+                "min_sizes": [2.0],
+                "max_sizes": [5.0],
+                "aspect_ratios": [1.0, 2.0],
+                "steps": [6.0, 7.0],
+                "offset": 0.25,
+                "variance": [0.5, 0.25, 0.125, 1.0],
+                "min_max_aspect_ratios_order": True,
+            },
+        ),
+    )
+)
+
+
+def _yolo_box(name, channels, **options):
+    def call(x):
+        sizes = paddle.to_tensor([[40, 60], [24, 32]], "int32", place=x.place)
+        anchors = [10, 13, 16, 30, 33, 23]
+        return ops.yolo_box(x, sizes, anchors, 2, downsample_ratio=8, **options)
+
+    return Case(
+        kernel="yolo_box",
+        name=name,
+        call=call,
+        shapes=(((2, channels, 3, 4),),),
+        dtypes=FLOATS,
+        domain="small",
+        rule=rounded_once(16.0, scale=60.0),
+    )
+
+
+YOLO_BOX = (
+    _yolo_box("", 21, conf_thresh=0.01),
+    _yolo_box("some", 21, conf_thresh=0.5, clip_bbox=False, scale_x_y=1.2),
+    _yolo_box("iou_aware", 24, conf_thresh=0.3, iou_aware=True, iou_aware_factor=0.4),
+)
+
+NMS = (
+    Case(
+        kernel="nms",
+        call=lambda boxes: ops.nms(_corners(boxes), 0.2),
+        shapes=(((40, 4),), ((1, 4),), ((300, 4),)),
+        dtypes=("float32",),
+        domain="eighths",
+        layouts=False,
+        like_cpu=False,
+    ),
+)
+
+CASES = (*ROI_ALIGN, *BOX_CODER, *PRIOR_BOX, *YOLO_BOX, *NMS)
