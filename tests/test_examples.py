@@ -65,6 +65,53 @@ def test_train_digits_says_why_there_is_no_device() -> None:
     assert "PADDLE_MPS_DISABLE" in process.stderr
 
 
+def figures(pattern: str, output: str) -> list[float]:
+    return [float(number) for number in re.findall(pattern, output, re.M)]
+
+
+def held_memory(output: str) -> list[str]:
+    """What the device's tensors and arenas held along the way: the last two columns."""
+    table = output.split("memory (MiB) at step")[1].split("\n\n")[0].splitlines()[1:]
+    return [line.split(maxsplit=2)[2] for line in table]
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.usefixtures("mps")
+def test_char_gpt_learns_and_writes() -> None:
+    small = "--steps 60 --batch-size 8 --layers 1 --width 64 --letters 40".split()
+    output = run("char_gpt.py", "--device", "mps", *small)
+    along = figures(r"^step .+  (\d\.\d+) bits per character$", output)
+    assert len(along) == 10
+    assert along[-1] < along[0] - 1
+    (held_out,) = figures(r"^held-out text: (\d\.\d+) bits per character$", output)
+    assert held_out < along[0]
+    assert re.search(r"^The ", output, re.M)
+    assert len(set(held_memory(output)[1:])) == 1, output
+    assert re.search(r"^total +[\d,]+ +0$", output, re.M), output
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.usefixtures("mps")
+def test_ocr_lines_learns() -> None:
+    output = run(
+        "ocr_lines.py",
+        "--device",
+        "mps",
+        "--steps",
+        "30",
+        "--batch-size",
+        "16",
+        "--test-batches",
+        "2",
+    )
+    losses = figures(r"^step .+  loss (\d+\.\d+)$", output)
+    assert len(losses) == 10
+    assert losses[-1] < 0.7 * losses[0]
+    assert len(re.findall(r"^  .{15} read as  ", output, re.M)) == 5
+    assert figures(r"^character accuracy: (-?\d+\.\d+) %$", output)
+    assert len(set(held_memory(output)[1:])) == 1, output
+
+
 @pytest.mark.timeout(300)
 @pytest.mark.usefixtures("mps")
 def test_watch_memory_runs_out_goes_on_and_draws(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 #include "plugin/core/launch.h"
 
 #include "plugin/core/check.h"
+#include "plugin/core/timeline.h"
 
 namespace mps {
 namespace {
@@ -57,6 +58,7 @@ void launch(DeviceState& device, Stream& stream, const Graph& graph, Span<const 
   MPS_CHECK(feeds.size() == graph.feed_count() && results.size() == graph.results().size(), kInternal,
             "launch does not fit its graph: expected ", graph.feed_count(), " feeds and ", graph.results().size(),
             " results, got ", feeds.size(), " and ", results.size(), ".");
+  const Submission submission(current_op());
   Bindings to;
   if (!bind_results(device.memory(), stream, graph, results, &to)) return;
   const Bindings from = bind_feeds(device.memory(), stream, graph, feeds);

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "plugin/core/log.h"
+#include "plugin/core/timeline.h"
 #include "plugin/host/event_host.h"
 #include "plugin/host/executable_host.h"
 #include "plugin/host/movement_host.h"
@@ -61,16 +62,26 @@ void HostStream::encode(const std::shared_ptr<const Executable>& executable, Spa
   Bindings from, to;
   for (const Binding& feed : feeds) from.push_back(HostBinding(feed));
   for (const Binding& result : results) to.push_back(HostBinding(result));
-  if (host.cost_ns() <= kInlineNs && queue_->run_if_idle(op, [&] { host.run(from, to); })) return;
-  queue_->push(op, [executable, from, to] { static_cast<const HostExecutable&>(*executable).run(from, to); });
+  const Work work{TimelineEvent::Kind::kGraph, op, 0, this};
+  const auto run_now = [&] {
+    const DeviceSpan span(work);
+    host.run(from, to);
+  };
+  if (host.cost_ns() <= kInlineNs && queue_->run_if_idle(op, run_now)) return;
+  queue_->push(op, [executable, from, to, work] {
+    const DeviceSpan span(work);
+    static_cast<const HostExecutable&>(*executable).run(from, to);
+  });
 }
 
 void HostStream::copy(const Range& to, const Range& from) {
   MPS_CHECK(to.bytes == from.bytes, kArgument, "copy between ranges of different sizes: expected ", to.bytes,
             " bytes, got ", from.bytes, ".");
   if (to.bytes == 0) return;
-  submit("copy", copy_cost_ns(to.bytes), [target = to.address(), source = from.address(), bytes = to.bytes] {
-    if (target != source) copy_bytes(target, source, bytes);
+  const Work work{TimelineEvent::Kind::kCopy, "copy", to.bytes, this};
+  submit("copy", copy_cost_ns(to.bytes), [target = to.address(), source = from.address(), work] {
+    const DeviceSpan span(work);
+    if (target != source) copy_bytes(target, source, work.bytes);
   });
 }
 
@@ -78,15 +89,21 @@ void HostStream::upload(const Range& to, const void* from) {
   if (to.bytes == 0) return;
   void* const target = to.address();
   const size_t bytes = to.bytes;
+  const Work work{TimelineEvent::Kind::kCopy, "upload", bytes, this};
+  const auto copy_now = [=] {
+    const DeviceSpan span(work);
+    copy_bytes(target, from, bytes);
+  };
   // Nothing before it: the caller would have to wait for the worker anyway.
-  if (queue_->run_if_idle("upload", [&] { copy_bytes(target, from, bytes); })) return;
+  if (queue_->run_if_idle("upload", copy_now)) return;
   if (bytes <= kStagedBytes) {
     const char* const first = static_cast<const char*>(from);
-    queue_->push("upload", [target, staged = std::vector<char>(first, first + bytes)] {
+    queue_->push("upload", [target, work, staged = std::vector<char>(first, first + bytes)] {
+      const DeviceSpan span(work);
       std::memcpy(target, staged.data(), staged.size());
     });
   } else {
-    queue_->push("upload", [target, from, bytes] { copy_bytes(target, from, bytes); });
+    queue_->push("upload", copy_now);
     queue_->wait(queue_->last());
   }
 }
@@ -96,14 +113,21 @@ void HostStream::download(void* to, const Range& from) {
   const void* const source = from.address();
   const size_t bytes = from.bytes;
   // The caller's next step is to wait for it, so even a large one is better done here.
-  const auto work = [to, source, bytes] { copy_bytes(to, source, bytes); };
-  if (!queue_->run_if_idle("download", work)) queue_->push("download", work);
+  const Work work{TimelineEvent::Kind::kCopy, "download", bytes, this};
+  const auto copy_now = [=] {
+    const DeviceSpan span(work);
+    copy_bytes(to, source, bytes);
+  };
+  if (!queue_->run_if_idle("download", copy_now)) queue_->push("download", copy_now);
 }
 
 void HostStream::fill(const Range& to, uint8_t value) {
   if (to.bytes == 0) return;
-  submit("fill", copy_cost_ns(to.bytes),
-         [target = to.address(), bytes = to.bytes, value] { fill_bytes(target, value, bytes); });
+  const Work work{TimelineEvent::Kind::kFill, "fill", to.bytes, this};
+  submit("fill", copy_cost_ns(to.bytes), [target = to.address(), work, value] {
+    const DeviceSpan span(work);
+    fill_bytes(target, value, work.bytes);
+  });
 }
 
 void HostStream::record(Event& event) {

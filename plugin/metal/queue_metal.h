@@ -96,6 +96,7 @@ class MetalQueue : public std::enable_shared_from_this<MetalQueue> {
     size_t bytes = 0;
     Ticket last = 0;
     uint64_t trace = 0;
+    uint32_t submission = 0;  // of its first piece, while a profiler records
     std::vector<std::shared_ptr<Moment>> moments;
     double end = 0;
     std::vector<Mark> awaited;  // what must be known to be done before it, here and in other queues
@@ -115,6 +116,7 @@ class MetalQueue : public std::enable_shared_from_this<MetalQueue> {
   void finish(const std::shared_ptr<Window>& window, id<MTLCommandBuffer> commands);
   void conclude(const std::shared_ptr<Window>& window);
   static void note_error(Window* window, id<MTLCommandBuffer> commands);
+  void note_time(const Window& window, id<MTLCommandBuffer> commands);
   void run(std::vector<Callback> callbacks);
 
   const std::shared_ptr<MetalContext> context_;

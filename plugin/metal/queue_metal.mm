@@ -7,6 +7,7 @@
 #include "plugin/core/env.h"
 #include "plugin/core/log.h"
 #include "plugin/core/process.h"
+#include "plugin/core/timeline.h"
 #include "plugin/metal/os.h"
 
 namespace mps {
@@ -52,6 +53,11 @@ std::exception_ptr failure_of(const std::vector<const char*>& ops, NSError* erro
   } catch (const Error&) {
     return std::current_exception();
   }
+}
+
+// The GPU's clock stands still while the machine sleeps, so the system's time is that of now, less what has passed.
+int64_t since_1970_ns(double gpu_time) {
+  return Timeline::now_ns() - static_cast<int64_t>((gpu_clock() - gpu_time) * 1e9);
 }
 
 void run_callback(const MetalQueue::Callback& callback) {
@@ -125,6 +131,7 @@ void MetalQueue::watch() {
 
 void MetalQueue::add(const char* op, size_t bytes) {
   watch();
+  if (window_->ops.empty() && Timeline::is_on()) window_->submission = Timeline::submission();
   window_->ops.push_back(op);
   window_->bytes += bytes;
   window_->last = progress_.add();
@@ -167,9 +174,23 @@ void MetalQueue::finish(const std::shared_ptr<Window>& window, id<MTLCommandBuff
   if ([timeline_.get() signaledValue] < window->last) [timeline_.get() setSignaledValue:window->last];
   window->end = [commands GPUEndTime];
   if (window->end == 0) window->end = gpu_clock();  // it failed before it began
-  window->encoding.release_kept();                  // what it held is freed before anyone hears that it is done
+  note_time(*window, commands);
+  window->encoding.release_kept();  // what it held is freed before anyone hears that it is done
   window->watched = {};
   conclude(window);
+}
+
+// For a profiler: the command buffer as one piece of work, since the GPU tells no times of its parts.
+void MetalQueue::note_time(const Window& window, id<MTLCommandBuffer> commands) {
+  if (!Timeline::is_on() || [commands GPUStartTime] == 0) return;
+  TimelineEvent event;
+  event.kind = TimelineEvent::Kind::kGraph;
+  event.submission = window.submission;
+  event.name = names_of(window.ops);
+  event.stream = this;
+  event.start_ns = since_1970_ns([commands GPUStartTime]);
+  event.end_ns = since_1970_ns([commands GPUEndTime]);
+  Timeline::add(std::move(event));
 }
 
 // The GPU may have reached a mark of another queue, and gone on here, before anyone has heard of it there. Whoever

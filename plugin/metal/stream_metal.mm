@@ -4,6 +4,7 @@
 
 #include "plugin/core/check.h"
 #include "plugin/core/log.h"
+#include "plugin/core/timeline.h"
 #include "plugin/metal/buffer_metal.h"
 #include "plugin/metal/event_metal.h"
 #include "plugin/metal/executable_metal.h"
@@ -69,7 +70,10 @@ MetalStream::Staged MetalStream::stage(const void* from, size_t bytes) {
 
 void MetalStream::upload(const Range& to, const void* from) {
   if (to.bytes == 0) return;
-  const auto now = [&] { std::memcpy(to.address(), from, to.bytes); };
+  const auto now = [&] {
+    const DeviceSpan span({TimelineEvent::Kind::kCopy, "upload", to.bytes, nullptr});
+    std::memcpy(to.address(), from, to.bytes);
+  };
   if (to.bytes > kStagedBytes) queue_->wait(queue_->last());
   while (!queue_->run_if_idle(now)) {
     if (to.bytes <= kStagedBytes) {
@@ -86,6 +90,7 @@ void MetalStream::upload(const Range& to, const void* from) {
 void MetalStream::download(void* to, const Range& from) {
   if (from.bytes == 0) return;
   queue_->wait(queue_->last());
+  const DeviceSpan span({TimelineEvent::Kind::kCopy, "download", from.bytes, nullptr});
   std::memcpy(to, from.address(), from.bytes);
 }
 

@@ -7,9 +7,11 @@
 
 #include "plugin/core/check.h"
 #include "plugin/core/runtime.h"
+#include "plugin/core/timeline.h"
 #include "plugin/paddle/allocator.h"
 #include "plugin/paddle/guard.h"
 #include "plugin/paddle/host_copy.h"
+#include "plugin/paddle/profiler.h"
 #include "plugin/paddle/python_hook.h"
 #include "plugin/paddle/python_signals.h"
 #include "plugin/paddle/thread_context.h"
@@ -166,27 +168,37 @@ C_Status memory_set(C_Device device, void* address, unsigned char value, size_t 
   });
 }
 
+// A copy of this thread's own, which no stream does.
+template <typename Copy>
+void copied_here(const char* name, size_t bytes, const Copy& copy) {
+  const DeviceSpan span({TimelineEvent::Kind::kCopy, name, bytes, nullptr});
+  copy();
+}
+
 // Device memory is host-visible: once the work before it is done, a synchronous copy is a memcpy,
 // whichever side the ends are on.
 C_Status download_now(C_Device device, void* to, const void* from, size_t bytes) {
   return wait_callback("memory_copy", [&] {
+    const Submission submission("download");
     state(device).synchronize();
-    copy_to_host(to, from, bytes);
+    copied_here("download", bytes, [&] { copy_to_host(to, from, bytes); });
   });
 }
 
 C_Status copy_now(C_Device device, void* to, const void* from, size_t bytes) {
   return wait_callback("memory_copy", [&] {
+    const Submission submission("copy");
     state(device).synchronize();
-    std::memcpy(to, from, bytes);
+    copied_here("copy", bytes, [&] { std::memcpy(to, from, bytes); });
   });
 }
 
 C_Status copy_between_devices(C_Device to_device, C_Device from_device, void* to, const void* from, size_t bytes) {
   return wait_callback("memory_copy", [&] {
+    const Submission submission("copy");
     state(from_device).synchronize();
     state(to_device).synchronize();
-    std::memcpy(to, from, bytes);
+    copied_here("copy", bytes, [&] { std::memcpy(to, from, bytes); });
   });
 }
 
@@ -203,6 +215,7 @@ bool writes_at_once(C_Device device, C_Stream stream) {
 C_Status upload(C_Device device, C_Stream stream, void* to, const void* from, size_t bytes) {
   if (writes_at_once(device, stream)) return copy_now(device, to, from, bytes);
   return wait_callback("memory_copy", [&] {
+    const Submission submission("upload");
     stream_of(stream).upload(state(device).memory().resolve(to, bytes, &stream_of(stream)), from);
   });
 }
@@ -213,14 +226,16 @@ C_Status upload(C_Device device, C_Stream stream, void* to, const void* from, si
 C_Status download(C_Device device, C_Stream stream, void* to, const void* from, size_t bytes) {
   if (copies_at_once(device)) return download_now(device, to, from, bytes);
   return wait_callback("memory_copy", [&] {
+    const Submission submission("download");
     stream_of(stream).synchronize();
-    copy_to_host(to, from, bytes);
+    copied_here("download", bytes, [&] { copy_to_host(to, from, bytes); });
   });
 }
 
 C_Status copy_in_stream(C_Device device, C_Stream stream, void* to, const void* from, size_t bytes) {
   if (writes_at_once(device, stream)) return copy_now(device, to, from, bytes);
   return wait_callback("memory_copy", [&] {
+    const Submission submission("copy");
     Memory& memory = state(device).memory();
     Stream& in = stream_of(stream);
     in.copy(memory.resolve(to, bytes, &in), memory.resolve(from, bytes, &in));
@@ -315,6 +330,8 @@ void fill_device_interface(C_DeviceInterface* interface) {
   interface->is_float16_supported = is_float16_supported;
   interface->is_bfloat16_supported = is_bfloat16_supported;
   interface->get_multi_process = multi_processors;
+
+  fill_profiler_interface(interface);
 }
 
 }  // namespace mps::paddle
