@@ -9,10 +9,17 @@ is one way in which `paddle.mps` comes to be.
 from __future__ import annotations
 
 import gc
+import importlib.abc
+import importlib.util
 import os
 import sys
 import types
+from importlib.machinery import ModuleSpec
 from typing import Any
+
+import _paddle_mps_attention
+
+_AMP = "paddle.amp.auto_cast"
 
 
 class _LazyModule(types.ModuleType):
@@ -43,8 +50,46 @@ def is_compiled_with_mps() -> bool:
     return paddle_mps.is_compiled_with_mps()
 
 
+def _let_amp_use_bfloat16(amp: Any) -> None:
+    """Have AMP ask the device whether it computes in bfloat16.
+
+    Paddle 3.3.1 has a list of the names of custom devices that do. On all others `auto_cast` and
+    `decorate` warn, if at all, and leave the program in float32.
+    """
+    by_name = getattr(amp, "_is_custom_device_bfloat16_supported", None)
+    if by_name is None:
+        return
+
+    def is_supported() -> bool:
+        place = amp._current_expected_place()
+        if not place.is_custom_place() or place.get_device_type() != "mps":
+            return bool(by_name())
+        return bool(sys.modules["paddle"].amp.is_bfloat16_supported())
+
+    amp._is_custom_device_bfloat16_supported = is_supported
+
+
+class _AmpFinder(importlib.abc.MetaPathFinder):
+    """Changes Paddle's AMP when Paddle imports it, and is gone then."""
+
+    def find_spec(self, name: str, path: object, target: object = None) -> ModuleSpec | None:
+        if name != _AMP:
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.loader is not None:
+            execute = spec.loader.exec_module
+
+            def execute_and_change(module: types.ModuleType) -> None:
+                execute(module)
+                _let_amp_use_bfloat16(module)
+
+            spec.loader.exec_module = execute_and_change  # type: ignore[method-assign]
+        return spec
+
+
 def install() -> None:
-    """Put `paddle.mps` and `paddle.is_compiled_with_mps` in place, if Paddle is there."""
+    """Put `paddle.mps` and `paddle.is_compiled_with_mps` in place, if Paddle is there, and AMP."""
     paddle: Any = sys.modules.get("paddle")
     if paddle is None or hasattr(paddle, "mps"):
         return
@@ -56,3 +101,8 @@ def install() -> None:
         "paddle.mps", "The Python package paddle_mps."
     )
     paddle.is_compiled_with_mps = is_compiled_with_mps
+    _paddle_mps_attention.install()
+    if _AMP in sys.modules:
+        _let_amp_use_bfloat16(sys.modules[_AMP])
+    else:
+        sys.meta_path.insert(0, _AmpFinder())

@@ -136,11 +136,14 @@ class Lowering {
                                                                          name:nil];
       case NodeFamily::kPooling:
       case NodeFamily::kPoolingGradient:
+      case NodeFamily::kAttention:
+      case NodeFamily::kAlignment:
       case NodeFamily::kStridedUpdate:
       case NodeFamily::kArgReduce:
       case NodeFamily::kArgSort:
       case NodeFamily::kSearchSorted:
       case NodeFamily::kRandom:
+      case NodeFamily::kQuantized:
         MPS_THROW(kInternal, "not a legal node: got ", info(node.kind).name, ".");
     }
     __builtin_unreachable();

@@ -3,16 +3,19 @@
 from . import (
     activations,
     arrange,
+    attention,
     binary,
     boxes,
     conv,
     creation,
+    ctc,
     deformable,
     diagonal,
     elements,
     elementwise,
     extreme,
     functions,
+    fused,
     group_norm,
     index,
     layer_norm,
@@ -81,6 +84,9 @@ ALL_CASES: tuple[Case, ...] = (
     *boxes.CASES,
     *pool.CASES,
     *resize.CASES,
+    *attention.CASES,
+    *ctc.CASES,
+    *fused.CASES,
 )
 
 __all__ = ["ALL_CASES", "Case", "Gradient"]
