@@ -25,24 +25,8 @@ const char* describe(NodeDTypes set) {
       return "bool";
     case NodeDTypes::kInt32:
       return "int32";
-  }
-  __builtin_unreachable();
-}
-
-bool accepts(NodeDTypes set, DType dtype) {
-  switch (set) {
-    case NodeDTypes::kAny:
-      return true;
-    case NodeDTypes::kNumeric:
-      return dtype != DType::bool_;
-    case NodeDTypes::kFloat:
-      return is_float(dtype);
-    case NodeDTypes::kInteger:
-      return is_integer(dtype);
-    case NodeDTypes::kBool:
-      return dtype == DType::bool_;
-    case NodeDTypes::kInt32:
-      return dtype == DType::int32;
+    case NodeDTypes::kInt8:
+      return "int8";
   }
   __builtin_unreachable();
 }
@@ -252,6 +236,26 @@ void check_shape(Dims shape) {
   }
   MPS_CHECK(count < kTooMany, kArgument, "tensor too large: expected fewer than 2^32 elements, got shape ",
             to_string(shape), ". Split the tensor.");
+}
+
+bool accepts(NodeDTypes set, DType dtype) {
+  switch (set) {
+    case NodeDTypes::kAny:
+      return true;
+    case NodeDTypes::kNumeric:
+      return dtype != DType::bool_;
+    case NodeDTypes::kFloat:
+      return is_float(dtype);
+    case NodeDTypes::kInteger:
+      return is_integer(dtype);
+    case NodeDTypes::kBool:
+      return dtype == DType::bool_;
+    case NodeDTypes::kInt32:
+      return dtype == DType::int32;
+    case NodeDTypes::kInt8:
+      return dtype == DType::int8;
+  }
+  __builtin_unreachable();
 }
 
 Inferred infer(const Graph& graph, NodeKind kind, Span<const Value> operands, Dims attributes, Dims target) {

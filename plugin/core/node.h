@@ -44,7 +44,7 @@ enum class NodeFamily : uint8_t {
   kQuantized,
 };
 
-enum class NodeDTypes : uint8_t { kAny, kNumeric, kFloat, kInteger, kBool, kInt32 };
+enum class NodeDTypes : uint8_t { kAny, kNumeric, kFloat, kInteger, kBool, kInt32, kInt8 };
 
 struct NodeInfo {
   const char* name;

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "plugin/core/check.h"
+#include "plugin/core/infer.h"
 #include "plugin/host/reference_host.h"
 
 namespace mps::exam {
@@ -19,12 +20,17 @@ std::set<std::pair<NodeKind, DType>>& asked() {
   return set;
 }
 
+// What a node is asked of: its last operand's dtype (the first may be a condition, or positions); its first one's where
+// others tell of that; its own where it has none, or only codes.
+DType dtype_of(const Graph& graph, const Node& node) {
+  const NodeFamily family = info(node.kind).family;
+  if (node.operand_count == 0 || node.kind == NodeKind::dequantize_blockwise) return node.dtype;
+  const bool first = family == NodeFamily::kQuantized || family == NodeFamily::kAttention;
+  return graph.dtype(graph.operand(node, first ? 0 : node.operand_count - 1));
+}
+
 void note(const Graph& graph) {
-  for (uint32_t i = 0; i < graph.node_count(); ++i) {
-    const Node& node = graph.node(i);
-    asked().emplace(node.kind,
-                    node.operand_count == 0 ? node.dtype : graph.dtype(graph.operand(node, node.operand_count - 1)));
-  }
+  for (uint32_t i = 0; i < graph.node_count(); ++i) asked().emplace(graph.node(i).kind, dtype_of(graph, graph.node(i)));
 }
 
 void set_value(Tensor* tensor, int64_t index, double value) {
@@ -331,23 +337,7 @@ Value record(Graph& graph, NodeKind kind, Span<const Value> operands, DType cast
   return operands[0];
 }
 
-bool takes(NodeKind kind, DType dtype) {
-  switch (info(kind).dtypes) {
-    case NodeDTypes::kAny:
-      return true;
-    case NodeDTypes::kNumeric:
-      return dtype != DType::bool_;
-    case NodeDTypes::kFloat:
-      return is_float(dtype);
-    case NodeDTypes::kInteger:
-      return is_integer(dtype);
-    case NodeDTypes::kBool:
-      return dtype == DType::bool_;
-    case NodeDTypes::kInt32:
-      return dtype == DType::int32;
-  }
-  return false;
-}
+bool takes(NodeKind kind, DType dtype) { return accepts(info(kind).dtypes, dtype); }
 
 bool was_asked(NodeKind kind, DType dtype) { return asked().count({kind, dtype}) != 0; }
 
