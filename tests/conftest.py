@@ -23,6 +23,7 @@ import pytest
 
 SECONDS_PER_TEST = 150  # above the limit of child processes, so that those report themselves
 # Registered, but out of Python's reach: (kernels, dtypes), and why. Empty kernels: any.
+_FLOATS = ("float32", "float16", "bfloat16")
 _INTEGERS = ("int8", "int16", "int32", "int64", "uint8")
 UNREACHABLE = (
     ((), ("uint16",), "Paddle's Python takes UINT16 for bfloat16"),
@@ -30,6 +31,16 @@ UNREACHABLE = (
     (("empty",), ("uint32", "uint64"), "Paddle's Python makes no tensors of these types"),
     (("assign_raw",), ("float8_e5m2", "uint32", "uint64"), "no static program takes these types"),
     (("divide", "divide_grad"), _INTEGERS, "Paddle divides integers as float32"),
+    (
+        ("dequantize_linear",),
+        (*_FLOATS, "int8", "int32", "uint8"),
+        "where a program asks for it Paddle makes a quantize_linear",
+    ),
+    (
+        ("quantize_linear_deprecated_train",),
+        _FLOATS,
+        "for programs of Paddle's old representation, which no table makes",
+    ),
 )
 
 

@@ -81,22 +81,24 @@ Staircase staircase(int64_t rows, int64_t columns, int64_t offset) {
 }
 
 // Rows of steps: the root of a square function, which float32 has right to one row; then it is looked at whether the
-// element comes before that row, or after it.
+// element comes before that row, or after it. Numbers of elements are doubled, so that nothing is halved.
 SmallVector<Value, 16> coordinates_of_stairs(Graph& g, const Staircase& stairs, Value k) {
   const auto number = [&](int64_t n) { return graphs::number(g, k, n); };
-  const auto below = [&](Value rows) {  // at most 2^33 with the doubling: hence int64 for large k
-    const Value twice = g.multiplication(rows, g.addition(rows, number(2 * stairs.first - 1)));
-    return g.bitwise_right_shift(twice, number(1));
+  const auto twice_below = [&](Value rows) {
+    return g.multiplication(rows, g.addition(rows, number(2 * stairs.first - 1)));
   };
   const auto real = [&](double n) { return g.constant(n, DType::float32); };
   const double middle = static_cast<double>(stairs.first) - 0.5;
-  const Value square = g.addition(g.multiplication(g.cast(k, DType::float32), real(2)), real(middle * middle));
+  const Value twice = g.addition(k, k);
+  const Value square = g.addition(g.cast(twice, DType::float32), real(middle * middle));
   const Value root = g.subtraction(g.square_root(square), real(middle));
   Value row = g.minimum(g.cast(root, g.dtype(k)), number(stairs.steps));  // full rows come later
-  row = g.subtraction(row, g.cast(g.less_than(k, below(row)), g.dtype(k)));
+  row = g.subtraction(row, g.cast(g.less_than(twice, twice_below(row)), g.dtype(k)));
   const Value next = g.addition(row, number(1));
-  row = g.addition(row, g.cast(g.greater_than_or_equal_to(k, below(next)), g.dtype(k)));
-  const Value column = g.subtraction(k, below(row));
+  row = g.addition(row, g.cast(g.greater_than_or_equal_to(twice, twice_below(next)), g.dtype(k)));
+  // Even, and less than 2^25: exact in float32, where a division is fast.
+  const Value rest_of_row = g.cast(g.subtraction(twice, twice_below(row)), DType::float32);
+  const Value column = g.cast(g.multiplication(rest_of_row, real(0.5)), g.dtype(k));
   if (!stairs.has_full_rows) return {g.addition(row, number(stairs.empty_rows)), column};
   const Value rest = g.subtraction(k, number(stairs.below(stairs.steps)));
   const Value is_full = g.greater_than_or_equal_to(rest, number(0));
@@ -111,6 +113,9 @@ SmallVector<Value, 16> coordinates_of_stairs(Graph& g, const Staircase& stairs, 
 void indices_of_side(const CustomContext& ctx, int64_t rows, int64_t columns, int64_t offset, bool lower,
                      DenseTensor* out) {
   const int64_t count = out->numel() / 2;
+  constexpr int64_t kWidest = int64_t{1} << 24;
+  MPS_CHECK(count == 0 || columns <= kWidest, kUnsupported, "too many columns: expected at most ", kWidest, ", got ",
+            columns, ".");
   Recorder record(ctx);
   Graph& g = record.graph;
   if (count == 0) {

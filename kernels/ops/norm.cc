@@ -1,10 +1,12 @@
-// Norms and sums of many: p_norm, norm, squared_l2_norm, frobenius_norm, logsumexp, add_n, and their gradients.
+// Norms and sums of many: p_norm, norm, squared_l2_norm, frobenius_norm, logsumexp, add_n, and their gradients;
+// clip_by_norm.
 // Everything is computed in float32 and rounded once.
 #include "kernels/graphs/norm.h"
 
 #include <cmath>
 
 #include "paddle/phi/kernels/add_n_kernel.h"
+#include "paddle/phi/kernels/clip_by_norm_kernel.h"
 #include "paddle/phi/kernels/frobenius_norm_grad_kernel.h"
 #include "paddle/phi/kernels/frobenius_norm_kernel.h"
 #include "paddle/phi/kernels/logsumexp_grad_kernel.h"
@@ -180,8 +182,23 @@ void add_n(const CustomContext& ctx, const std::vector<const phi::TensorBase*>& 
   record.launch();
 }
 
+// -- clip_by_norm
+// ---------------------------------------------------------------------------------------------------------
+
+// x, or where its norm is more than that x max_norm / norm.
+void clip_by_norm(const CustomContext& ctx, const DenseTensor& x, float max_norm, DenseTensor* out) {
+  Recorder record(ctx);
+  Graph& g = record.graph;
+  const Value values = wide(record, x, {x.numel()});
+  const Value norm = graphs::p_norm(g, values, 2, {0}), most = record.scalar(max_norm, DType::float32);
+  const Value factor = g.select(g.greater_than(norm, most), g.division(most, norm), number(g, norm, 1));
+  write(record, out, g.multiplication(values, factor));
+  record.launch();
+}
+
 }  // namespace
 
+MPS_KERNEL(clip_by_norm, phi::ClipByNormKernel, clip_by_norm, kFloats)
 MPS_KERNEL(logsumexp, phi::LogsumexpKernel, logsumexp, kFloats)
 MPS_KERNEL(logsumexp_grad, phi::LogsumexpGradKernel, logsumexp_grad, kFloats)
 MPS_KERNEL(p_norm, phi::PNormKernel, p_norm, kFloats)

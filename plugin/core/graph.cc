@@ -246,6 +246,18 @@ Value Graph::average_pooling_gradient(Value dout, Dims x_shape, const Sliding& s
   return add(NodeKind::average_pooling_gradient, {dout}, sliding.attributes(), x_shape);
 }
 
+Value Graph::attention(Span<const Value> operands, const Attention& what) {
+  return add(NodeKind::attention, operands, what.attributes());
+}
+
+Value Graph::attention_gradient(Span<const Value> operands, const Attention& what) {
+  return add(NodeKind::attention_gradient, operands, what.attributes());
+}
+
+Value Graph::ctc_alignment(Value scores, Value skips, Value frames, Value states) {
+  return add(NodeKind::ctc_alignment, {skips, frames, states, scores});
+}
+
 void Graph::clear() {
   nodes_.clear();
   pool_.clear();

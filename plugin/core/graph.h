@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <string>
 
+#include "plugin/core/attention.h"
 #include "plugin/core/dtype.h"
 #include "plugin/core/node.h"
 #include "plugin/core/scalar.h"
@@ -133,6 +134,18 @@ class Graph {
   Value max_pooling_gradient(Value dout, Value x, const Sliding& sliding);
   Value average_pooling_gradient(Value dout, Dims x_shape, const Sliding& sliding);
 
+  // -- sequences
+  // ----------------------------------------------------------------------------------------------------
+  // softmax(scale q k^T) v and its gradient; operands, and what lies where in the result (float32, flat): attention.h.
+  Value attention(Span<const Value> operands, const Attention& what);
+  Value attention_gradient(Span<const Value> operands, const Attention& what);
+  // Connectionist temporal classification (Graves et al., 2006). A text of L letters is a row of S = 2 L + 1 states,
+  // blank, letter, blank ... blank. scores [T, B, S]: the logarithm of each state's likelihood in each frame; skips
+  // [B, S]: 0 where a state may follow the one before the last, -inf where not; frames [B] and states [B] (int32): how
+  // many there are. A way begins in one of the first two states, stays or goes on, and ends in one of the last two.
+  // Flat float32: the logarithms of the likelihood of all ways [B], then the share of the ways that are in a state
+  // [T, B, S], which is 0 behind the frames and where there is no way.
+  Value ctc_alignment(Value scores, Value skips, Value frames, Value states);
   // -- numbers of few bits
   // -------------------------------------------------------------------------------------------
   // A tensor in `bits` bits per element is bytes of places in a code book, which has 2^bits entries (float32): with 8

@@ -6,6 +6,7 @@
 #include "plugin/core/check.h"
 #include "plugin/core/infer_images.h"
 #include "plugin/core/infer_quantized.h"
+#include "plugin/core/infer_sequences.h"
 
 namespace mps {
 namespace {
@@ -319,6 +320,10 @@ Inferred infer(const Graph& graph, NodeKind kind, Span<const Value> operands, Di
       return infer_pooling(graph, kind, operands[0], attributes, target);
     case NodeFamily::kPoolingGradient:
       return infer_pooling_gradient(graph, kind, operands, attributes, target);
+    case NodeFamily::kAttention:
+      return infer_attention(graph, kind, operands, Attention::of(attributes));
+    case NodeFamily::kAlignment:
+      return infer_alignment(graph, kind, operands);
     case NodeFamily::kQuantized:
       return infer_quantized(graph, kind, operands, attributes, target);
   }

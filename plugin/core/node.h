@@ -39,6 +39,8 @@ enum class NodeFamily : uint8_t {
   kConvolutionGradient,
   kPooling,
   kPoolingGradient,
+  kAttention,
+  kAlignment,
   kQuantized,
 };
 
@@ -78,7 +80,8 @@ constexpr bool is_whole(NodeFamily family) {
          family == NodeFamily::kScatter || family == NodeFamily::kArgSort || family == NodeFamily::kSearchSorted ||
          family == NodeFamily::kRandom || family == NodeFamily::kConvolution ||
          family == NodeFamily::kConvolutionGradient || family == NodeFamily::kPooling ||
-         family == NodeFamily::kPoolingGradient || family == NodeFamily::kQuantized;
+         family == NodeFamily::kPoolingGradient || family == NodeFamily::kAttention ||
+         family == NodeFamily::kAlignment || family == NodeFamily::kQuantized;
 }
 
 }  // namespace mps

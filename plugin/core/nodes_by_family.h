@@ -4,6 +4,7 @@
 //   MPS_WHOLE_NODE(kind)                         arg reductions, scans, positions, sorts, random numbers
 //   MPS_QUANTIZED_NODE(kind)                     numbers of few bits
 //   MPS_CONVOLUTION_NODE(kind), MPS_POOLING_NODE(kind)  images, gradients among them
+//   MPS_ATTENTION_NODE(kind), MPS_ALIGNMENT_NODE(kind)  sequences
 //
 // What is not defined, and every other family, expands to nothing. No include guard: it is meant to be included many
 // times.
@@ -24,6 +25,12 @@
 #endif
 #ifndef MPS_POOLING_NODE
 #define MPS_POOLING_NODE(kind)
+#endif
+#ifndef MPS_ATTENTION_NODE
+#define MPS_ATTENTION_NODE(kind)
+#endif
+#ifndef MPS_ALIGNMENT_NODE
+#define MPS_ALIGNMENT_NODE(kind)
 #endif
 #define MPS_NODE(kind, family, ...) MPS_NODE_##family(kind)
 #define MPS_NODE_kUnary(kind) MPS_UNARY_NODE(kind)
@@ -53,6 +60,8 @@
 #define MPS_NODE_kConvolutionGradient(kind) MPS_CONVOLUTION_NODE(kind)
 #define MPS_NODE_kPooling(kind) MPS_POOLING_NODE(kind)
 #define MPS_NODE_kPoolingGradient(kind) MPS_POOLING_NODE(kind)
+#define MPS_NODE_kAttention(kind) MPS_ATTENTION_NODE(kind)
+#define MPS_NODE_kAlignment(kind) MPS_ALIGNMENT_NODE(kind)
 #define MPS_NODE_kQuantized(kind) MPS_QUANTIZED_NODE(kind)
 #include "plugin/core/nodes.def"
 #undef MPS_NODE
@@ -83,6 +92,8 @@
 #undef MPS_NODE_kConvolutionGradient
 #undef MPS_NODE_kPooling
 #undef MPS_NODE_kPoolingGradient
+#undef MPS_NODE_kAttention
+#undef MPS_NODE_kAlignment
 #undef MPS_NODE_kQuantized
 #undef MPS_UNARY_NODE
 #undef MPS_BINARY_NODE
@@ -90,3 +101,5 @@
 #undef MPS_QUANTIZED_NODE
 #undef MPS_CONVOLUTION_NODE
 #undef MPS_POOLING_NODE
+#undef MPS_ATTENTION_NODE
+#undef MPS_ALIGNMENT_NODE

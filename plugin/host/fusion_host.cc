@@ -38,6 +38,8 @@ bool is_view(NodeKind kind) {
     case NodeFamily::kConvolutionGradient:
     case NodeFamily::kPooling:
     case NodeFamily::kPoolingGradient:
+    case NodeFamily::kAttention:
+    case NodeFamily::kAlignment:
     case NodeFamily::kQuantized:
       return false;
   }

@@ -108,6 +108,10 @@ class Lowering {
 #define MPS_QUANTIZED_NODE(name) case NodeKind::name:
 #include "plugin/core/nodes_by_family.h"
         return copy(node, [](Value x) { return x; });
+#define MPS_ATTENTION_NODE(name) case NodeKind::name:
+#define MPS_ALIGNMENT_NODE(name) case NodeKind::name:
+#include "plugin/core/nodes_by_family.h"
+        return copy(node, [&](Value x) { return is_float(to_.dtype(x)) ? to_.cast(x, DType::float32) : x; });
 #define MPS_CONVOLUTION_NODE(name) case NodeKind::name:
 #include "plugin/core/nodes_by_family.h"
         return to_.cast(copy(node, [&](Value x) { return to_.cast(x, DType::float32); }), node.dtype);

@@ -2,7 +2,7 @@
 //
 // - Products of matrices in a dtype without a kernel become float32 products between casts, which fuse with their
 //   neighbours and round once.
-// - Convolutions are float32 between casts, likewise.
+// - Convolutions, attention and alignments are float32 between casts, likewise.
 // - identity is its operand; movements and casts of a constant are constants.
 //
 // Feeds and results keep their numbers.

@@ -167,6 +167,8 @@ class Planner {
       case NodeFamily::kConvolutionGradient:
       case NodeFamily::kPooling:
       case NodeFamily::kPoolingGradient:
+      case NodeFamily::kAttention:
+      case NodeFamily::kAlignment:
       case NodeFamily::kQuantized:
         return whole(value, node);
       case NodeFamily::kCoordinate:

@@ -9,6 +9,7 @@
 #include "plugin/host/reference_images_host.h"
 #include "plugin/host/reference_nodes_host.h"
 #include "plugin/host/reference_quantized_host.h"
+#include "plugin/host/reference_sequences_host.h"
 #include "plugin/host/reference_whole_host.h"
 
 namespace mps {
@@ -155,6 +156,10 @@ class Interpreter {
 #define MPS_POOLING_NODE(name) case NodeKind::name:
 #include "plugin/core/nodes_by_family.h"
         return reference_images(graph_, value, operands_of(node), out(value));
+#define MPS_ATTENTION_NODE(name) case NodeKind::name:
+#define MPS_ALIGNMENT_NODE(name) case NodeKind::name:
+#include "plugin/core/nodes_by_family.h"
+        return reference_sequences(graph_, value, operands_of(node), out(value));
 #define MPS_QUANTIZED_NODE(name) case NodeKind::name:
 #include "plugin/core/nodes_by_family.h"
         return reference_quantized(graph_, value, operands_of(node), out(value));

@@ -284,17 +284,21 @@ void philox(uint32_t key_low, uint32_t key_high, uint32_t* x) {
 }
 
 void random_bits(const Call& call) {
-  const auto operand = [&](size_t i) { return *static_cast<const uint32_t*>(call.operands[i]); };
-  const uint64_t first_block = operand(2) | static_cast<uint64_t>(operand(3)) << 32;
+  uint32_t counter[6];
+  for (size_t i = 0; i < 6; ++i) counter[i] = *static_cast<const uint32_t*>(call.operands[i]);
   for (int64_t i = 0; i < call.graph.elements(call.value); ++i) {
-    const uint64_t block = first_block + static_cast<uint64_t>(i / 4);
-    uint32_t words[4] = {static_cast<uint32_t>(block), static_cast<uint32_t>(block >> 32), operand(4), operand(5)};
-    philox(operand(0), operand(1), words);
-    static_cast<uint32_t*>(call.out)[i] = words[i % 4];
+    static_cast<uint32_t*>(call.out)[i] = reference_random_word({counter, 6}, static_cast<uint64_t>(i));
   }
 }
 
 }  // namespace
+
+uint32_t reference_random_word(Span<const uint32_t> counter, uint64_t index) {
+  const uint64_t block = (counter[2] | static_cast<uint64_t>(counter[3]) << 32) + index / 4;
+  uint32_t words[4] = {static_cast<uint32_t>(block), static_cast<uint32_t>(block >> 32), counter[4], counter[5]};
+  philox(counter[0], counter[1], words);
+  return words[index % 4];
+}
 
 void reference_whole(const Graph& graph, Value value, Span<const void* const> operands, void* out) {
   const Call call{graph, value, operands, out};

@@ -10,4 +10,7 @@ namespace mps {
 // dense.
 void reference_whole(const Graph& graph, Value value, Span<const void* const> operands, void* out);
 
+// Element `index` of random_bits() of the six words of a counter, two of the key first.
+uint32_t reference_random_word(Span<const uint32_t> counter, uint64_t index);
+
 }  // namespace mps

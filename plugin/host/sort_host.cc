@@ -98,37 +98,71 @@ void sort_all(const std::vector<K>& keys, int64_t count, Items& room, int32_t* p
   for (int64_t i = 0; i < count; ++i) places[i] = position_in(items[i]);
 }
 
-// The first `count` positions of many: what is not below the worst of the best so far is passed over.
+// The best so far of some that are wanted, packed. What is not below the worst of them is passed over: an equal one
+// that comes later is not among the first.
+template <typename K>
+class Best {
+ public:
+  explicit Best(size_t wanted) : wanted_(wanted), room_(wanted <= kFew ? wanted : 2 * wanted + 64) {
+    best_.reserve(room_);
+  }
+
+  bool passes_over(K key) const { return key >= worst_ && best_.size() >= wanted_; }
+
+  void add(K key, int64_t i) {
+    const Packed item = static_cast<Packed>(key) << 32 | static_cast<Packed>(i);
+    if (wanted_ <= kFew) return insert(item);
+    best_.push_back(item);
+    if (best_.size() == room_) shrink();
+  }
+
+  void write(int32_t* out) {
+    shrink();
+    std::sort(best_.begin(), best_.end());
+    for (size_t i = 0; i < wanted_; ++i) out[i] = position_in(static_cast<uint64_t>(best_[i]));
+  }
+
+ private:
+  using Packed = std::conditional_t<sizeof(K) == 8, Uint128, uint64_t>;
+  static constexpr size_t kFew = 32;  // are kept in order, which tells their worst at once
+
+  void insert(Packed item) {
+    if (best_.size() == wanted_) best_.pop_back();
+    best_.push_back(item);
+    for (size_t i = best_.size() - 1; i > 0 && best_[i] < best_[i - 1]; --i) std::swap(best_[i], best_[i - 1]);
+    if (best_.size() == wanted_) worst_ = static_cast<K>(best_.back() >> 32);
+  }
+
+  void shrink() {
+    if (best_.size() <= wanted_) return;
+    const auto last = best_.begin() + static_cast<std::ptrdiff_t>(wanted_ - 1);
+    std::nth_element(best_.begin(), last, best_.end());
+    best_.resize(wanted_);
+    worst_ = static_cast<K>(best_[wanted_ - 1] >> 32);
+  }
+
+  const size_t wanted_, room_;
+  std::vector<Packed> best_;
+  K worst_ = std::numeric_limits<K>::max();
+};
+
+// The first `count` positions of many. Keys are looked at some at a time, since most of these have nothing that counts.
 template <typename K>
 void sort_some(const std::vector<K>& keys, int64_t count, int32_t* out) {
-  using Packed = std::conditional_t<sizeof(K) == 8, Uint128, uint64_t>;
-  const size_t wanted = static_cast<size_t>(count), room = 2 * wanted + 64;
-  std::vector<Packed> best;
-  best.reserve(room);
-  K worst = std::numeric_limits<K>::max();
-  const auto shrink = [&] {
-    if (best.size() <= wanted) return;
-    std::nth_element(best.begin(), best.begin() + (count - 1), best.end());
-    best.resize(wanted);
-    worst = static_cast<K>(best[wanted - 1] >> 32);
-  };
+  Best<K> best(static_cast<size_t>(count));
   const int64_t length = static_cast<int64_t>(keys.size());
   constexpr int64_t kTogether = 64;
   for (int64_t begin = 0; begin < length; begin += kTogether) {
     const int64_t end = std::min(length, begin + kTogether);
     K least = std::numeric_limits<K>::max();
     for (int64_t i = begin; i < end; ++i) least = std::min(least, keys[static_cast<size_t>(i)]);
-    if (least >= worst && best.size() >= wanted) continue;  // an equal one that comes later is not among the first
+    if (best.passes_over(least)) continue;
     for (int64_t i = begin; i < end; ++i) {
       const K key = keys[static_cast<size_t>(i)];
-      if (key >= worst && best.size() >= wanted) continue;
-      best.push_back(static_cast<Packed>(key) << 32 | static_cast<Packed>(i));
-      if (best.size() == room) shrink();
+      if (!best.passes_over(key)) best.add(key, i);
     }
   }
-  shrink();
-  std::sort(best.begin(), best.end());
-  for (size_t i = 0; i < wanted; ++i) out[i] = position_in(static_cast<uint64_t>(best[i]));
+  best.write(out);
 }
 
 template <typename T>

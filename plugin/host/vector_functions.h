@@ -193,7 +193,7 @@ MPS_VECTOR_INLINE float erf(float x) {
   q = multiply_add(q, t, 0x1.aa7d7ep-1f);
   q = multiply_add(q, t, 0x1.41068ep+1f);
   q = multiply_add(q, t, 0x1.a60826p+0f);
-  const float result = a < 0.921875f ? near : 1.0f - exponent(-q);
+  const float result = a < 0.921875f ? near : 1.0f - exponent_of_moderate(-q);
   return float_of((bits_of(result) & 0x7fffffffu) | (bits_of(x) & 0x80000000u));
 }
 

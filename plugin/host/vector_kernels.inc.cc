@@ -228,6 +228,30 @@ MPS_BLOCK_FUNCTION stream_binary(const void* x, const void* y, const void*, void
   stream_results<T>(out, n, [&](size_t i) __attribute__((always_inline)) { return Op::f(a[i], b[i]); });
 }
 
+MPS_BLOCK_FUNCTION add_product(const void* x, const void* y, const void* z, void* out, size_t n) {
+  const float* const a = static_cast<const float*>(x);
+  const float* const b = static_cast<const float*>(y);
+  const float* const c = static_cast<const float*>(z);
+  float* const to = static_cast<float*>(out);
+  MPS_NO_DEPENDENCE
+  for (size_t i = 0; i < n; ++i) to[i] = a[i] * b[i] + c[i];
+}
+
+MPS_BLOCK_FUNCTION stream_add_product(const void* x, const void* y, const void* z, void* out, size_t n) {
+  const float* const a = static_cast<const float*>(x);
+  const float* const b = static_cast<const float*>(y);
+  const float* const c = static_cast<const float*>(z);
+  stream_results<float>(out, n, [&](size_t i) __attribute__((always_inline)) { return a[i] * b[i] + c[i]; });
+}
+
+// Limits to one side: of equal numbers the first is taken, and NaN stays.
+struct AtLeast {
+  static inline __attribute__((always_inline)) float f(float x, float y) { return x < y ? y : x; }
+};
+struct AtMost {
+  static inline __attribute__((always_inline)) float f(float x, float y) { return x > y ? y : x; }
+};
+
 MPS_BLOCK_FUNCTION stream(void* to, const void* from, size_t bytes) {
   const char* const bytes_from = static_cast<const char*>(from);
   stream_results<char>(to, bytes, [&](size_t i) __attribute__((always_inline)) { return bytes_from[i]; });
@@ -351,6 +375,12 @@ constexpr VectorKernels make_table(const char* name) {
   table.round[kFloat16] = round<Float16>;
   table.round[kBfloat16] = round<Bfloat16>;
   table.random_bits = random_bits;
+  table.add_product = add_product;
+  table.stream_add_product = stream_add_product;
+  table.at_least = binary<AtLeast, float>;
+  table.at_most = binary<AtMost, float>;
+  table.stream_at_least = stream_binary<AtLeast, float>;
+  table.stream_at_most = stream_binary<AtMost, float>;
   table.stream = stream;
   table.end_stream = end_stream;
   return table;

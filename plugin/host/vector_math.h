@@ -59,6 +59,15 @@ struct Sum {
   float rest;
 };
 
+// (exp(r) - 1 - r) / r^2 for |r| <= ln(2) / 2
+MPS_VECTOR_INLINE float polynomial_of_exponent(float r) {
+  float p = 0x1.6a1f4ep-10f;
+  p = multiply_add(p, r, 0x1.123cd6p-7f);
+  p = multiply_add(p, r, 0x1.555904p-5f);
+  p = multiply_add(p, r, 0x1.55548ep-3f);
+  return multiply_add(p, r, 0x1.fffffcp-2f);
+}
+
 // exp(x) = 2^n exp(r) with n = round(x / ln 2) and |r| <= ln(2) / 2.
 MPS_VECTOR_INLINE Sum exponent_sum(float x) {
   // Outside of these bounds the result is 0 or infinity anyway. A NaN passes both comparisons unchanged.
@@ -70,12 +79,7 @@ MPS_VECTOR_INLINE Sum exponent_sum(float x) {
   const float n = shifted - kRound;
   const int32_t exponent = static_cast<int32_t>(bits_of(shifted) - 0x4b400000u);
   const float r = multiply_add(n, -kLn2Low, multiply_add(n, -kLn2High, x));
-  float p = 0x1.6a1f4ep-10f;
-  p = multiply_add(p, r, 0x1.123cd6p-7f);
-  p = multiply_add(p, r, 0x1.555904p-5f);
-  p = multiply_add(p, r, 0x1.55548ep-3f);
-  p = multiply_add(p, r, 0x1.fffffcp-2f);
-  const float above_1 = multiply_add(r * r, p, r);
+  const float above_1 = multiply_add(r * r, polynomial_of_exponent(r), r);
   const float mantissa = above_1 + 1.0f;
   const float rest = above_1 - (mantissa - 1.0f);
   // In two steps, since 2^n itself may overflow or be denormal. Only the last product can round.
@@ -85,6 +89,16 @@ MPS_VECTOR_INLINE Sum exponent_sum(float x) {
 }
 
 MPS_VECTOR_INLINE float exponent(float x) { return exponent_sum(x).value; }
+
+// For -80 <= x <= 80, where nothing overflows; NaN stays NaN.
+MPS_VECTOR_INLINE float exponent_of_moderate(float x) {
+  constexpr float kRound = 0x1.8p23f;
+  const float shifted = multiply_add(x, 0x1.715476p0f, kRound);
+  const float n = shifted - kRound;
+  const float r = multiply_add(n, -kLn2Low, multiply_add(n, -kLn2High, x));
+  const float above_1 = multiply_add(r * r, polynomial_of_exponent(r), r);
+  return (above_1 + 1.0f) * float_of((bits_of(shifted) << 23) + 0x3f800000u);
+}
 
 // log(x) = e ln 2 + log(1 + f) with x = 2^e (1 + f) and 1 + f in [sqrt(1/2), sqrt(2)).
 MPS_VECTOR_INLINE float logarithm(float x) {
@@ -110,16 +124,27 @@ MPS_VECTOR_INLINE float logarithm(float x) {
   return x == 0.0f ? -kInfinity : result;
 }
 
+// 1 / d for 1 <= d <= 2, but for 2^-26 of it: much faster than a division. The polynomial is best possible, as
+// 1 - d p(d) is a Chebyshev polynomial over 99; each step squares that error.
+MPS_VECTOR_INLINE float reciprocal_from_1_to_2(float d) {
+  float p = multiply_add(d, 32.0f / 99, -144.0f / 99);
+  p = multiply_add(d, p, 210.0f / 99);
+  p = multiply_add(p, multiply_add(-d, p, 1.0f), p);
+  return multiply_add(p, multiply_add(-d, p, 1.0f), p);
+}
+
 // 1 / (1 + exp(-x)). With t = exp(-|x|) nothing overflows, and for negative x the form t / (1 + t) keeps the relative
-// accuracy of t. One correction makes up for the rounding of t and of 1 + t.
+// accuracy of t. One correction makes up for the reciprocal, and for the rounding of t and of 1 + t.
 MPS_VECTOR_INLINE float sigmoid(float x) {
   const Sum t = exponent_sum(-absolute(x));
   const float divisor = 1.0f + t.value;
   const float divisor_rest = (t.value - (divisor - 1.0f)) + t.rest;
   const bool negative = x < 0.0f;
-  const float reciprocal = 1.0f / divisor;
-  const float quotient = negative ? t.value / divisor : reciprocal;
-  const float correction = multiply_add(-quotient, divisor_rest, negative ? t.rest : 0.0f);
+  const float numerator = negative ? t.value : 1.0f;
+  const float reciprocal = reciprocal_from_1_to_2(divisor);
+  const float quotient = numerator * reciprocal;
+  const float rest = multiply_add(-quotient, divisor, numerator) + (negative ? t.rest : 0.0f);
+  const float correction = multiply_add(-quotient, divisor_rest, rest);
   return multiply_add(correction, reciprocal, quotient);
 }
 

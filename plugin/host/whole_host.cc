@@ -33,6 +33,10 @@ WholeProgram compile_whole(const Graph& graph, Value value) {
     case NodeFamily::kPooling:
     case NodeFamily::kPoolingGradient:
       return compile_pooling(graph, value);
+    case NodeFamily::kAttention:
+      return compile_attention(graph, value);
+    case NodeFamily::kAlignment:
+      return compile_alignment(graph, value);
     case NodeFamily::kQuantized:
       return compile_quantized(graph, value);
     case NodeFamily::kSource:

@@ -136,6 +136,8 @@ class Lowering {
                                                                          name:nil];
       case NodeFamily::kPooling:
       case NodeFamily::kPoolingGradient:
+      case NodeFamily::kAttention:
+      case NodeFamily::kAlignment:
       case NodeFamily::kStridedUpdate:
       case NodeFamily::kArgReduce:
       case NodeFamily::kArgSort:

@@ -9,7 +9,11 @@ Random::Random(const phi::CustomContext& ctx, Recorder& record, int seed)
     : ctx_(ctx), record_(record), fixed_(seed != 0), seed_(static_cast<uint64_t>(seed)) {}
 
 Value Random::words(Dims shape) {
-  const uint64_t blocks = (static_cast<uint64_t>(element_count(shape)) + 3) / 4;
+  return record_.graph.random_bits(shape, counter(static_cast<uint64_t>(element_count(shape))));
+}
+
+Graph::Counter Random::counter(uint64_t count) {
+  const uint64_t blocks = (count + 3) / 4;
   uint64_t block = block_;
   if (fixed_) {
     block_ += blocks;
@@ -26,7 +30,7 @@ Value Random::words(Dims shape) {
   const Value key_low = half(seed_), key_high = half(seed_ >> 32);
   const Value block_low = half(block), block_high = half(block >> 32);
   const Value none = record_.graph.constant(0, DType::int32);
-  return record_.graph.random_bits(shape, {{key_low, key_high}, {block_low, block_high, none, none}});
+  return {{key_low, key_high}, {block_low, block_high, none, none}};
 }
 
 }  // namespace mps::paddle

@@ -17,6 +17,8 @@ class Random {
 
   // int32: so many words that were not drawn before.
   Value words(Dims shape);
+  // Where they are, for a node that draws them itself.
+  Graph::Counter counter(uint64_t count);
 
  private:
   const phi::CustomContext& ctx_;

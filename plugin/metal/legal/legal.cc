@@ -3,6 +3,8 @@
 #include <climits>
 
 #include "plugin/core/check.h"
+#include "plugin/metal/legal/alignment.h"
+#include "plugin/metal/legal/attention.h"
 #include "plugin/metal/legal/convolution.h"
 #include "plugin/metal/legal/lines.h"
 #include "plugin/metal/legal/matmul.h"
@@ -176,6 +178,13 @@ class Legalizer {
         }
         return max_pooling_gradient(b_, operand(node, 0), operand(node, 1), sliding);
       }
+      case NodeFamily::kAttention: {
+        std::vector<Value> operands;
+        for (size_t i = 0; i < node.operand_count; ++i) operands.push_back(operand(node, i));
+        return attention(b_, node.kind, operands, Attention::of(from_.attributes(node)));
+      }
+      case NodeFamily::kAlignment:
+        return ctc_alignment(b_, operand(node, 3), operand(node, 0), operand(node, 1), operand(node, 2));
       case NodeFamily::kQuantized:
         return rewrite_quantized(node);
     }

@@ -120,6 +120,8 @@ void expect_legal_node(const Graph& graph, const Node& node, legal::Target targe
     case NodeFamily::kArgReduce:
     case NodeFamily::kArgSort:
     case NodeFamily::kSearchSorted:
+    case NodeFamily::kAttention:
+    case NodeFamily::kAlignment:
       ADD_FAILURE() << "made of other nodes";
       return;
     case NodeFamily::kStridedUpdate:

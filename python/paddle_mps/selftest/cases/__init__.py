@@ -3,16 +3,19 @@
 from . import (
     activations,
     arrange,
+    attention,
     binary,
     boxes,
     conv,
     creation,
+    ctc,
     deformable,
     diagonal,
     elements,
     elementwise,
     extreme,
     functions,
+    fused,
     group_norm,
     index,
     layer_norm,
@@ -25,6 +28,7 @@ from . import (
     pad,
     pool,
     products,
+    quantization,
     random,
     recurrent,
     reduce,
@@ -36,6 +40,7 @@ from . import (
     softmax,
     special,
     statistics,
+    weights,
     windows,
 )
 from .case import Case, Gradient
@@ -61,6 +66,8 @@ ALL_CASES: tuple[Case, ...] = (
     *second.CASES,
     *special.CASES,
     *products.CASES,
+    *quantization.CASES,
+    *weights.CASES,
     *windows.CASES,
     *statistics.CASES,
     *elements.CASES,
@@ -77,6 +84,9 @@ ALL_CASES: tuple[Case, ...] = (
     *boxes.CASES,
     *pool.CASES,
     *resize.CASES,
+    *attention.CASES,
+    *ctc.CASES,
+    *fused.CASES,
 )
 
 __all__ = ["ALL_CASES", "Case", "Gradient"]

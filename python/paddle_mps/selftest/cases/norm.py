@@ -3,7 +3,7 @@
 import numpy as np
 import paddle
 
-from ..tolerance import composed, summed
+from ..tolerance import composed, rounded_once, summed
 from .case import FLOATS, Case, Gradient
 
 _INTS = (*FLOATS, "int32", "int64")
@@ -123,4 +123,29 @@ ADD_N = (
     ),
 )
 
-CASES = (*LOGSUMEXP, *P_NORM, *SQUARES, *ADD_N)
+
+def _clip(most):
+    def call(x):
+        if paddle.get_device() != "cpu":
+            return paddle._C_ops.clip_by_norm(x, most)
+        norm = (x * x).sum().sqrt()  # the CPU device has it in float32 alone
+        return x * paddle.where(norm > most, most / norm, paddle.ones_like(norm))
+
+    return call
+
+
+CLIPPED = tuple(
+    Case(
+        kernel="clip_by_norm",
+        name=name,
+        call=_clip(most),
+        shapes=_SHAPES,
+        dtypes=FLOATS,
+        domain="small",
+        rule=rounded_once(8),
+        numpy=lambda x, n=most: x * min(1.0, n / np.sqrt(np.sum(x * x))),
+    )
+    for name, most in (("", 2.0), ("whole", 1e4))
+)
+
+CASES = (*LOGSUMEXP, *P_NORM, *SQUARES, *ADD_N, *CLIPPED)

@@ -2,8 +2,9 @@
 
 import numpy as np
 import paddle
+import paddle.nn.functional as F
 
-from ..tolerance import EXACT, composed, summed
+from ..tolerance import EXACT, composed, rounded_once, summed
 from .case import FLOATS, Case, Gradient
 
 _INTS = (*FLOATS, "int32", "int64")
@@ -211,4 +212,17 @@ NORMS = (
     ),
 )
 
-CASES = (*EINSUM, *LONG_SUMS, *PRODUCTS, *NORMS)
+BILINEAR = (
+    Case(
+        kernel="bilinear",
+        call=lambda x, y, weight, bias: F.bilinear(x, y, weight, bias),
+        shapes=(((1, 2), (1, 3), (1, 2, 3), (1, 1)), ((5, 4), (5, 6), (3, 4, 6), (1, 3))),
+        dtypes=FLOATS,
+        domain="unit",
+        rule=rounded_once(32, 24),
+        numpy=lambda x, y, w, b: np.einsum("ni,oij,nj->no", x, w, y) + b,
+        gradient=Gradient(kernel="bilinear_grad", rule=rounded_once(64, 24)),
+    ),
+)
+
+CASES = (*EINSUM, *LONG_SUMS, *PRODUCTS, *NORMS, *BILINEAR)
