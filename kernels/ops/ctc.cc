@@ -103,9 +103,7 @@ void warpctc_grad(const CustomContext& ctx, const DenseTensor& logits, const Opt
   record.launch();
 }
 
-void give_slope(const phi::KernelKey&, phi::Kernel* kernel) {
-  kernel->OutputAt(1).SetDataType(phi::DataType::FLOAT32);
-}
+void give_slope(const phi::KernelKey&, phi::Kernel* kernel) { kernel->OutputAt(1).SetDataType(phi::DataType::FLOAT32); }
 
 }  // namespace
 
