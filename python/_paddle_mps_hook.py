@@ -15,6 +15,7 @@ import types
 from typing import Any
 
 import _paddle_mps_attention
+from _paddle_mps_imports import when_imported
 
 
 class _LazyModule(types.ModuleType):
@@ -45,8 +46,27 @@ def is_compiled_with_mps() -> bool:
     return paddle_mps.is_compiled_with_mps()
 
 
+def _let_amp_use_bfloat16(amp: Any) -> None:
+    """Have AMP ask the device whether it computes in bfloat16.
+
+    Paddle 3.3.1 has a list of the names of custom devices that do. On all others `auto_cast` and
+    `decorate` warn, if at all, and leave the program in float32.
+    """
+    by_name = getattr(amp, "_is_custom_device_bfloat16_supported", None)
+    if by_name is None:
+        return
+
+    def is_supported() -> bool:
+        place = amp._current_expected_place()
+        if not place.is_custom_place() or place.get_device_type() != "mps":
+            return bool(by_name())
+        return bool(sys.modules["paddle"].amp.is_bfloat16_supported())
+
+    amp._is_custom_device_bfloat16_supported = is_supported
+
+
 def install() -> None:
-    """Put `paddle.mps` and `paddle.is_compiled_with_mps` in place, if Paddle is there."""
+    """Put `paddle.mps` and `paddle.is_compiled_with_mps` in place, if Paddle is there, and AMP."""
     paddle: Any = sys.modules.get("paddle")
     if paddle is None or hasattr(paddle, "mps"):
         return
@@ -59,3 +79,4 @@ def install() -> None:
     )
     paddle.is_compiled_with_mps = is_compiled_with_mps
     _paddle_mps_attention.install()
+    when_imported("paddle.amp.auto_cast", _let_amp_use_bfloat16)

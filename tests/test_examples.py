@@ -127,3 +127,30 @@ def test_watch_memory_runs_out_goes_on_and_draws(tmp_path: Path) -> None:
     assert float(accuracy_found) > 90
     assert re.search(rf"^found no room +{len(tries)}$", output, re.M)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["history.png", "step.json", "step.png"]
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.usefixtures("mps")
+def test_bitnet_digits_learns_and_packs() -> None:
+    output = run("bitnet_digits.py")
+    assert accuracy(output) >= 95.0
+    assert re.search(r"^ternary weights: .+: 8\.0 times smaller$", output, re.M), output
+    difference = re.search(r"differ by at most (\S+)$", output, re.M)
+    assert difference, output
+    assert float(difference[1]) < 1e-3
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.usefixtures("mps")
+def test_qlora_char_gpt_adapts_in_less_memory() -> None:
+    output = run(
+        "qlora_char_gpt.py", "--width", "64", "--depth", "1", "--length", "32",
+        "--pretrain", "60", "--finetune", "60",
+    )  # fmt: skip
+    before = re.search(r"^quantised: loss (\d\.\d+) on code$", output, re.M)
+    tuned = re.findall(r"^fine-tuned (\w+): loss (\d\.\d+) .* ([\d,]+) bytes", output, re.M)
+    assert before, output
+    (adapters, everything) = tuned
+    assert (adapters[0], everything[0]) == ("adapters", "everything")
+    assert float(adapters[1]) < float(before[1])
+    assert int(adapters[2].replace(",", "")) < int(everything[2].replace(",", "")) / 2

@@ -20,6 +20,8 @@ TENSORS = {
     "zeros": np.zeros((2, 3)),
     "a zero channel": np.concatenate([_rng.normal(size=(2, 5)), np.zeros((1, 5))]),
     "large": _rng.normal(size=(7, 5000)),
+    "not a number": np.array([[1, np.nan, -2], [3, 4, 5]]),
+    "infinite": np.array([[1, np.inf, -2], [3, -4, 5]]),
     "tiny": _rng.normal(size=(3, 4)) * 1e-31,
 }
 
@@ -37,7 +39,8 @@ def both(call: Callable, *arrays: np.ndarray | None) -> None:
     for got, expected in zip(*results):
         assert got.dtype == expected.dtype
         np.testing.assert_array_equal(got, expected)
-        np.testing.assert_array_equal(np.signbit(got), np.signbit(expected))
+        numbers = ~np.isnan(expected)
+        np.testing.assert_array_equal(np.signbit(got)[numbers], np.signbit(expected)[numbers])
 
 
 @pytest.fixture(params=TENSORS)
@@ -205,3 +208,15 @@ def test_a_program_of_the_old_representation_watches_the_scale(only_observer: bo
     assert len(got) == len(expected) == 4
     for g, e in zip(got, expected):
         np.testing.assert_array_equal(g, e)
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (3, 0)])
+def test_of_nothing_the_scale_is_zero(shape: tuple[int, int]) -> None:
+    """Paddle's CPU device ends the process."""
+    x = paddle.zeros(shape)
+    for out, scale in (
+        _C_ops.fake_quantize_abs_max(x, 8, 0),
+        _C_ops.fake_channel_wise_quantize_dequantize_abs_max(x, 8, 1, 0),
+    ):
+        assert out.shape == list(shape)
+        assert (scale.numpy() == 0).all()

@@ -6,6 +6,7 @@ A public function without an example fails too. The exit status is 1 if anything
 from __future__ import annotations
 
 import doctest
+import importlib
 import inspect
 import re
 import sys
@@ -13,17 +14,27 @@ from pathlib import Path
 from typing import Any
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-PAGES = ("streams_and_memory.md",)  # with examples to be run, in order, in one namespace
+PAGES = (
+    "quantization.md",
+    "streams_and_memory.md",
+)  # with examples to be run, in order, in one namespace
 OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 
+PARTS = ("functional", "nn", "optimizer")  # packages inside the package
+
+
 def public_names() -> dict[str, Any]:
-    """Return what the package offers, and the package itself."""
+    """Return what the package and its parts offer, and the package itself."""
     import paddle_mps
 
-    return {"paddle_mps": paddle_mps} | {
+    names = {"paddle_mps": paddle_mps} | {
         name: getattr(paddle_mps, name) for name in paddle_mps.__all__
     }
+    for part in PARTS:
+        module = importlib.import_module(f"paddle_mps.{part}")
+        names |= {f"{part}.{name}": getattr(module, name) for name in module.__all__}
+    return names
 
 
 def needs_example(thing: Any) -> bool:

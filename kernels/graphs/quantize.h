@@ -2,6 +2,7 @@
 // the greatest whole number, 2^(bits - 1) - 1. Everything is float32; the order of its roundings is Paddle's.
 #pragma once
 
+#include "kernels/graphs/activation.h"
 #include "kernels/graphs/lines.h"
 
 namespace mps::graphs {
@@ -15,8 +16,8 @@ enum class Rounding : int {
 inline Value round_away(Graph& g, Value x) {
   const Value whole = g.truncate(x);
   const Value rest = g.absolute(g.subtraction(x, whole));
-  const Value further = g.cast(g.greater_than_or_equal_to(rest, number(g, x, 0.5)), g.dtype(x));
-  return g.addition(whole, g.multiplication(further, g.sign(x)));
+  const Value is_far = g.greater_than_or_equal_to(rest, number(g, x, 0.5));
+  return g.select(is_far, g.addition(whole, g.sign(x)), whole);
 }
 
 inline constexpr double kLeastScale = 1e-30;
@@ -36,7 +37,7 @@ inline Value quantize(Graph& g, Value x, Value scale, Value most, Rounding round
     const Value least = g.negative(g.addition(most, number(g, most, 1)));
     return g.maximum(g.minimum(whole, most), least);
   }
-  const Value clipped = g.maximum(g.minimum(x, scale), g.negative(scale));
+  const Value clipped = clamp(g, x, g.negative(scale), scale);
   return round_away(g, g.multiplication(factor, clipped));
 }
 
@@ -44,10 +45,11 @@ inline Value dequantize(Graph& g, Value whole, Value scale, Value most) {
   return g.division(g.multiplication(whole, scale), most);
 }
 
-// The greatest magnitude over the axes, which stay with size 1; 0 of nothing.
+// The greatest magnitude over the axes, which stay with size 1; 0 of nothing. NaN is passed over.
 inline Value greatest_magnitude(Graph& g, Value x, Dims axes) {
   if (g.elements(x) == 0) return zeros(g, g.dtype(x), keep_dims_shape(g.shape(x), axes));
-  return g.reduction(NodeKind::reduction_maximum, g.absolute(x), axes);
+  const Value magnitude = g.select(g.equal(x, x), g.absolute(x), number(g, x, 0));
+  return g.reduction(NodeKind::reduction_maximum, magnitude, axes);
 }
 
 }  // namespace mps::graphs

@@ -37,6 +37,9 @@ inline Value standard_gamma(Graph& g, Value words, Value alpha) {
 // These are summed from their small end.
 inline constexpr int kFewSteps = 40;  // counts beyond which a mean of 12 does not come (10^-10)
 using FewTerms = SmallVector<Value, kFewSteps>;
+// Terms do not become less than this, which is nothing beside a uniform number of 2^-33 and more: denormal numbers
+// would take most of the time.
+inline constexpr double kLeastTerm = 1e-20;
 inline Value count_of_few(Graph& g, Value words, const FewTerms& terms) {
   const Value unit = open_unit_interval(g, words);
   Value beyond = g.constant(0, DType::float32), count = beyond;
@@ -105,6 +108,7 @@ inline Value poisson_of_few(Graph& g, Value words, Value mean) {
   Value term = g.exponent(g.negative(mean));
   for (int i = 1; i <= kFewSteps; ++i) {
     term = g.multiplication(term, g.multiplication(mean, like(g, mean, 1.0 / i)));
+    if (i % 2 == 0) term = g.maximum(term, like(g, term, kLeastTerm));
     terms.push_back(term);
   }
   return count_of_few(g, words, terms);
@@ -153,6 +157,7 @@ inline Value binomial_of_few(Graph& g, Value words, Value trials, Value rate) {
   for (int i = 1; i <= kFewSteps; ++i) {
     const Value left = g.maximum(g.subtraction(trials, like(g, trials, i - 1)), zero);
     term = g.multiplication(term, g.multiplication(g.multiplication(left, odds), like(g, odds, 1.0 / i)));
+    if (i % 2 == 0) term = g.maximum(term, like(g, term, kLeastTerm));
     terms.push_back(term);
   }
   return count_of_few(g, words, terms);

@@ -149,6 +149,12 @@ void prior_box(const CustomContext& ctx, const DenseTensor& input, const DenseTe
                           step_w == 0 || step_h == 0 ? image_sizes[1] / static_cast<float>(height) : step_h};
   Recorder record(ctx);
   Graph& g = record.graph;
+  if (input.numel() == 0 || image.numel() == 0) {
+    record.output(out, graphs::zeros(g, dtype_of(*out), dims_of(*out)));
+    record.output(var, graphs::zeros(g, dtype_of(*var), dims_of(*var)));
+    record.launch();
+    return;
+  }
   const Shape place{height, width, 1};
   const auto centre = [&](size_t axis) {
     const Value at = g.cast(g.coordinate(place, 1 - axis), DType::float32);

@@ -24,7 +24,11 @@ Value lines_of(Recorder& record, const DenseTensor& x, int64_t width) {
   return record.graph.cast(record.input(x, {lines, width}), DType::float32);
 }
 
+// A single line is multiplied with the columns as they are unpacked, which then never are in memory.
 Value product(Graph& g, Value lines, Value columns) {
+  if (g.shape(lines)[0] == 1) {
+    return g.reshape(g.reduction_sum(g.multiplication(columns, lines), {1}), {1, g.shape(columns)[0]});
+  }
   return g.matrix_multiplication(lines, g.transpose(columns, {1, 0}));
 }
 

@@ -176,6 +176,34 @@ Value Graph::random_bits(Dims shape, const Counter& counter) {
   return add(NodeKind::random_bits, {key[0], key[1], block[0], block[1], block[2], block[3]}, {}, shape);
 }
 
+Value Graph::quantize_blockwise(Value x, Value absmax, Value points, Value codes, int64_t blocksize) {
+  return add(NodeKind::quantize_blockwise, {x, absmax, points, codes}, {blocksize});
+}
+
+Value Graph::dequantize_blockwise(Value codes, Value absmax, Value book, int64_t blocksize, DType to, Dims target) {
+  return add(NodeKind::dequantize_blockwise, {codes, absmax, book}, {blocksize, static_cast<int64_t>(to)}, target);
+}
+
+Value Graph::quantized_matrix_multiplication(Value x, const QuantizedMatrix& matrix, bool transposed) {
+  const Ints attributes{matrix.blocksize, matrix.rows, matrix.columns, int64_t{transposed}};
+  const SmallVector<Value, 4> operands{x, matrix.codes, matrix.absmax, matrix.book};
+  const Inferred result = infer(*this, NodeKind::quantized_matrix_multiplication, operands, attributes, {});
+  if (elements(x) == 0) return constant(int64_t{0}, result.dtype, result.shape);
+  return push(NodeKind::quantized_matrix_multiplication, result.dtype, result.shape, operands, attributes);
+}
+
+Value Graph::int8_matrix_multiplication(Value x, Value y) {
+  const Inferred result = infer(*this, NodeKind::int8_matrix_multiplication, {x, y}, {}, {});
+  if (elements(x) == 0) return constant(int64_t{0}, result.dtype, result.shape);
+  return push(NodeKind::int8_matrix_multiplication, result.dtype, result.shape, {x, y}, {});
+}
+
+Value Graph::ternary_matrix_multiplication(Value x, Value packed, int64_t rows) {
+  const Inferred result = infer(*this, NodeKind::ternary_matrix_multiplication, {x, packed}, {rows}, {});
+  if (elements(x) == 0) return constant(int64_t{0}, result.dtype, result.shape);
+  return push(NodeKind::ternary_matrix_multiplication, result.dtype, result.shape, {x, packed}, {rows});
+}
+
 Value Graph::matrix_multiplication(Value x, Value y) {
   const Inferred result = infer(*this, NodeKind::matrix_multiplication, {x, y}, {}, {});
   if (elements(x) == 0 || elements(y) == 0) return constant(int64_t{0}, result.dtype, result.shape);

@@ -146,6 +146,31 @@ class Graph {
   // Flat float32: the logarithms of the likelihood of all ways [B], then the share of the ways that are in a state
   // [T, B, S], which is 0 behind the frames and where there is no way.
   Value ctc_alignment(Value scores, Value skips, Value frames, Value states);
+  // -- numbers of few bits
+  // -------------------------------------------------------------------------------------------
+  // A tensor in `bits` bits per element is bytes of places in a code book, which has 2^bits entries (float32): with 8
+  // bits one byte per element; with 4 bits elements 2i and 2i + 1 share byte i, the first one in its upper half.
+  // Elements are counted flat, and every `blocksize` of them, the last ones excepted, share one absmax (float32).
+  //
+  // x [n], absmax [blocks], points [P] that rise, codes [P + 1] -> uint8: codes[how many points are less than x /
+  // absmax, computed as x * (1 / max(absmax, 1e-38)) in float32; NaN is greatest]. With 4 bits (P = 15; else 255) the
+  // last half of a byte that no element fills is as for x = 0. Attributes: blocksize.
+  Value quantize_blockwise(Value x, Value absmax, Value points, Value codes, int64_t blocksize);
+  // codes (uint8), absmax, book [16 or 256] -> book[code] * absmax, a product of float32, rounded once; of `shape`.
+  // Attributes: blocksize, dtype.
+  Value dequantize_blockwise(Value codes, Value absmax, Value book, int64_t blocksize, DType dtype, Dims shape);
+  // x [M, K] times the transpose of a dequantised matrix [N, K], or, for its gradient, x [M, N] times the matrix
+  // itself. What is dequantised stays float32, and so do the sums. Attributes: blocksize, N, K, transposed.
+  struct QuantizedMatrix {
+    Value codes, absmax, book;
+    int64_t blocksize, rows, columns;
+  };
+  Value quantized_matrix_multiplication(Value x, const QuantizedMatrix& matrix, bool transposed);
+  // int8 [M, K] times the transpose of int8 [N, K] -> int32 [M, N], exactly.
+  Value int8_matrix_multiplication(Value x, Value y);
+  // int8 [M, K] times the transpose of a matrix [N, K] of -1, 0 and 1 -> int32 [M, N], exactly. Its packed bytes are
+  // [R, K] for R = ceil(N / 4): byte [r, k] has w[i * R + r, k] + 1 in its bits 2i and 2i + 1. Attributes: N.
+  Value ternary_matrix_multiplication(Value x, Value packed, int64_t rows);
 
   // A node like one of another graph, for what copies graphs: attributes as that one has them.
   Value record(NodeKind kind, Span<const Value> operands, Dims attributes, Dims target) {

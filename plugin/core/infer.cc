@@ -5,6 +5,7 @@
 
 #include "plugin/core/check.h"
 #include "plugin/core/infer_images.h"
+#include "plugin/core/infer_quantized.h"
 #include "plugin/core/infer_sequences.h"
 
 namespace mps {
@@ -323,6 +324,8 @@ Inferred infer(const Graph& graph, NodeKind kind, Span<const Value> operands, Di
       return infer_attention(graph, kind, operands, Attention::of(attributes));
     case NodeFamily::kAlignment:
       return infer_alignment(graph, kind, operands);
+    case NodeFamily::kQuantized:
+      return infer_quantized(graph, kind, operands, attributes, target);
   }
   __builtin_unreachable();
 }

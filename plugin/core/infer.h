@@ -17,6 +17,10 @@ struct Inferred {
 // asked for by reshape, broadcast, slice and strided_view.
 Inferred infer(const Graph& graph, NodeKind kind, Span<const Value> operands, Dims attributes, Dims target);
 
+// Throws kArgument; for the parts of infer.cc that lie in files of their own.
+void check_dtype(NodeKind kind, DType dtype);
+void check_same_dtype(NodeKind kind, DType x, DType y);
+
 // Throws unless a device can hold a tensor of this shape.
 void check_shape(Dims shape);
 

@@ -5,10 +5,6 @@
 
 namespace mps {
 
-// Throw kArgument; in infer.cc.
-void check_dtype(NodeKind kind, DType dtype);
-void check_same_dtype(NodeKind kind, DType x, DType y);
-
 Inferred infer_convolution(const Graph& graph, NodeKind kind, Value x, Value weights, Dims attributes);
 // `target`: the shape of what the gradient is of.
 Inferred infer_convolution_gradient(const Graph& graph, NodeKind kind, Value dout, Value other, Dims attributes,

@@ -41,6 +41,7 @@ enum class NodeFamily : uint8_t {
   kPoolingGradient,
   kAttention,
   kAlignment,
+  kQuantized,
 };
 
 enum class NodeDTypes : uint8_t { kAny, kNumeric, kFloat, kInteger, kBool, kInt32 };
@@ -79,7 +80,8 @@ constexpr bool is_whole(NodeFamily family) {
          family == NodeFamily::kScatter || family == NodeFamily::kArgSort || family == NodeFamily::kSearchSorted ||
          family == NodeFamily::kRandom || family == NodeFamily::kConvolution ||
          family == NodeFamily::kConvolutionGradient || family == NodeFamily::kPooling ||
-         family == NodeFamily::kPoolingGradient || family == NodeFamily::kAttention || family == NodeFamily::kAlignment;
+         family == NodeFamily::kPoolingGradient || family == NodeFamily::kAttention ||
+         family == NodeFamily::kAlignment || family == NodeFamily::kQuantized;
 }
 
 }  // namespace mps

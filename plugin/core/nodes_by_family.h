@@ -2,6 +2,7 @@
 //
 //   MPS_UNARY_NODE(kind), MPS_BINARY_NODE(kind)  pointwise ones; binary and compare
 //   MPS_WHOLE_NODE(kind)                         arg reductions, scans, positions, sorts, random numbers
+//   MPS_QUANTIZED_NODE(kind)                     numbers of few bits
 //   MPS_CONVOLUTION_NODE(kind), MPS_POOLING_NODE(kind)  images, gradients among them
 //   MPS_ATTENTION_NODE(kind), MPS_ALIGNMENT_NODE(kind)  sequences
 //
@@ -15,6 +16,9 @@
 #endif
 #ifndef MPS_WHOLE_NODE
 #define MPS_WHOLE_NODE(kind)
+#endif
+#ifndef MPS_QUANTIZED_NODE
+#define MPS_QUANTIZED_NODE(kind)
 #endif
 #ifndef MPS_CONVOLUTION_NODE
 #define MPS_CONVOLUTION_NODE(kind)
@@ -58,6 +62,7 @@
 #define MPS_NODE_kPoolingGradient(kind) MPS_POOLING_NODE(kind)
 #define MPS_NODE_kAttention(kind) MPS_ATTENTION_NODE(kind)
 #define MPS_NODE_kAlignment(kind) MPS_ALIGNMENT_NODE(kind)
+#define MPS_NODE_kQuantized(kind) MPS_QUANTIZED_NODE(kind)
 #include "plugin/core/nodes.def"
 #undef MPS_NODE
 #undef MPS_NODE_kUnary
@@ -89,9 +94,11 @@
 #undef MPS_NODE_kPoolingGradient
 #undef MPS_NODE_kAttention
 #undef MPS_NODE_kAlignment
+#undef MPS_NODE_kQuantized
 #undef MPS_UNARY_NODE
 #undef MPS_BINARY_NODE
 #undef MPS_WHOLE_NODE
+#undef MPS_QUANTIZED_NODE
 #undef MPS_CONVOLUTION_NODE
 #undef MPS_POOLING_NODE
 #undef MPS_ATTENTION_NODE

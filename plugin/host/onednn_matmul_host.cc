@@ -8,6 +8,7 @@
 namespace mps {
 
 std::unique_ptr<MatmulKernel> make_onednn_matmul(DType, const MatmulGeometry&) { return nullptr; }
+std::unique_ptr<MatmulKernel> make_onednn_int8_matmul(const MatmulGeometry&) { return nullptr; }
 
 }  // namespace mps
 
@@ -24,13 +25,12 @@ using namespace onednn;
 
 class OneDnnMatmul final : public MatmulKernel {
  public:
-  OneDnnMatmul(DType dtype, const MatmulGeometry& geometry) {
-    const dnnl_data_type_t type = data_type(dtype);
+  OneDnnMatmul(dnnl_data_type_t type, dnnl_data_type_t result, const MatmulGeometry& geometry) {
     describe(x_, type, geometry.x_batch == 0 ? 1 : geometry.batch, geometry.rows, geometry.inner, geometry.x_batch,
              geometry.x_row, geometry.x_inner);
     describe(y_, type, geometry.y_batch == 0 ? 1 : geometry.batch, geometry.inner, geometry.columns, geometry.y_batch,
              geometry.y_inner, geometry.y_column);
-    describe(to_, type, geometry.batch, geometry.rows, geometry.columns, geometry.to_batch, geometry.to_row, 1);
+    describe(to_, result, geometry.batch, geometry.rows, geometry.columns, geometry.to_batch, geometry.to_row, 1);
     Attributes attributes;
     check(dnnl_primitive_attr_create(attributes.out()), "create attributes");
     check(dnnl_primitive_attr_set_scratchpad_mode(attributes, dnnl_scratchpad_mode_user), "set an attribute");
@@ -110,7 +110,14 @@ class OneDnnMatmul final : public MatmulKernel {
 std::unique_ptr<MatmulKernel> make_onednn_matmul(DType dtype, const MatmulGeometry& geometry) {
   if (!is_float(dtype)) return nullptr;
   SingleOpenMpThread alone;
-  auto kernel = std::make_unique<OneDnnMatmul>(dtype, geometry);
+  auto kernel = std::make_unique<OneDnnMatmul>(data_type(dtype), data_type(dtype), geometry);
+  if (!kernel->usable()) return nullptr;
+  return kernel;
+}
+
+std::unique_ptr<MatmulKernel> make_onednn_int8_matmul(const MatmulGeometry& geometry) {
+  SingleOpenMpThread alone;
+  auto kernel = std::make_unique<OneDnnMatmul>(dnnl_s8, dnnl_s32, geometry);
   if (!kernel->usable()) return nullptr;
   return kernel;
 }

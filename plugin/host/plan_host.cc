@@ -169,6 +169,7 @@ class Planner {
       case NodeFamily::kPoolingGradient:
       case NodeFamily::kAttention:
       case NodeFamily::kAlignment:
+      case NodeFamily::kQuantized:
         return whole(value, node);
       case NodeFamily::kCoordinate:
         return coordinate(value, static_cast<size_t>(attributes[0]));

@@ -212,7 +212,7 @@ void average(const Pooling& pooling, const T* x, T* y) {
 template <typename T, typename Lanes>
 void find_places(const Pooling& pooling, const T* x, const Sliding::Range* const* window, Lanes lanes,
                  int32_t* places) {
-  float best[Pooling::kMostLanes];
+  float best[Pooling::kMostLanes] = {};
   std::fill(places, places + lanes, -1);
   pooling.each_element(window, [&](int64_t from, int64_t place) {
     for (int64_t i = 0; i < lanes; ++i) {

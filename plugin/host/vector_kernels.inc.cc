@@ -244,6 +244,14 @@ MPS_BLOCK_FUNCTION stream_add_product(const void* x, const void* y, const void* 
   stream_results<float>(out, n, [&](size_t i) __attribute__((always_inline)) { return a[i] * b[i] + c[i]; });
 }
 
+// Limits to one side: of equal numbers the first is taken, and NaN stays.
+struct AtLeast {
+  static inline __attribute__((always_inline)) float f(float x, float y) { return x < y ? y : x; }
+};
+struct AtMost {
+  static inline __attribute__((always_inline)) float f(float x, float y) { return x > y ? y : x; }
+};
+
 MPS_BLOCK_FUNCTION stream(void* to, const void* from, size_t bytes) {
   const char* const bytes_from = static_cast<const char*>(from);
   stream_results<char>(to, bytes, [&](size_t i) __attribute__((always_inline)) { return bytes_from[i]; });
@@ -369,6 +377,10 @@ constexpr VectorKernels make_table(const char* name) {
   table.random_bits = random_bits;
   table.add_product = add_product;
   table.stream_add_product = stream_add_product;
+  table.at_least = binary<AtLeast, float>;
+  table.at_most = binary<AtMost, float>;
+  table.stream_at_least = stream_binary<AtLeast, float>;
+  table.stream_at_most = stream_binary<AtMost, float>;
   table.stream = stream;
   table.end_stream = end_stream;
   return table;

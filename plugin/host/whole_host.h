@@ -33,6 +33,7 @@ WholeProgram compile_convolution(const Graph& graph, Value value);    // convolu
 WholeProgram compile_pooling(const Graph& graph, Value value);        // pooling_host.cc
 WholeProgram compile_attention(const Graph& graph, Value value);      // attention_host.cc
 WholeProgram compile_alignment(const Graph& graph, Value value);      // alignment_host.cc
+WholeProgram compile_quantized(const Graph& graph, Value value);      // quantized_host.cc
 
 // Without inputs: 0, 1, 2 ... as int32.
 WholeProgram count_to(int64_t count);

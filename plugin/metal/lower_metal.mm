@@ -143,6 +143,7 @@ class Lowering {
       case NodeFamily::kArgSort:
       case NodeFamily::kSearchSorted:
       case NodeFamily::kRandom:
+      case NodeFamily::kQuantized:
         MPS_THROW(kInternal, "not a legal node: got ", info(node.kind).name, ".");
     }
     __builtin_unreachable();

@@ -20,6 +20,8 @@ class Recorder {
 
   Graph graph;
 
+  const phi::Place& place() const { return ctx_.GetPlace(); }
+
   // A dense tensor that the graph reads. Its memory must live until launch().
   Value input(const phi::DenseTensor& tensor);
   // The same elements under another shape of as many elements.

@@ -58,6 +58,7 @@ from .memory_limit import (
 from .memory_picture import plot_memory_history, plot_memory_snapshot
 from .memory_record import MemoryEvent, StackFrame, memory_history, record_memory_history
 from .memory_report import memory_snapshot, memory_summary
+from .quantize import QuantizationReport, quantize_model
 from .random import RngState, get_rng_state, manual_seed, seed, set_rng_state
 from .report import (
     FallbackReport,
@@ -79,6 +80,7 @@ __all__ = [
     "GraphCacheInfo",
     "MemoryEvent",
     "OpCalls",
+    "QuantizationReport",
     "RngState",
     "StackFrame",
     "Stream",
@@ -117,6 +119,7 @@ __all__ = [
     "memory_summary",
     "plot_memory_history",
     "plot_memory_snapshot",
+    "quantize_model",
     "recommended_max_memory",
     "record_memory_history",
     "reset_fallback_report",

@@ -12,6 +12,7 @@
 #include "plugin/metal/legal/order.h"
 #include "plugin/metal/legal/pooling.h"
 #include "plugin/metal/legal/positions.h"
+#include "plugin/metal/legal/quantized.h"
 #include "plugin/metal/legal/random.h"
 #include "plugin/metal/legal/shapes.h"
 #include "plugin/metal/legal/strided.h"
@@ -184,8 +185,27 @@ class Legalizer {
       }
       case NodeFamily::kAlignment:
         return ctc_alignment(b_, operand(node, 3), operand(node, 0), operand(node, 1), operand(node, 2));
+      case NodeFamily::kQuantized:
+        return rewrite_quantized(node);
     }
     __builtin_unreachable();
+  }
+
+  Value rewrite_quantized(const Node& node) {
+    const auto x = [&](size_t i) { return operand(node, i); };
+    const Dims attributes = from_.attributes(node);
+    if (node.kind == NodeKind::quantize_blockwise) {
+      return quantize_blockwise(b_, x(0), x(1), x(2), x(3), attributes[0]);
+    }
+    if (node.kind == NodeKind::dequantize_blockwise) {
+      return dequantize_blockwise(b_, x(0), x(1), x(2), attributes[0], node.dtype, from_.shape(node));
+    }
+    if (node.kind == NodeKind::quantized_matrix_multiplication) {
+      const Graph::QuantizedMatrix matrix{x(1), x(2), x(3), attributes[0], attributes[1], attributes[2]};
+      return quantized_matrix_multiplication(b_, x(0), matrix, attributes[3] != 0);
+    }
+    if (node.kind == NodeKind::int8_matrix_multiplication) return int8_matrix_multiplication(b_, x(0), x(1));
+    return ternary_matrix_multiplication(b_, x(0), x(1), attributes[0]);
   }
 
   Source source(Value result) {

@@ -145,6 +145,7 @@ void expect_legal_node(const Graph& graph, const Node& node, legal::Target targe
     }
     case NodeFamily::kPooling:
     case NodeFamily::kPoolingGradient:
+    case NodeFamily::kQuantized:
       ADD_FAILURE() << "made of other nodes";
       return;
     case NodeFamily::kMatmul: {

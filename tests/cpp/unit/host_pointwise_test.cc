@@ -218,6 +218,27 @@ TEST(Pointwise, CopiesAnInputThatIsOverwrittenByAnotherOutput) {
   expect_reference(graph, random_feeds(graph, random), "negative in x", {{0, 0}});
 }
 
+// Two nodes that become one step: limits, and products with sums; and where they must stay two.
+TEST(Pointwise, StepsThatJoinGiveTheSameBits) {
+  std::mt19937 random(11);
+  for (DType dtype : {DType::float32, DType::float16, DType::bfloat16, DType::int32}) {
+    Graph graph;
+    const Value x = graph.placeholder(dtype, {4000}), y = graph.placeholder(dtype, {4000});
+    const Value low = graph.constant(0, dtype), high = graph.constant(3, dtype);
+    const Value raised = graph.select(graph.less_than(x, low), low, x);
+    graph.result(graph.select(graph.greater_than(raised, high), high, raised));
+    const Value is_less = graph.less_than(x, y);
+    graph.result(graph.select(is_less, y, x));
+    graph.result(graph.select(is_less, x, y));
+    graph.result(graph.select(graph.less_than(x, y), x, low));
+    const Value product = graph.multiplication(x, y);
+    graph.result(graph.addition(graph.multiplication(x, high), product));
+    graph.result(graph.addition(y, product));
+    graph.result(graph.addition(graph.multiplication(y, y), graph.multiplication(x, x)));
+    expect_reference(graph, random_feeds(graph, random), std::string(name(dtype)));
+  }
+}
+
 // Arms of a selection that are long enough to be left out in blocks that choose the other everywhere.
 TEST(Pointwise, LongArmsAreLeftOutWhereNobodyChoosesThem) {
   std::mt19937 random(10);

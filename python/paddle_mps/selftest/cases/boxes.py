@@ -117,7 +117,7 @@ PRIOR_BOX = tuple(
         kernel="prior_box",
         name=name,
         call=lambda x, image, o=options: ops.prior_box(x, image, **o),
-        shapes=(((1, 2, 3, 4), (1, 3, 24, 40)),),
+        shapes=(((1, 2, 3, 4), (1, 3, 24, 40)), ((1, 0, 3, 4), (1, 3, 24, 40))),
         dtypes=("float32",),
         domain="small",
         rule=rounded_once(4.0, scale=1.0),

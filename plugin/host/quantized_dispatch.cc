@@ -1,0 +1,23 @@
+#include "plugin/host/quantized_kernels.h"
+#include "plugin/host/vector_kernels.h"
+
+namespace mps {
+
+// One table for each of vector_kernels.h, which knows the processor.
+Span<const QuantizedKernels* const> all_quantized_kernels() {
+  static const QuantizedKernels* const tables[] = {
+      &kQuantizedKernelsBaseline,
+#if defined(__x86_64__)
+      &kQuantizedKernelsAvx2,
+      &kQuantizedKernelsAvx512,
+#endif
+  };
+  return {tables, all_vector_kernels().size()};
+}
+
+const QuantizedKernels& quantized_kernels() {
+  static const QuantizedKernels& widest = *all_quantized_kernels()[all_quantized_kernels().size() - 1];
+  return widest;
+}
+
+}  // namespace mps

@@ -1,0 +1,84 @@
+"""Paddle's helpers for finding what goes wrong in numbers: AMP's statistics, checks for NaN."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import paddle
+import paddle.nn.functional as F
+import pytest
+from child import tell
+from paddle.amp import debugging
+from paddle_mps.selftest import harness
+
+pytestmark = pytest.mark.usefixtures("on_mps")
+
+
+def statistics(printed: str) -> dict[str, list[int]]:
+    """Calls of each op in float16, bfloat16, float32 and other dtypes."""
+    rows = [re.findall(r"\w+", line) for line in printed.splitlines()]
+    return {row[0]: [int(n) for n in row[1:]] for row in rows if len(row) == 5 and row[1].isdigit()}
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_operator_statistics_count_calls_by_dtype(
+    capsys: pytest.CaptureFixture, dtype: str
+) -> None:
+    net = paddle.nn.Linear(4, 4)
+    x = paddle.randn([2, 4])
+    with debugging.collect_operator_stats(), paddle.amp.auto_cast(level="O1", dtype=dtype):
+        F.softmax(net(net(x)), -1).mean()
+    rows = statistics(capsys.readouterr().out)
+    assert rows["matmul_v2"] == [2 * (dtype == "float16"), 2 * (dtype == "bfloat16"), 0, 0]
+    assert rows["softmax"] == [0, 0, 1, 0]
+
+
+def test_bfloat16_needs_no_import_of_this_package() -> None:
+    """Paddle has a list of devices that compute in bfloat16, and turns AMP off on others."""
+    told = tell("""
+import sys, warnings
+import paddle
+warnings.simplefilter("error")
+paddle.set_device("mps")
+net = paddle.nn.Linear(4, 4)
+with paddle.amp.auto_cast(level="O1", dtype="bfloat16"):
+    told["O1"] = str(paddle.matmul(net.weight, net.weight).dtype)
+net = paddle.amp.decorate(net, level="O2", dtype="bfloat16")
+told["O2"] = str(net.weight.dtype)
+told["imported"] = "paddle_mps" in sys.modules
+""")
+    assert told == {"O1": "paddle.bfloat16", "O2": "paddle.bfloat16", "imported": False}
+
+
+def test_a_check_finds_what_is_not_a_number() -> None:
+    """By Paddle's CPU kernel: it prints what it finds, so that nothing is gained on the device."""
+    x = paddle.to_tensor([1.0, float("nan"), float("inf"), 0.0, -2.0])
+    with harness.flags(enable_api_kernel_fallback=True):
+        stats, values = debugging.check_numerics(x, "op", "x", debugging.DebugMode.CHECK_NAN_INF)
+        with pytest.raises(RuntimeError, match="num_nan=1, num_inf=1, num_zero=1"):
+            debugging.check_numerics(x, "op", "x", debugging.DebugMode.CHECK_NAN_INF_AND_ABORT)
+    assert stats.tolist() == [1, 1, 1]
+    assert values[:2].tolist() == [float("inf"), -2.0]
+    assert stats.place.is_custom_place()
+
+
+def test_a_checked_program_names_the_op_that_made_a_nan() -> None:
+    config = debugging.TensorCheckerConfig(
+        enable=True, debug_mode=debugging.DebugMode.CHECK_NAN_INF_AND_ABORT
+    )
+    debugging.enable_tensor_checker(config)
+    try:
+        x = paddle.to_tensor([1.0, -1.0])
+        (x * 2.0).tolist()
+        with pytest.raises(RuntimeError, match="num_nan=1.* op=log"):
+            paddle.log(x)
+    finally:
+        debugging.disable_tensor_checker()
+    assert np.isnan(paddle.log(x).numpy()[1])
+
+
+def test_flags_set_and_read_back() -> None:
+    with harness.flags(check_nan_inf=True):
+        assert paddle.get_flags("FLAGS_check_nan_inf")["FLAGS_check_nan_inf"] is True
+    assert paddle.get_flags("FLAGS_check_nan_inf")["FLAGS_check_nan_inf"] is False

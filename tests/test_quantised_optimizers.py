@@ -1,0 +1,171 @@
+"""8-bit optimisers: states and parameters of bitsandbytes after ten steps."""
+
+from __future__ import annotations
+
+import numpy as np
+import paddle
+import pytest
+from paddle_mps import optimizer as optim
+from vectors import DTYPES, load, values
+
+pytestmark = pytest.mark.usefixtures("on_mps")
+
+STEPS = load("optimizers")
+# name in the vectors -> class without bits, and the numbers of the run
+RUNS = {
+    "adam": (optim.Adam, {"learning_rate": 1e-3}),
+    "adamw": (optim.AdamW, {"learning_rate": 2e-3, "betas": (0.9, 0.99), "weight_decay": 1e-2}),
+    "lion": (optim.Lion, {"learning_rate": 1e-4, "betas": (0.9, 0.99), "weight_decay": 1e-2}),
+    "sgd": (optim.SGD, {"learning_rate": 1e-2, "momentum": 0.9, "weight_decay": 1e-4}),
+    "rmsprop": (optim.RMSprop, {"learning_rate": 1e-3, "alpha": 0.99, "eps": 1e-8}),
+    "adagrad": (optim.Adagrad, {"learning_rate": 1e-2, "eps": 1e-8}),
+    "ademamix": (
+        optim.AdEMAMix,
+        {"learning_rate": 1e-3, "betas": (0.9, 0.999, 0.9999), "weight_decay": 1e-2},
+    ),
+}
+
+
+def parameter(array: np.ndarray, dtype: str = "float32") -> paddle.Tensor:
+    start = paddle.nn.initializer.Constant(0.0)
+    made = paddle.create_parameter(list(array.shape), dtype, default_initializer=start)
+    made.set_value(paddle.to_tensor(array).astype(dtype))
+    return made
+
+
+def take_steps(optimizer, p: paddle.Tensor, gradients: np.ndarray) -> None:
+    for gradient in gradients:
+        p.grad = paddle.to_tensor(gradient).astype(p.dtype)
+        optimizer.step()
+        optimizer.clear_grad()
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_8_bits(name: str) -> None:
+    make, numbers = RUNS[name]
+    p = parameter(STEPS["p0"])
+    optimizer = make(parameters=[p], optim_bits=8, **numbers)
+    key = f"{name}8.f32.exact"
+    take_steps(optimizer, p, STEPS["grads"][:1])
+    state = optimizer.state_of(p).tensors
+    for which in ("state1", "state2"):
+        if f"{key}.{which}_step1" in STEPS:
+            expected = STEPS[f"{key}.{which}_step1"]
+            assert (state[which].numpy().reshape(expected.shape) != expected).mean() <= 1e-3
+    take_steps(optimizer, p, STEPS["grads"][1:])
+    np.testing.assert_allclose(p.numpy(), STEPS[f"{key}.p_step10"], rtol=0, atol=3e-6)
+    for which in ("state1", "state2"):
+        if f"{key}.{which}_step10" in STEPS:
+            expected = STEPS[f"{key}.{which}_step10"]
+            difference = np.abs(state[which].numpy().reshape(expected.shape).astype(int) - expected)
+            assert difference.max() <= 1
+            assert (difference != 0).mean() <= 2e-3
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "lion", "sgd"])
+def test_32_bits(name: str) -> None:
+    make, numbers = RUNS[name]
+    p = parameter(STEPS["p0"])
+    take_steps(make(parameters=[p], **numbers), p, STEPS["grads"])
+    np.testing.assert_allclose(p.numpy(), STEPS[f"{name}32.f32.cpu.p_step10"], rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("dtype", ["f16", "bf16"])
+@pytest.mark.parametrize("name", ["adamw", "lion"])
+def test_short_parameters(name: str, dtype: str) -> None:
+    make, numbers = RUNS[name]
+    p = parameter(STEPS["p0"], DTYPES[dtype])
+    take_steps(make(parameters=[p], optim_bits=8, **numbers), p, STEPS["grads"])
+    expected = STEPS[f"{name}8.{dtype}.exact.p_step10"].astype(np.float32)
+    unit = np.maximum(np.abs(expected), 1e-3) * (2**-10 if dtype == "f16" else 2**-7)
+    assert (np.abs(values(p).astype(np.float32) - expected) <= 2 * unit).all()
+
+
+def test_small_parameters_and_overrides_keep_32_bits() -> None:
+    small, large, chosen = (parameter(np.ones(n, np.float32)) for n in (100, 5000, 5000))
+    optim.GlobalOptimManager.get_instance().override_config(chosen, "optim_bits", 32)
+    optimizer = optim.Adam8bit(0.1, parameters=[small, large, chosen])
+    for p in (small, large, chosen):
+        p.grad = paddle.ones_like(p)
+    optimizer.step()
+    bits = [optimizer.state_of(p).bits for p in (small, large, chosen)]
+    assert bits == [32, 8, 32]
+    for p in (small, large, chosen):
+        np.testing.assert_allclose(p.numpy(), 0.9, rtol=1e-5)
+    assert optim.Adam8bit(0.1, parameters=[small], min_8bit_size=10).state_of(small).bits == 8
+    with pytest.raises(ValueError, match="bad key"):
+        optim.GlobalOptimManager.get_instance().override_config(chosen, "bits", 32)
+
+
+def test_percentile_clipping() -> None:
+    p = parameter(np.zeros(4, np.float32))
+    optimizer = optim.SGD(1.0, parameters=[p], momentum=0.0, percentile_clipping=95)
+    for _ in range(100):
+        p.grad = paddle.full([4], 0.5)  # a norm of 1
+        optimizer.step()
+    before = p.numpy().copy()
+    p.grad = paddle.full([4], 50.0)
+    optimizer.step()
+    np.testing.assert_allclose(before - p.numpy(), 0.5, rtol=1e-5)
+
+
+def test_states_are_saved_and_loaded() -> None:
+    def run(saved_after: int | None) -> np.ndarray:
+        p = parameter(STEPS["p0"])
+        optimizer = optim.AdamW8bit(1e-2, parameters=[p])
+        for i in range(6):
+            if i == saved_after:
+                state = {
+                    key.replace(p.name, "q"): value for key, value in optimizer.state_dict().items()
+                }
+                optimizer = optim.AdamW8bit(1e-2, parameters=[p])
+                optimizer.set_state_dict(
+                    {key.replace("q", p.name, 1): value for key, value in state.items()}
+                )
+            take_steps(optimizer, p, STEPS["grads"][i : i + 1])
+        return p.numpy()
+
+    np.testing.assert_array_equal(run(3), run(None))
+
+
+def test_a_state_that_does_not_fit_is_refused() -> None:
+    p = parameter(np.ones(5000, np.float32))
+    optimizer = optim.Adam8bit(1e-2, parameters=[p])
+    optimizer.set_state_dict({f"{p.name}.step": 3, f"{p.name}.state1": paddle.zeros([7])})
+    p.grad = paddle.ones_like(p)
+    with pytest.raises(ValueError, match="does not fit"):
+        optimizer.step()
+
+
+def test_schedulers_groups_and_clipping_of_paddle() -> None:
+    a, b = (parameter(np.zeros(4096, np.float32)) for _ in range(2))
+    rate = paddle.optimizer.lr.StepDecay(0.1, step_size=1, gamma=0.5)
+    clip = paddle.nn.ClipGradByValue(0.5)
+    optimizer = optim.SGD8bit(
+        rate,
+        parameters=[{"params": [a]}, {"params": [b], "learning_rate": 10.0}],
+        momentum=0.0,
+        grad_clip=clip,
+    )
+    for p in (a, b):
+        p.grad = paddle.full([4096], 3.0)
+    optimizer.step()
+    np.testing.assert_allclose(a.numpy(), -0.05, rtol=1e-5)
+    np.testing.assert_allclose(b.numpy(), -0.5, rtol=1e-5)
+    rate.step()
+    optimizer.step()
+    np.testing.assert_allclose(a.numpy(), -0.075, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda p: optim.Adam8bit(parameters=[p], betas=(1.0, 0.9)), "bad betas"),
+        (lambda p: optim.Adam8bit(parameters=[p], eps=-1.0), "bad eps"),
+        (lambda p: optim.Adam(parameters=[p], optim_bits=4), "bad optim_bits"),
+        (lambda p: optim.Lion8bit(parameters=[p], percentile_clipping=0), "bad percentile"),
+    ],
+)
+def test_bad_numbers_are_refused(call, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        call(parameter(np.ones(4, np.float32)))
