@@ -103,6 +103,31 @@ def test_a_query_that_sees_nothing_gives_zero_and_no_gradient() -> None:
     assert not q.grad[0, 1].numpy().any()
 
 
+def test_without_the_hook_the_package_exchanges_it() -> None:
+    told = tell(
+        """
+import paddle
+from paddle.nn.functional import sdpa
+told["before"] = hasattr(sdpa._math_attention, "composed")
+import paddle_mps
+told["after"] = [hasattr(sdpa._math_attention, "composed"), hasattr(sdpa._repeat_kv, "repeated")]
+""",
+        PADDLE_MPS_PYTHON_HOOK="0",
+    )
+    assert told == {"before": False, "after": [True, True]}
+
+
+def test_the_cpu_device_keeps_its_own() -> None:
+    with harness.on("cpu"):
+        q, k, v = tensors(*[(1, 5, 2, 4)] * 3)
+        out = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        out.sum().backward()
+    usual = tensors(*[(1, 5, 2, 4)] * 3)
+    same = F.scaled_dot_product_attention(*usual, is_causal=True)
+    assert out.place.is_cpu_place()
+    np.testing.assert_allclose(same.numpy(), out.numpy(), rtol=1e-5, atol=1e-6)
+
+
 # -- dropout: with values that are one-hot, the result shows the weights that are left -------------
 
 

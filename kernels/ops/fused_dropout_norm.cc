@@ -111,11 +111,14 @@ void give_kept(const phi::KernelKey&, phi::Kernel* kernel) {
   kernel->OutputAt(4).SetDataType(phi::DataType::FLOAT32);
 }
 
+// Paddle's shape rules make the results of half formats float32, which its gradients do not take.
+constexpr DTypes kFloat32 = {phi::DataType::FLOAT32};
+
 }  // namespace
 
 MPS_KERNEL_WITH_DEFINE(fused_bias_dropout_residual_layer_norm, phi::fusion::FusedBiasDropoutResidualLnKernel,
-                       fused_norm, kFloats, give_kept)
+                       fused_norm, kFloat32, give_kept)
 MPS_KERNEL(fused_bias_dropout_residual_layer_norm_grad, phi::fusion::FusedBiasDropoutResidualLnGradKernel,
-           fused_norm_grad, kFloats)
+           fused_norm_grad, kFloat32)
 
 }  // namespace mps::paddle

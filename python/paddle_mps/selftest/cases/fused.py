@@ -219,7 +219,7 @@ RESIDUAL_NORM = tuple(
         name=name,
         call=_residual_norm(rate, is_test, mode),
         shapes=(((2, 3, 8), (2, 3, 8), (8,), (8,), (8,)), ((5, 33), (5, 33), (33,), (33,), (33,))),
-        dtypes=FLOATS,
+        dtypes=FLOATS[:1],
         domain="unit",
         # the sum is rounded to the dtype, and then divided by its deviation
         rule=composed(16),
@@ -228,6 +228,7 @@ RESIDUAL_NORM = tuple(
         else Gradient(
             kernel="fused_bias_dropout_residual_layer_norm_grad",
             rule=composed(2),
+            dtypes=FLOATS[:1],
             magnitude=_norm_sizes,
         ),
     )
