@@ -110,6 +110,7 @@ def test_ocr_lines_learns() -> None:
     assert len(re.findall(r"^  .{15} read as  ", output, re.M)) == 5
     assert figures(r"^character accuracy: (-?\d+\.\d+) %$", output)
     assert len(set(held_memory(output)[1:])) == 1, output
+    assert re.search(r"^total +[\d,]+ +0$", output, re.M), output
 
 
 @pytest.mark.timeout(300)

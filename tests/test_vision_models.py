@@ -39,8 +39,8 @@ NETWORKS = {
     "mobilenet_v3": (MobileNet, momentum),
     "vgg": (Vgg, momentum),
     "dbnet": (DbNet, adam),
+    "crnn": (Crnn, adam),
 }
-INFERENCE = {**{name: model for name, (model, _) in NETWORKS.items()}, "crnn": Crnn}
 OPTIMIZERS: dict[str, Callable] = {
     "sgd": lambda p: paddle.optimizer.SGD(2e-3, p),
     "momentum": momentum,
@@ -76,10 +76,10 @@ def test_mixed_precision_follows_float32_on_the_cpu_device(
     assert losses[-1] < 0.9 * losses[0]
 
 
-@pytest.mark.parametrize("name", INFERENCE)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_inference_is_the_cpu_device_s(name: str) -> None:
     """With the running statistics of three batches; the best classes and their order too."""
-    model = INFERENCE[name]
+    model, _ = NETWORKS[name]
     start, results = None, {}
     for device in ("cpu", "mps"):
         with harness.on(device), paddle.no_grad():
