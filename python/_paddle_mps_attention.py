@@ -12,9 +12,9 @@ install() is called while Paddle is being imported, and the two modules come lat
 
 from __future__ import annotations
 
-import sys
-from importlib.abc import MetaPathFinder
 from typing import Any
+
+from _paddle_mps_imports import when_imported
 
 _MODULES = ("paddle.nn.functional.flash_attention", "paddle.nn.functional.sdpa")
 _DTYPES = ("float32", "float16", "bfloat16")
@@ -141,32 +141,7 @@ def _exchange(module: Any) -> None:
         module._repeat_kv = _repeat_kv(module._repeat_kv)
 
 
-class _Finder(MetaPathFinder):
-    """Finds nothing by itself: changes the two modules once they are loaded."""
-
-    def find_spec(self, name: str, path: Any, target: Any = None) -> Any:
-        if name not in _MODULES:
-            return None
-        for finder in sys.meta_path:
-            spec = None if finder is self else finder.find_spec(name, path, target)
-            if spec is not None and spec.loader is not None:
-                break
-        else:
-            return None
-        execute = spec.loader.exec_module
-
-        def exec_module(module: Any) -> None:
-            execute(module)
-            _exchange(module)
-
-        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
-        return spec
-
-
 def install() -> None:
     """Exchange Paddle's composition of attention, now or as soon as it is imported."""
     for name in _MODULES:
-        if name in sys.modules:
-            _exchange(sys.modules[name])
-    if any(name not in sys.modules for name in _MODULES):
-        sys.meta_path.insert(0, _Finder())
+        when_imported(name, _exchange)

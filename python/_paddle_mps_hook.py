@@ -9,17 +9,13 @@ is one way in which `paddle.mps` comes to be.
 from __future__ import annotations
 
 import gc
-import importlib.abc
-import importlib.util
 import os
 import sys
 import types
-from importlib.machinery import ModuleSpec
 from typing import Any
 
 import _paddle_mps_attention
-
-_AMP = "paddle.amp.auto_cast"
+from _paddle_mps_imports import when_imported
 
 
 class _LazyModule(types.ModuleType):
@@ -69,25 +65,6 @@ def _let_amp_use_bfloat16(amp: Any) -> None:
     amp._is_custom_device_bfloat16_supported = is_supported
 
 
-class _AmpFinder(importlib.abc.MetaPathFinder):
-    """Changes Paddle's AMP when Paddle imports it, and is gone then."""
-
-    def find_spec(self, name: str, path: object, target: object = None) -> ModuleSpec | None:
-        if name != _AMP:
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
-        if spec is not None and spec.loader is not None:
-            execute = spec.loader.exec_module
-
-            def execute_and_change(module: types.ModuleType) -> None:
-                execute(module)
-                _let_amp_use_bfloat16(module)
-
-            spec.loader.exec_module = execute_and_change  # type: ignore[method-assign]
-        return spec
-
-
 def install() -> None:
     """Put `paddle.mps` and `paddle.is_compiled_with_mps` in place, if Paddle is there, and AMP."""
     paddle: Any = sys.modules.get("paddle")
@@ -102,7 +79,4 @@ def install() -> None:
     )
     paddle.is_compiled_with_mps = is_compiled_with_mps
     _paddle_mps_attention.install()
-    if _AMP in sys.modules:
-        _let_amp_use_bfloat16(sys.modules[_AMP])
-    else:
-        sys.meta_path.insert(0, _AmpFinder())
+    when_imported("paddle.amp.auto_cast", _let_amp_use_bfloat16)

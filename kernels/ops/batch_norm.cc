@@ -99,24 +99,30 @@ void batch_norm_grad(const CustomContext& ctx, const DenseTensor& x, const Optio
     inverse = wide(record, saved_variance, channels.each);
   }
   const Value normal = graphs::normalized(g, wide(record, x, channels.all), center, inverse);
+  // With scale s, deviation d and n elements a channel: dx = s / d (dy - sum(dy) / n - normal sum(dy normal) / n). The
+  // sums are dbias and dscale, so that no other pass over the elements is needed.
+  const Value by_scale = g.reduction_sum(g.multiplication(gradient, normal), channels.axes);
+  const Value by_bias = g.reduction_sum(gradient, channels.axes);
   if (dx != nullptr) {
-    const Value slope = scale ? g.multiplication(gradient, wide(record, *scale, channels.each)) : gradient;
+    const Value slope = scale ? g.multiplication(inverse, wide(record, *scale, channels.each)) : inverse;
     if (is_global) {
-      write(record, dx, g.multiplication(slope, inverse));
+      write(record, dx, g.multiplication(gradient, slope));
     } else if (channels.is_one_element()) {
       write(record, dx, gradient);
     } else {
-      write(record, dx, graphs::normalized_gradient(g, slope, normal, inverse, channels.axes));
+      const Value count = graphs::number(g, by_bias, channels.all[0] * channels.all[2]);
+      const Value centered = g.subtraction(gradient, g.division(by_bias, count));
+      const Value along = g.multiplication(normal, g.division(by_scale, count));
+      write(record, dx, g.multiplication(g.subtraction(centered, along), slope));
     }
   }
-  const auto sum = [&](DenseTensor* out, Value terms) {
+  const auto write_sum = [&](DenseTensor* out, Value total) {
     if (out == nullptr) return;
-    const Value total = g.reduction_sum(terms, channels.axes);
     const bool is_left = channels.is_one_element() && !is_global;
     write(record, out, is_left ? g.multiplication(total, graphs::number(g, total, 0)) : total);
   };
-  sum(dscale, g.multiplication(gradient, normal));
-  sum(dbias, gradient);
+  write_sum(dscale, by_scale);
+  write_sum(dbias, by_bias);
   record.launch();
 }
 

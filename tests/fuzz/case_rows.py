@@ -24,8 +24,8 @@ from paddle_mps.selftest.cases import (
 from paddle_mps.selftest.cases.case import BINARY_SHAPES, UNARY_SHAPES, Case
 from rows import CHANGES, Row, broadcast, same
 
-# Random numbers differ each time, an optimiser is asked for a step of its own making, and where
-# numbers become whole ones the last digit decides.
+# Random numbers differ each time, an optimiser is asked for a step of its own making, and of what
+# is rounded to whole numbers the last digit decides.
 NOT_DRAWN = (optimizers, quantization, random, weights)
 # Layers of networks need shapes that fit each other (a window that is larger than its image ends
 # Paddle's CPU device): they are drawn with the shapes of their cases.
