@@ -31,7 +31,12 @@ NOT_DRAWN = (optimizers, quantization, random, weights)
 # Paddle's CPU device): they are drawn with the shapes of their cases.
 LAYERS = (conv, group_norm, layer_norm, losses, pool, recurrent, resize, softmax)
 # Calls that know the shapes which their case names.
-RIGID = {"contiguous", "label_smooth-prior"}
+RIGID = {
+    "contiguous",
+    "fused_gemm_epilogue-gelu",  # Paddle wants multiples of 8, and of 128
+    "fused_gemm_epilogue-relu",
+    "label_smooth-prior",
+}
 MOST_FIXED = 4000  # elements of the inputs of cases with shapes of their own
 
 
