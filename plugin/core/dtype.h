@@ -43,6 +43,15 @@ constexpr bool is_integer(DType dtype) {
   return info(dtype).kind == DTypeKind::kSigned || info(dtype).kind == DTypeKind::kUnsigned;
 }
 
+// The dtype whose elements the host device holds as T.
+template <typename T>
+inline constexpr DType kDTypeOf = DType::bool_;
+#define MPS_DTYPE(enumerator, name, bytes, kind, host_type, ...) \
+  template <>                                                    \
+  inline constexpr DType kDTypeOf<host_type> = DType::enumerator;
+#include "plugin/core/dtype.def"
+#undef MPS_DTYPE
+
 // Calls `f` with a value-initialised host value of the dtype's C++ type: `visit(dtype, [&](auto
 // zero) {...})`.
 template <typename F>

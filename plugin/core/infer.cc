@@ -238,26 +238,6 @@ void check_shape(Dims shape) {
             to_string(shape), ". Split the tensor.");
 }
 
-bool accepts(NodeDTypes set, DType dtype) {
-  switch (set) {
-    case NodeDTypes::kAny:
-      return true;
-    case NodeDTypes::kNumeric:
-      return dtype != DType::bool_;
-    case NodeDTypes::kFloat:
-      return is_float(dtype);
-    case NodeDTypes::kInteger:
-      return is_integer(dtype);
-    case NodeDTypes::kBool:
-      return dtype == DType::bool_;
-    case NodeDTypes::kInt32:
-      return dtype == DType::int32;
-    case NodeDTypes::kInt8:
-      return dtype == DType::int8;
-  }
-  __builtin_unreachable();
-}
-
 Inferred infer(const Graph& graph, NodeKind kind, Span<const Value> operands, Dims attributes, Dims target) {
   switch (info(kind).family) {
     case NodeFamily::kSource:

@@ -17,8 +17,6 @@ struct Inferred {
 // asked for by reshape, broadcast, slice and strided_view.
 Inferred infer(const Graph& graph, NodeKind kind, Span<const Value> operands, Dims attributes, Dims target);
 
-bool accepts(NodeDTypes set, DType dtype);
-
 // Throws kArgument; for the parts of infer.cc that lie in files of their own.
 void check_dtype(NodeKind kind, DType dtype);
 void check_same_dtype(NodeKind kind, DType x, DType y);

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "plugin/core/dtype.h"
+
 namespace mps {
 
 enum class NodeKind : uint16_t {
@@ -45,6 +47,26 @@ enum class NodeFamily : uint8_t {
 };
 
 enum class NodeDTypes : uint8_t { kAny, kNumeric, kFloat, kInteger, kBool, kInt32, kInt8 };
+
+constexpr bool accepts(NodeDTypes set, DType dtype) {
+  switch (set) {
+    case NodeDTypes::kAny:
+      return true;
+    case NodeDTypes::kNumeric:
+      return dtype != DType::bool_;
+    case NodeDTypes::kFloat:
+      return is_float(dtype);
+    case NodeDTypes::kInteger:
+      return is_integer(dtype);
+    case NodeDTypes::kBool:
+      return dtype == DType::bool_;
+    case NodeDTypes::kInt32:
+      return dtype == DType::int32;
+    case NodeDTypes::kInt8:
+      return dtype == DType::int8;
+  }
+  __builtin_unreachable();
+}
 
 struct NodeInfo {
   const char* name;

@@ -62,25 +62,6 @@ void store(void* data, int64_t index, V value) {
   static_cast<T*>(data)[index] = static_cast<T>(static_cast<Computed<T>>(value));
 }
 
-template <typename T>
-constexpr bool accepts(NodeDTypes set) {
-  switch (set) {
-    case NodeDTypes::kAny:
-      return true;
-    case NodeDTypes::kNumeric:
-      return !std::is_same_v<T, bool>;
-    case NodeDTypes::kFloat:
-      return !std::is_integral_v<T>;
-    case NodeDTypes::kInteger:
-      return std::is_integral_v<T> && !std::is_same_v<T, bool>;
-    case NodeDTypes::kBool:
-      return std::is_same_v<T, bool>;
-    case NodeDTypes::kInt32:
-      return std::is_same_v<T, int32_t>;
-  }
-  return false;
-}
-
 class Interpreter {
  public:
   Interpreter(const Graph& graph, Span<const HostBinding> feeds) : graph_(graph), values_(graph.node_count()) {
@@ -170,7 +151,7 @@ class Interpreter {
   void unary(Value value, const Node& node, F f) {
     visit(node.dtype, [&](auto zero) {
       using T = decltype(zero);
-      if constexpr (accepts<T>(info(kind).dtypes)) {
+      if constexpr (accepts(info(kind).dtypes, kDTypeOf<T>)) {
         for (int64_t i = 0; i < graph_.elements(value); ++i) store<T>(out(value), i, f(load<T>(in(node, 0), i)));
       }
     });
@@ -183,7 +164,7 @@ class Interpreter {
                                          broadcast_strides(operand_shape(node, 1), shape)};
     visit(graph_.dtype(graph_.operand(node, 0)), [&](auto zero) {
       using T = decltype(zero);
-      if constexpr (accepts<T>(info(kind).dtypes)) {
+      if constexpr (accepts(info(kind).dtypes, kDTypeOf<T>)) {
         using Result = std::conditional_t<info(kind).family == NodeFamily::kCompare, bool, T>;
         walk<3>(shape, strides, {0, 0, 0}, [&](const auto& at) {
           store<Result>(out(value), at[0], f(load<T>(in(node, 0), at[1]), load<T>(in(node, 1), at[2])));

@@ -56,24 +56,6 @@ using Host = typename HostType<kDType>::Type;
 
 constexpr bool is_register(DType dtype) { return register_dtype(dtype) == dtype; }
 
-constexpr bool accepts(NodeDTypes set, DType dtype) {
-  switch (set) {
-    case NodeDTypes::kAny:
-      return true;
-    case NodeDTypes::kNumeric:
-      return dtype != DType::bool_;
-    case NodeDTypes::kFloat:
-      return is_float(dtype);
-    case NodeDTypes::kInteger:
-      return is_integer(dtype);
-    case NodeDTypes::kBool:
-      return dtype == DType::bool_;
-    case NodeDTypes::kInt32:
-      return dtype == DType::int32;
-  }
-  return false;
-}
-
 // -- pointwise ------------------------------------------------------------------------------------
 
 // Ops that have a quick way for usual arguments. It gives the bits that f() gives for them.

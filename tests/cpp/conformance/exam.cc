@@ -7,7 +7,6 @@
 #include <set>
 
 #include "plugin/core/check.h"
-#include "plugin/core/infer.h"
 #include "plugin/host/reference_host.h"
 
 namespace mps::exam {
