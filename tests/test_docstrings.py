@@ -67,7 +67,7 @@ def test_docstrings_are_complete(name: str) -> None:
         assert re.search(rf"^    {parameter}: ", text, re.M), f"{parameter} is not described"
     if signature.return_annotation != "None":
         assert "\nReturns:\n" in text
-    assert re.search(r"ynchronises|Waits", text), "does it synchronise?"
+    assert re.search(r"ynchronise|Waits", text), "does it synchronise?"
     never_fails = "Never raises" in text or name == "is_compiled_with_mps"
     assert never_fails != ("\nRaises:\n" in text)
 

@@ -7,7 +7,12 @@ from collections.abc import Callable
 import numpy as np
 from choices import LENGTHS, Choices, Shape
 from paddle_mps.selftest.cases import (
+    attention,
+    boxes,
     conv,
+    ctc,
+    deformable,
+    fused,
     group_norm,
     index,
     layer_norm,
@@ -29,7 +34,21 @@ from rows import CHANGES, Row, broadcast, same
 NOT_DRAWN = (optimizers, quantization, random, weights)
 # Layers of networks need shapes that fit each other (a window that is larger than its image ends
 # Paddle's CPU device): they are drawn with the shapes of their cases.
-LAYERS = (conv, group_norm, layer_norm, losses, pool, recurrent, resize, softmax)
+LAYERS = (
+    attention,
+    boxes,
+    conv,
+    ctc,
+    deformable,
+    fused,
+    group_norm,
+    layer_norm,
+    losses,
+    pool,
+    recurrent,
+    resize,
+    softmax,
+)
 # Calls that know the shapes which their case names.
 RIGID = {
     "contiguous",
