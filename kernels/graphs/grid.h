@@ -113,6 +113,47 @@ inline std::vector<Corner> corners_at(Graph& g, Value image, Span<const Places> 
   return corners;
 }
 
+inline Value weight_column(Graph& g, const Corner& corner) {
+  return g.reshape(corner.weight, {1, g.elements(corner.weight), 1});
+}
+
+// What lies at the places: a weighed sum of the `rows` of all images, [1, M, channels].
+inline Value read_corners(Graph& g, const std::vector<Corner>& corners, Value rows) {
+  Value sum{};
+  for (const Corner& corner : corners) {
+    const Value part = g.multiplication(g.gather(corner.row, rows), weight_column(g, corner));
+    sum = &corner == corners.data() ? part : g.addition(sum, part);
+  }
+  return sum;
+}
+
+// The gradient of `count` rows by that of what was read.
+inline Value rows_gradient(Graph& g, const std::vector<Corner>& corners, Value gradient, int64_t count) {
+  Value sum = zeros(g, DType::float32, {1, count, g.shape(gradient)[2]});
+  for (const Corner& corner : corners) {
+    sum = g.scatter(ScatterMode::kAdd, sum, corner.row, g.multiplication(gradient, weight_column(g, corner)));
+  }
+  return sum;
+}
+
+// The gradient by the places along each axis, the last axis first, [M] each.
+inline SmallVector<Value, 3> places_gradient(Graph& g, const std::vector<Corner>& corners, Value rows, Value gradient) {
+  SmallVector<Value, 3> slopes;
+  for (const Corner& corner : corners) {
+    const Value products = g.multiplication(g.gather(corner.row, rows), gradient);
+    const Value along = flat(g, g.reduction_sum(products, {2}));
+    for (size_t axis = 0; axis < corner.slopes.size(); ++axis) {
+      const Value part = g.multiplication(along, corner.slopes[axis]);
+      if (slopes.size() <= axis) {
+        slopes.push_back(part);
+      } else {
+        slopes[axis] = g.addition(slopes[axis], part);
+      }
+    }
+  }
+  return slopes;
+}
+
 // `grid` [N, places, spatial axes], coordinates; `lengths` of the spatial axes, the first one first.
 inline std::vector<Corner> corners_of(Graph& g, Value grid, Dims lengths, const Sampling& sampling) {
   const Shape shape(g.shape(grid));

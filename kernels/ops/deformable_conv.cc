@@ -59,21 +59,9 @@ std::vector<Corner> corners_of(Recorder& record, const Bent& bent) {
   return graphs::corners_at(g, image, along, /*nearest=*/false);
 }
 
-Value column(Graph& g, Value x) { return g.reshape(x, {1, g.elements(x), 1}); }
-
 Value image_rows(Recorder& record, const Bent& bent) {
   Graph& g = record.graph;
   return graphs::as_rows(g, g.cast(record.input(bent.x, bent.image_shape()), DType::float32));
-}
-
-// What the taps read before the mask, [1, rows(), channels of a part].
-Value read(Graph& g, const std::vector<Corner>& corners, Value rows) {
-  Value sum{};
-  for (const Corner& corner : corners) {
-    const Value part = g.multiplication(g.gather(corner.row, rows), column(g, corner.weight));
-    sum = &corner == corners.data() ? part : g.addition(sum, part);
-  }
-  return sum;
 }
 
 Value mask_of(Recorder& record, const Bent& bent) {
@@ -98,31 +86,12 @@ void deformable_conv(const CustomContext& ctx, const DenseTensor& x, const Dense
   Recorder record(ctx);
   Graph& g = record.graph;
   if (out->numel() == 0) return record.output(out, graphs::zeros(g, dtype_of(*out), dims_of(*out))), record.launch();
-  Value rows = read(g, corners_of(record, bent), image_rows(record, bent));
+  Value rows = graphs::read_corners(g, corners_of(record, bent), image_rows(record, bent));
   if (mask) rows = g.multiplication(rows, mask_of(record, bent));
   const Value weights = g.cast(record.input(filter, bent.filter_shape()), DType::float32);
   const Value product = g.matrix_multiplication(weights, as_matrices(g, bent, rows));
   record.output(out, g.cast(g.reshape(product, dims_of(*out)), dtype_of(*out)));
   record.launch();
-}
-
-// By the coordinates: how much what is read changes with each, times what changes with it.
-Value offset_gradient(Graph& g, const Bent& bent, const std::vector<Corner>& corners, Value rows, Value gradient) {
-  const Shape shape{bent.images() * bent.parts, bent.taps(), 1, bent.windows()};
-  SmallVector<Value, 2> slopes;
-  for (const Corner& corner : corners) {
-    const Value products = g.multiplication(g.gather(corner.row, rows), gradient);
-    const Value along = g.reshape(g.reduction_sum(products, {2}), {bent.rows()});
-    for (size_t axis = 0; axis < 2; ++axis) {  // the slopes begin with the last axis
-      const Value part = g.reshape(g.multiplication(along, corner.slopes[1 - axis]), shape);
-      if (&corner == corners.data()) {
-        slopes.push_back(part);
-      } else {
-        slopes[axis] = g.addition(slopes[axis], part);
-      }
-    }
-  }
-  return g.concatenation(slopes, 2);
 }
 
 void deformable_conv_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& offset,
@@ -144,7 +113,7 @@ void deformable_conv_grad(const CustomContext& ctx, const DenseTensor& x, const 
   }
   const auto corners = corners_of(record, bent);
   const Value image = image_rows(record, bent);
-  const Value plain = read(g, corners, image);
+  const Value plain = graphs::read_corners(g, corners, image);  // before the mask
   const Value gradient = g.cast(record.input(dout, bent.result_shape()), DType::float32);
   const Value masked = mask ? g.multiplication(plain, mask_of(record, bent)) : plain;
   if (dfilter != nullptr) {
@@ -157,12 +126,13 @@ void deformable_conv_grad(const CustomContext& ctx, const DenseTensor& x, const 
       from_matrices(g, bent, g.matrix_multiplication(graphs::matrix_transpose(g, weights), gradient));
   const Value by_plain = mask ? g.multiplication(by_masked, mask_of(record, bent)) : by_masked;
   if (dmask != nullptr) give(dmask, g.reduction_sum(g.multiplication(by_masked, plain), {2}));
-  if (doffset != nullptr) give(doffset, offset_gradient(g, bent, corners, image, by_plain));
+  if (doffset != nullptr) {
+    const auto slopes = graphs::places_gradient(g, corners, image, by_plain);  // the last axis first
+    const Shape shape{bent.images() * bent.parts, bent.taps(), 1, bent.windows()};
+    give(doffset, g.concatenation({g.reshape(slopes[1], shape), g.reshape(slopes[0], shape)}, 2));
+  }
   if (dx != nullptr) {
-    Value sum = graphs::zeros(g, DType::float32, Shape(g.shape(image)));
-    for (const Corner& corner : corners) {
-      sum = g.scatter(ScatterMode::kAdd, sum, corner.row, g.multiplication(by_plain, column(g, corner.weight)));
-    }
+    const Value sum = graphs::rows_gradient(g, corners, by_plain, g.shape(image)[1]);
     give(dx, graphs::as_images(g, sum, bent.image_shape()));
   }
   record.launch();

@@ -41,9 +41,6 @@ Value grid_of(Recorder& record, const DenseTensor& grid) {
                            DType::float32);
 }
 
-// [1, rows, 1]
-Value column(Graph& g, Value x) { return g.reshape(x, {1, g.elements(x), 1}); }
-
 void grid_sample(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& grid, const std::string& mode,
                  const std::string& padding, bool align_corners, DenseTensor* out) {
   Recorder record(ctx);
@@ -51,12 +48,8 @@ void grid_sample(const CustomContext& ctx, const DenseTensor& x, const DenseTens
   const Value rows = graphs::as_rows(g, g.cast(record.input(x), DType::float32));
   const auto corners =
       graphs::corners_of(g, grid_of(record, grid), spatial(x), sampling_of(mode, padding, align_corners));
-  Value sum{};
-  for (const graphs::Corner& corner : corners) {
-    const Value part = g.multiplication(g.gather(corner.row, rows), column(g, corner.weight));
-    sum = sum.node == UINT32_MAX ? part : g.addition(sum, part);
-  }
-  record.output(out, g.cast(graphs::as_images(g, sum, dims_of(*out)), dtype_of(*out)));
+  record.output(out,
+                g.cast(graphs::as_images(g, graphs::read_corners(g, corners, rows), dims_of(*out)), dtype_of(*out)));
   record.launch();
 }
 
@@ -69,30 +62,14 @@ void grid_sample_grad(const CustomContext& ctx, const DenseTensor& x, const Dens
   const auto corners = graphs::corners_of(g, grid_of(record, grid), spatial(x), sampling);
   const Value gradient = graphs::as_rows(g, g.cast(record.input(dout), DType::float32));
   if (dx != nullptr) {
-    const int64_t channels = dims_of(x)[1];
-    Value sum = graphs::zeros(g, DType::float32, {1, x.numel() / std::max<int64_t>(channels, 1), channels});
-    for (const graphs::Corner& corner : corners) {
-      sum = g.scatter(ScatterMode::kAdd, sum, corner.row, g.multiplication(gradient, column(g, corner.weight)));
-    }
+    const int64_t count = x.numel() / std::max<int64_t>(dims_of(x)[1], 1);
+    const Value sum = graphs::rows_gradient(g, corners, gradient, count);
     record.output(dx, g.cast(graphs::as_images(g, sum, dims_of(x)), dtype_of(*dx)));
   }
   if (dgrid != nullptr) {
     const Value rows = graphs::as_rows(g, g.cast(record.input(x), DType::float32));
-    const int64_t places = g.shape(gradient)[1];
-    SmallVector<Value, 3> slopes;
-    for (const graphs::Corner& corner : corners) {
-      const Value products = g.multiplication(g.gather(corner.row, rows), gradient);
-      const Value along = g.reshape(g.reduction_sum(products, {2}), {places});
-      for (size_t i = 0; i < corner.slopes.size(); ++i) {
-        const Value part = g.multiplication(along, corner.slopes[i]);
-        if (slopes.size() <= i) {
-          slopes.push_back(part);
-        } else {
-          slopes[i] = g.addition(slopes[i], part);
-        }
-      }
-    }
-    for (Value& slope : slopes) slope = g.reshape(slope, {places, 1});
+    SmallVector<Value, 3> slopes = graphs::places_gradient(g, corners, rows, gradient);
+    for (Value& slope : slopes) slope = g.reshape(slope, {g.elements(slope), 1});
     record.output(dgrid, g.cast(g.reshape(g.concatenation(slopes, 1), dims_of(*dgrid)), dtype_of(*dgrid)));
   }
   record.launch();

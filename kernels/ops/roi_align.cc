@@ -146,8 +146,6 @@ Regions regions_of(const CustomContext& ctx, const DenseTensor& x, const DenseTe
   return regions;
 }
 
-Value column(Graph& g, Value x) { return g.reshape(x, {1, g.elements(x), 1}); }
-
 // The shape of all samples of all regions.
 Shape samples_shape(const Regions& regions) {
   return {regions.count(),    regions.lengths[0], regions.samples[0],
@@ -164,13 +162,8 @@ void roi_align(const CustomContext& ctx, const DenseTensor& x, const DenseTensor
     return record.launch();
   }
   const Value rows = graphs::as_rows(g, g.cast(record.input(x), DType::float32));
-  Value sum{};
-  const auto corners = corners_of(record, regions);
-  for (const Corner& corner : corners) {
-    const Value part = g.multiplication(g.gather(corner.row, rows), column(g, corner.weight));
-    sum = &corner == corners.data() ? part : g.addition(sum, part);
-  }
-  const Value means = g.reduction_sum(g.reshape(sum, samples_shape(regions)), {2, 4});
+  const Value samples = graphs::read_corners(g, corners_of(record, regions), rows);
+  const Value means = g.reduction_sum(g.reshape(samples, samples_shape(regions)), {2, 4});
   const Value images = g.transpose(g.reshape(means, {regions.count(), height, width, dims_of(x)[1]}), {0, 3, 1, 2});
   record.output(out, g.cast(images, dtype_of(*out)));
   record.launch();
@@ -191,10 +184,7 @@ void roi_align_grad(const CustomContext& ctx, const DenseTensor& x, const DenseT
   const Value gradient = g.transpose(g.cast(record.input(dout), DType::float32), {0, 2, 3, 1});
   const Value apart = g.reshape(gradient, {regions.count(), height, 1, width, 1, channels});
   const Value of_samples = g.reshape(g.broadcast(apart, samples_shape(regions)), {1, regions.places(), channels});
-  Value sum = graphs::zeros(g, DType::float32, {1, x.numel() / channels, channels});
-  for (const Corner& corner : corners_of(record, regions)) {
-    sum = g.scatter(ScatterMode::kAdd, sum, corner.row, g.multiplication(of_samples, column(g, corner.weight)));
-  }
+  const Value sum = graphs::rows_gradient(g, corners_of(record, regions), of_samples, x.numel() / channels);
   record.output(dx, g.cast(graphs::as_images(g, sum, dims_of(x)), dtype_of(*dx)));
   record.launch();
 }
