@@ -92,7 +92,7 @@ class TestFakeQuantize:
             )
 
     # A step with smaller numbers than those before it looks into the window, which is the CPU
-    # device's uninitialised memory here: not asked.
+    # device's uninitialised memory here: that is asked below.
     @pytest.mark.parametrize(("scale", "is_test"), [(0.5, False), (0.5, True), (100.0, True)])
     def test_by_a_window_of_steps(
         self, x: np.ndarray, bits: int, round_type: int, scale: float, is_test: bool
@@ -105,6 +105,27 @@ class TestFakeQuantize:
             number(scale),
             np.array([0], "int64"),
         )
+
+
+@pytest.mark.parametrize("round_type", [0, 1])
+@pytest.mark.parametrize("bits", [8, 4])
+def test_a_window_without_a_past_keeps_the_scale_that_is_greater(
+    bits: int, round_type: int
+) -> None:
+    numbers = (TENSORS["matrix"] * 10).astype("float32")
+    out, scale, window = _C_ops.fake_quantize_range_abs_max(
+        paddle.to_tensor(numbers),
+        paddle.to_tensor(number(100.0)),
+        paddle.to_tensor(np.array([0])),
+        16,
+        bits,
+        False,
+        round_type,
+    )
+    limit = 2 ** (bits - 1) - 1
+    np.testing.assert_array_equal(out.numpy(), np.rint(numbers / 100.0 * limit))
+    assert scale.item() == 100.0
+    assert window.numpy().tolist() == [np.abs(numbers).max(), *[0.0] * 15]
 
 
 def test_what_is_dequantised(x: np.ndarray) -> None:
