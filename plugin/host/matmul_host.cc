@@ -74,6 +74,12 @@ bool MatmulProgram::reads(Dims shape, Dims strides) {
   return true;
 }
 
+bool MatmulProgram::reads(DType dtype, Dims x_shape, Dims x_strides, Dims y_shape, Dims y_strides) {
+  if (dtype == DType::float32 || !is_float(dtype)) return true;  // the plain kernel does
+  const MatmulGeometry g = MatmulProgram(dtype, x_shape, x_strides, y_shape, y_strides).geometry_;
+  return make_onednn_matmul(dtype, g) != nullptr || make_vector_matmul(dtype, g) != nullptr;
+}
+
 bool MatmulProgram::computes(DType dtype, Dims x_shape, Dims y_shape) {
   const MatmulProgram program(dtype, x_shape, contiguous_strides(x_shape), y_shape, contiguous_strides(y_shape));
   return program.has_kernel();

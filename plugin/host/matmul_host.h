@@ -17,6 +17,8 @@ class MatmulProgram {
   static bool computes(DType dtype, Dims x_shape, Dims y_shape);
   // True if a kernel reads matrices that lie so; others are copied first.
   static bool reads(Dims shape, Dims strides);
+  // The same of two such matrices together: kernels of short floats do not know every pair.
+  static bool reads(DType dtype, Dims x_shape, Dims x_strides, Dims y_shape, Dims y_strides);
 
   // [..., M, K] x [..., K, N]; leading dimensions broadcast. Strides are in elements, by each operand's own shape.
   static MatmulProgram compile(DType dtype, Dims x_shape, Dims x_strides, Dims y_shape, Dims y_strides);

@@ -272,8 +272,12 @@ class Planner {
       const View& lies = view(operand);
       return MatmulProgram::reads(graph_.shape(operand), lies.strides) ? lies : dense(operand);
     };
-    const View x_view = matrix(x), y_view = matrix(y);
+    View x_view = matrix(x), y_view = matrix(y);
     const DType dtype = graph_.dtype(value);
+    if (!MatmulProgram::reads(dtype, graph_.shape(x), x_view.strides, graph_.shape(y), y_view.strides)) {
+      x_view = dense(x);
+      y_view = dense(y);
+    }
     const SlotAt to{home(value), 0};
     plan_.steps.push_back(make_matmul_step(
         MatmulProgram::compile(dtype, graph_.shape(x), x_view.strides, graph_.shape(y), y_view.strides),

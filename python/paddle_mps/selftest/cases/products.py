@@ -40,7 +40,8 @@ EINSUM = (
     _einsum("bij,bjk->bik", ((2, 5, 7), (2, 7, 3))),
     _einsum("bij,jk->bik", ((2, 5, 7), (7, 3))),
     _einsum("...ij,...jk->...ik", ((2, 5, 7), (2, 7, 3)), ((1, 5, 7), (2, 7, 3))),
-    _einsum("bqhd,bkhd->bhqk", ((2, 5, 3, 4), (2, 6, 3, 4))),
+    # The heads lie between the rows; with one number each there are strides of 1 on two axes.
+    _einsum("bqhd,bkhd->bhqk", ((2, 5, 3, 4), (2, 6, 3, 4)), ((1, 3, 2, 1), (1, 13, 2, 1))),
     _einsum("ijk,ilm->jklm", ((2, 3, 4), (2, 5, 6))),
     _einsum("ijk,k->i", ((3, 2, 4), (4,))),
     _einsum("i,j->ij", ((5,), (7,))),
