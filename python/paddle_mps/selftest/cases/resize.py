@@ -140,8 +140,9 @@ def _sample(mode, padding, corners, shapes, name):
         shapes=shapes,
         dtypes=FLOATS,
         domain=("small", "unit" if padding == "zeros" else "small"),
-        rule=summed(_few),
-        gradient=Gradient(kernel="grid_sample_grad", rule=summed(_many)),
+        # At the absolute values of the grid other elements are read: see _SCALE.
+        rule=summed(_few, scale=_SCALE),
+        gradient=Gradient(kernel="grid_sample_grad", rule=summed(_many, scale=_SCALE)),
     )
 
 
