@@ -176,11 +176,12 @@ void MatmulProgram::swap_operands() {
 void MatmulProgram::choose_kernels() {
   const MatmulGeometry& g = geometry_;
   for (const BatchAxis& axis : axes_) products_ *= axis.size;
+  piece_ = g.rows;
+  if (products_ == 1) kernel_ = last_kernel_ = make_streamed_matmul(dtype_, g);
+  if (kernel_ != nullptr) return;
   const int64_t flops = 2 * g.batch * g.rows * g.columns * g.inner;
   const int64_t bytes = g.batch * (g.rows + g.columns) * g.inner * static_cast<int64_t>(size_of(dtype_));
-  // A vector reads the rows of a matrix in as long runs as can be: one piece per thread.
-  const int64_t per_thread = g.batch * g.rows == 1 && g.y_column == 1 ? 1 : kPiecesPerThread;
-  const int64_t wanted = thread_count() == 1 ? 1 : (per_thread * thread_count() + products_ - 1) / products_;
+  const int64_t wanted = thread_count() == 1 ? 1 : (kPiecesPerThread * thread_count() + products_ - 1) / products_;
   const int64_t worth = std::max(flops, bytes * kFlopsPerByte) / kPieceFlops;
   const int64_t count = std::max<int64_t>(1, std::min(wanted, worth));
   cut_ = g.batch >= count ? Cut::kBatch : g.rows >= g.columns ? Cut::kRows : Cut::kColumns;

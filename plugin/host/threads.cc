@@ -35,6 +35,11 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int kMaxThreads = 256;
 
+// A helper without work spins so long before it sleeps.
+constexpr auto kSpin = std::chrono::microseconds(20), kSpinWhileWaitedFor = std::chrono::microseconds(300);
+// A background thread works so long before it wakes helpers, which takes them some 30 us.
+constexpr auto kAlone = std::chrono::microseconds(500);
+
 void pause_cpu() {
 #if defined(__x86_64__)
   _mm_pause();
@@ -82,11 +87,19 @@ std::atomic<int>& thread_count_setting() {
 
 // True on helpers, and on a caller inside its loop: a loop started there runs alone.
 thread_local bool t_inside_loop = false;
+thread_local bool t_in_background = false;
+
+// Threads that wait for the device.
+std::atomic<int> g_waiting{0};
 
 class Pool {
  public:
   // False if another thread's loop is running; then nothing was done.
   bool run(int64_t count, int64_t grain, int threads, detail::ParallelBody body, void* context);
+  // Takes part in the running loop, if there is one.
+  void help();
+
+  std::atomic<int> spare{0};  // threads that call help() all the time
 
  private:
   // A thread's share of the range, of which it takes one piece after the other; when it is through, it helps with the
@@ -119,8 +132,9 @@ class Pool {
 
   void start_helpers(int wanted);
   void helper();
+  void wake_helpers();
   bool enter();
-  void work();
+  void work(bool wakes_late);
   uint64_t wait_for_change(uint64_t seen);
 
   std::atomic<bool> busy_{false};
@@ -133,8 +147,17 @@ class Pool {
   std::condition_variable wake_;
 };
 
-void Pool::work() {
+void Pool::wake_helpers() {
+  if (sleepers_.load() == 0) return;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+  }  // whoever is about to sleep has seen the gate or is asleep
+  wake_.notify_all();
+}
+
+void Pool::work(bool wakes_late) {
   const int own = loop_.entered.fetch_add(1, std::memory_order_relaxed);
+  const auto start = wakes_late ? Clock::now() : Clock::time_point();
   for (int i = 0; i < loop_.shares; ++i) {
     Share& share = shares_[static_cast<size_t>((own + i) % loop_.shares)];
     for (;;) {
@@ -145,6 +168,10 @@ void Pool::work() {
         loop_.body(loop_.context, begin, std::min(share.end, begin + loop_.piece));
       } catch (...) {
         if (!loop_.failed.exchange(true)) loop_.error = std::current_exception();
+      }
+      if (wakes_late && (g_waiting.load(std::memory_order_relaxed) > 0 || Clock::now() - start > kAlone)) {
+        wakes_late = false;
+        wake_helpers();
       }
     }
   }
@@ -160,15 +187,18 @@ bool Pool::enter() {
 
 // Returns when the number of the loop is no longer `seen`: spins first, since the next loop usually follows at once.
 uint64_t Pool::wait_for_change(uint64_t seen) {
-  constexpr auto kSpin = std::chrono::microseconds(20);
   const auto start = Clock::now();
+  const auto may_spin = [&] {
+    const auto spun = Clock::now() - start;
+    return spun < kSpin || (g_waiting.load(std::memory_order_relaxed) > 0 && spun < kSpinWhileWaitedFor);
+  };
   do {
     for (int i = 0; i < 32; ++i) {
       const uint64_t now = number(gate_.load(std::memory_order_acquire));
       if (now != seen) return now;
       pause_cpu();
     }
-  } while (Clock::now() - start < kSpin);
+  } while (may_spin());
   std::unique_lock<std::mutex> lock(mutex_);
   // Ordered against run(), which changes the gate and then looks for sleepers: one of the two sees the other.
   sleepers_.fetch_add(1);
@@ -177,15 +207,19 @@ uint64_t Pool::wait_for_change(uint64_t seen) {
   return number(gate_.load(std::memory_order_acquire));
 }
 
+void Pool::help() {
+  while (enter()) {
+    work(/*wakes_late=*/false);
+    gate_.fetch_sub(kInside, std::memory_order_acq_rel);
+  }
+}
+
 void Pool::helper() {
   t_inside_loop = true;
   uint64_t seen = 0;
   for (;;) {
     seen = wait_for_change(seen);
-    while (enter()) {
-      work();
-      gate_.fetch_sub(kInside, std::memory_order_acq_rel);
-    }
+    help();
   }
 }
 
@@ -226,15 +260,11 @@ bool Pool::run(int64_t count, int64_t grain, int threads, detail::ParallelBody b
   loop_.failed.store(false, std::memory_order_relaxed);
   const uint64_t admitted = static_cast<uint64_t>(std::min(threads - 1, helpers_));
   gate_.store((number(gate_.load(std::memory_order_relaxed)) + 1) * kNumber + admitted * kMayEnter);
-  if (sleepers_.load() > 0) {
-    {
-      std::lock_guard<std::mutex> lock(mutex_);
-    }  // whoever is about to sleep has seen the gate or is asleep
-    wake_.notify_all();
-  }
+  const bool wakes_late = t_in_background && g_waiting.load(std::memory_order_relaxed) == 0;
+  if (!wakes_late && spare.load(std::memory_order_relaxed) < threads - 1) wake_helpers();
 
   t_inside_loop = true;
-  work();
+  work(wakes_late);
   t_inside_loop = false;
 
   // Nobody enters any more; those inside finish the piece that they have.
@@ -259,6 +289,7 @@ Pool& pool() {
   static const int registered = pthread_atfork(nullptr, nullptr, [] {
     g_pool.store(nullptr, std::memory_order_relaxed);
     t_inside_loop = false;
+    g_waiting.store(0, std::memory_order_relaxed);
   });
   static_cast<void>(registered);
   Pool* const fresh = new Pool;
@@ -275,6 +306,22 @@ void set_thread_count(int count) {
   MPS_CHECK(count >= 1 && count <= kMaxThreads, kArgument, "bad number of host threads: expected 1..", kMaxThreads,
             ", got ", count, ". Pass the number of cores to use.");
   thread_count_setting().store(count, std::memory_order_relaxed);
+}
+
+WaitingForDevice::WaitingForDevice() { g_waiting.fetch_add(1, std::memory_order_relaxed); }
+
+WaitingForDevice::~WaitingForDevice() { g_waiting.fetch_sub(1, std::memory_order_relaxed); }
+
+void this_is_a_background_thread() { t_in_background = true; }
+
+SpareThread::SpareThread() { pool().spare.fetch_add(1, std::memory_order_relaxed); }
+
+SpareThread::~SpareThread() { pool().spare.fetch_sub(1, std::memory_order_relaxed); }
+
+void SpareThread::help() {
+  t_inside_loop = true;
+  pool().help();
+  t_inside_loop = false;
 }
 
 namespace detail {
