@@ -94,8 +94,8 @@ std::atomic<int> g_waiting{0};
 
 class Pool {
  public:
-  // False if another thread's loop is running; then nothing was done.
-  bool run(int64_t count, int64_t grain, int threads, detail::ParallelBody body, void* context);
+  // False if another thread's loop is running, or nobody is there to help; then nothing was done.
+  bool run(int64_t count, int64_t grain, int threads, Helpers helpers, detail::ParallelBody body, void* context);
   // Takes part in the running loop, if there is one.
   void help();
 
@@ -134,15 +134,15 @@ class Pool {
   void helper();
   void wake_helpers();
   bool enter();
-  void work(bool wakes_late);
+  void work(int own, bool wakes_late);
   uint64_t wait_for_change(uint64_t seen);
 
   std::atomic<bool> busy_{false};
   std::atomic<uint64_t> gate_{0};
   Loop loop_;
   std::array<Share, kMaxThreads> shares_;
-  int helpers_ = 0;  // guarded by busy_
-  std::atomic<int> sleepers_{0};
+  int helpers_ = 0;                          // guarded by busy_
+  std::atomic<int> sleepers_{0}, awake_{0};  // helpers
   std::mutex mutex_;
   std::condition_variable wake_;
 };
@@ -155,8 +155,8 @@ void Pool::wake_helpers() {
   wake_.notify_all();
 }
 
-void Pool::work(bool wakes_late) {
-  const int own = loop_.entered.fetch_add(1, std::memory_order_relaxed);
+// Share `own` first. The caller's is always the first: what one loop wrote is in the cache of who reads it in the next.
+void Pool::work(int own, bool wakes_late) {
   const auto start = wakes_late ? Clock::now() : Clock::time_point();
   for (int i = 0; i < loop_.shares; ++i) {
     Share& share = shares_[static_cast<size_t>((own + i) % loop_.shares)];
@@ -202,20 +202,23 @@ uint64_t Pool::wait_for_change(uint64_t seen) {
   std::unique_lock<std::mutex> lock(mutex_);
   // Ordered against run(), which changes the gate and then looks for sleepers: one of the two sees the other.
   sleepers_.fetch_add(1);
+  awake_.fetch_sub(1, std::memory_order_relaxed);
   wake_.wait(lock, [&] { return number(gate_.load()) != seen; });
   sleepers_.fetch_sub(1);
+  awake_.fetch_add(1, std::memory_order_relaxed);
   return number(gate_.load(std::memory_order_acquire));
 }
 
 void Pool::help() {
   while (enter()) {
-    work(/*wakes_late=*/false);
+    work(loop_.entered.fetch_add(1, std::memory_order_relaxed), /*wakes_late=*/false);
     gate_.fetch_sub(kInside, std::memory_order_acq_rel);
   }
 }
 
 void Pool::helper() {
   t_inside_loop = true;
+  awake_.fetch_add(1, std::memory_order_relaxed);
   uint64_t seen = 0;
   for (;;) {
     seen = wait_for_change(seen);
@@ -242,7 +245,9 @@ void Pool::start_helpers(int wanted) {
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
-bool Pool::run(int64_t count, int64_t grain, int threads, detail::ParallelBody body, void* context) {
+bool Pool::run(int64_t count, int64_t grain, int threads, Helpers helpers, detail::ParallelBody body, void* context) {
+  const bool wakes = helpers == Helpers::kAll;
+  if (!wakes && spare.load(std::memory_order_relaxed) + awake_.load(std::memory_order_relaxed) == 0) return false;
   if (busy_.exchange(true, std::memory_order_acquire)) return false;
   start_helpers(threads - 1);
   const int64_t grains = (count + grain - 1) / grain;
@@ -256,15 +261,15 @@ bool Pool::run(int64_t count, int64_t grain, int threads, detail::ParallelBody b
   loop_.shares = threads;
   loop_.body = body;
   loop_.context = context;
-  loop_.entered.store(0, std::memory_order_relaxed);
+  loop_.entered.store(1, std::memory_order_relaxed);
   loop_.failed.store(false, std::memory_order_relaxed);
   const uint64_t admitted = static_cast<uint64_t>(std::min(threads - 1, helpers_));
   gate_.store((number(gate_.load(std::memory_order_relaxed)) + 1) * kNumber + admitted * kMayEnter);
-  const bool wakes_late = t_in_background && g_waiting.load(std::memory_order_relaxed) == 0;
-  if (!wakes_late && spare.load(std::memory_order_relaxed) < threads - 1) wake_helpers();
+  const bool wakes_late = wakes && t_in_background && g_waiting.load(std::memory_order_relaxed) == 0;
+  if (wakes && !wakes_late && spare.load(std::memory_order_relaxed) < threads - 1) wake_helpers();
 
   t_inside_loop = true;
-  work(wakes_late);
+  work(0, wakes_late);
   t_inside_loop = false;
 
   // Nobody enters any more; those inside finish the piece that they have.
@@ -325,11 +330,11 @@ void SpareThread::help() {
 }
 
 namespace detail {
-void parallel_for(int64_t count, int64_t grain, ParallelBody body, void* context) {
+void parallel_for(int64_t count, int64_t grain, Helpers helpers, ParallelBody body, void* context) {
   if (count <= 0) return;
   grain = std::max<int64_t>(grain, 1);
   const int threads = static_cast<int>(std::min<int64_t>(thread_count(), (count + grain - 1) / grain));
-  if (threads > 1 && !t_inside_loop && pool().run(count, grain, threads, body, context)) return;
+  if (threads > 1 && !t_inside_loop && pool().run(count, grain, threads, helpers, body, context)) return;
   body(context, 0, count);
 }
 }  // namespace detail

@@ -48,19 +48,23 @@ class SpareThread {
   void help();
 };
 
+// Whether a loop is long enough for those who sleep. The short ones between long ones find helpers awake.
+enum class Helpers { kAll, kAwake };
+
 namespace detail {
 using ParallelBody = void (*)(void* context, int64_t begin, int64_t end);
-void parallel_for(int64_t count, int64_t grain, ParallelBody body, void* context);
+void parallel_for(int64_t count, int64_t grain, Helpers helpers, ParallelBody body, void* context);
 }  // namespace detail
 
 // Calls body(begin, end) on ranges that cover [0, count) once and begin at multiples of `grain`, on several threads at
 // once; returns when all are done. The ranges depend on timing: results must not depend on them. If bodies throw, one
 // of the exceptions reaches the caller, after every running body has returned.
 template <typename F>
-void parallel_for(int64_t count, int64_t grain, F&& body) {
+void parallel_for(int64_t count, int64_t grain, F&& body, Helpers helpers = Helpers::kAll) {
   using Body = std::remove_reference_t<F>;
   detail::parallel_for(
-      count, grain, [](void* context, int64_t begin, int64_t end) { (*static_cast<Body*>(context))(begin, end); },
+      count, grain, helpers,
+      [](void* context, int64_t begin, int64_t end) { (*static_cast<Body*>(context))(begin, end); },
       const_cast<void*>(static_cast<const void*>(&body)));
 }
 
