@@ -50,8 +50,8 @@ struct VectorKernels {
   BlockFn pointwise[kNodeCount][kDTypeCount];  // unary, binary, compare; by the operands' register dtype
   BlockFn select[kDTypeCount];                 // by the dtype of the two values
   BlockFn cast[kDTypeCount][kDTypeCount];      // from, to; register dtypes
-  // float32: x * y + z, both rounded; x < y ? y : x; x > y ? y : x.
-  BlockFn add_product, at_least, at_most;
+  // float32, each operation rounded: x * y + z; x < y ? y : x; x > y ? y : x; |x - y|.
+  BlockFn add_product, at_least, at_most, distance;
   BlockFn round[kDTypeCount];                 // float16, bfloat16: float32 in place of the rounded value
   BlockFn load[kDTypeCount];                  // float16, bfloat16 to float32
   BlockFn store[kDTypeCount];                 // float32 to float16, bfloat16
@@ -65,9 +65,10 @@ struct VectorKernels {
   // float32: sums[r] += the sum over i < n of x[i] * rows[r * stride + i].
   void (*add_dots)(const float* x, const float* rows, size_t count, size_t stride, float* sums, size_t n);
   // What has the same name above, with stores that go past the caches, for results too large to be found there again:
-  // float32 nodes, and a copy of anything. Other threads may read them once this one has called end_stream and told
-  // them so.
-  BlockFn stream_pointwise[kNodeCount];
+  // float32 nodes, binary ones of int64, and a copy of anything. Other threads may read them once this one has called
+  // end_stream and told them so.
+  BlockFn stream_pointwise[kNodeCount], stream_int64[kNodeCount];
+  BlockFn stream_select;  // of four bytes; null where it would be no faster
   BlockFn stream_add_product, stream_at_least, stream_at_most;
   void (*stream)(void* to, const void* from, size_t bytes);
   void (*end_stream)();
