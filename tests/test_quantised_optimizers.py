@@ -176,13 +176,66 @@ def test_states_are_saved_and_loaded() -> None:
     np.testing.assert_array_equal(run(3), run(None))
 
 
-def test_a_state_that_does_not_fit_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"state1": paddle.zeros([7], "uint8")}, "does not fit"),
+        ({"state1": paddle.zeros([5000])}, "does not fit"),
+        ({"absmax2": paddle.zeros([1])}, "does not fit"),
+        ({"step": -3}, "does not fit"),
+        ({"moment1_0": paddle.zeros([5000])}, "not a state of this optimiser"),
+    ],
+)
+def test_a_state_that_does_not_fit_is_refused(change, sentence: str) -> None:
+    p = parameter(np.ones(5000, np.float32))
+
+    def take_step(optimizer) -> dict:
+        p.grad = paddle.ones_like(p)
+        optimizer.step()
+        return optimizer.state_dict()
+
+    state = take_step(optim.Adam8bit(1e-2, parameters=[p]))
+    other = optim.Adam8bit(1e-2, parameters=[p])
+    with pytest.raises(ValueError, match=sentence):  # noqa: PT012 - at either of the two
+        other.set_state_dict(state | {f"{p.name}.{key}": value for key, value in change.items()})
+        take_step(other)
+
+
+def test_the_state_of_32_bits_is_not_one_of_8() -> None:
+    p = parameter(np.ones(5000, np.float32))
+    p.grad = paddle.ones_like(p)
+    long, short = (kind(1e-2, parameters=[p]) for kind in (optim.Lion32bit, optim.Lion8bit))
+    long.step()
+    short.set_state_dict(long.state_dict())
+    with pytest.raises(ValueError, match="does not fit"):
+        short.step()
+
+
+def test_gradients_that_are_not_finite_stay_in_their_blocks() -> None:
     p = parameter(np.ones(5000, np.float32))
     optimizer = optim.Adam8bit(1e-2, parameters=[p])
-    optimizer.set_state_dict({f"{p.name}.step": 3, f"{p.name}.state1": paddle.zeros([7])})
-    p.grad = paddle.ones_like(p)
-    with pytest.raises(ValueError, match="does not fit"):
-        optimizer.step()
+    gradient = np.ones(5000, np.float32)
+    gradient[3], gradient[300] = np.nan, np.inf
+    p.grad = paddle.to_tensor(gradient)
+    optimizer.step()
+    assert np.flatnonzero(np.isnan(p.numpy())).tolist() == [3, 300]
+    absmax = optimizer.state_of(p).tensors["absmax1"].numpy()
+    assert np.isnan(absmax[0])
+    assert np.isinf(absmax[1])
+    np.testing.assert_allclose(absmax[2:], 0.1, rtol=1e-6)
+    take_steps(optimizer, p, np.ones([1, 5000], np.float32))
+    assert np.isfinite(p.numpy()[512:]).all()
+
+
+def test_parameters_that_cannot_be_updated() -> None:
+    nothing = parameter(np.ones(0, np.float32))
+    take_steps(optim.Adam8bit(parameters=[nothing]), nothing, np.ones([1, 0], np.float32))
+    assert nothing.shape == [0]
+    elsewhere = paddle.ones([5000]).cpu()
+    elsewhere.stop_gradient = False
+    elsewhere.grad = paddle.ones([5000]).cpu()
+    with pytest.raises(ValueError, match="wrong device"):
+        optim.Adam8bit(parameters=[elsewhere]).step()
 
 
 def test_schedulers_groups_and_clipping_of_paddle() -> None:

@@ -291,10 +291,18 @@ class BlockOptimizer(Optimizer):  # type: ignore[misc]
         """Take what `state_dict` returned, for parameters of the same names.
 
         Raises:
-            ValueError: A state that does not fit its parameter, now or at the first step.
+            ValueError: A state of another kind of optimiser; at the first step, one that does not
+                fit its parameter.
         """
         rest = dict(state_dict)
         scheduler = rest.pop("LR_Scheduler", None)
+        foreign = sorted(key for key in rest if key.rpartition(".")[2] not in (*_KEYS, "step"))
+        if foreign:
+            raise ValueError(
+                f"[{type(self).__name__}] not a state of this optimiser: expected NAME.KEY with "
+                f"{', '.join(_KEYS)} or step, got {', '.join(foreign[:3])}. Load what its "
+                "state_dict() returned."
+            )
         if scheduler is not None and isinstance(
             self._learning_rate, paddle.optimizer.lr.LRScheduler
         ):
@@ -303,17 +311,27 @@ class BlockOptimizer(Optimizer):  # type: ignore[misc]
         self._states.clear()
 
 
+def _form(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).rpartition('.')[2]} {list(tensor.shape)}"
+
+
 def _fill(op: str, name: str, state: ParameterState, loaded: Mapping[str, Any]) -> None:
-    wanted = {key: list(tensor.shape) for key, tensor in state.tensors.items()}
-    got = {key: list(getattr(value, "shape", [])) for key, value in loaded.items()}
-    if got != {**wanted, "step": []}:
+    tensors = {
+        key: value if isinstance(value, paddle.Tensor) else paddle.to_tensor(value)
+        for key, value in loaded.items()
+    }
+    wanted = {key: _form(tensor) for key, tensor in state.tensors.items()}
+    step = tensors.pop("step", paddle.to_tensor(-1))
+    got = {key: _form(tensor) for key, tensor in tensors.items()}
+    if got != wanted or step.size != 1 or int(step.sum()) < 0:
         raise ValueError(
-            f"[{op}] the state of {name} does not fit: expected a step and {wanted}, got {got}. "
-            "Load the state of the same optimiser and parameters."
+            f"[{op}] the state of {name} does not fit: expected a step and {wanted}, got "
+            f"{loaded.get('step', 'none')} and {got}. Load the state of the same optimiser and "
+            "parameters."
         )
-    state.step = int(loaded["step"])
+    state.step = int(step.sum())
     for key, tensor in state.tensors.items():
-        tensor.set_value(paddle.to_tensor(loaded[key]))
+        tensor.set_value(tensors[key])
 
 
 def _check(
