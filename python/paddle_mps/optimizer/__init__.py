@@ -10,8 +10,6 @@ from .momentum import SGD, Lion, Lion8bit, Lion32bit, SGD8bit, SGD32bit
 from .rms import Adagrad, Adagrad8bit, Adagrad32bit, RMSprop, RMSprop8bit, RMSprop32bit
 
 __all__ = [
-    "LAMB",
-    "LARS",
     "AdEMAMix",
     "AdEMAMix32bit",
     "AdEMAMix8bit",
@@ -25,6 +23,8 @@ __all__ = [
     "AdamW32bit",
     "AdamW8bit",
     "GlobalOptimManager",
+    "LAMB",
+    "LARS",
     "Lion",
     "Lion32bit",
     "Lion8bit",
