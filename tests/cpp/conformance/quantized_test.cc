@@ -146,23 +146,31 @@ TEST_P(Quantized, LongProducts) {
   }
 }
 
-// Numbers that are not finite, and such as fast ways must not take for nothing, or for infinite.
+// Numbers that are not finite, and such as fast ways must not take for nothing, or for infinite. The other rows are
+// right whatever is in one of them.
 TEST_P(Quantized, ProductsOfSpecialValues) {
   const double infinity = std::numeric_limits<double>::infinity(), nan = std::nan("");
-  const auto expect = [&](const std::vector<double>& some_x, const std::vector<double>& absmax, double scale) {
+  const auto expect = [&](DType dtype, bool transposed, const std::vector<double>& some_x,
+                          const std::vector<double>& absmax, double scale) {
+    SCOPED_TRACE(std::string(name(dtype)) + (transposed ? " transposed" : ""));
     Graph g;
-    record_product(g, DType::float32, {40, 64}, {8, 64}, entries(), 64, true);
-    Tensor x = random_numbers(DType::float32, {40, 64}, -scale, scale, 1);
-    for (size_t i = 0; i < some_x.size(); ++i) x.data<float>()[i * 64 + 3] = static_cast<float>(some_x[i]);
-    expect_reference(
-        g, {x, codes_tensor(512, entries(), 4), tensor_of(DType::float32, {8}, absmax), book_tensor(entries())}, 2,
-        1e-4 * scale * absmax[0]);
+    record_product(g, dtype, {40, 64}, {64, 64}, entries(), 64, transposed);
+    const Tensor random = random_numbers(dtype, {40, 64}, -scale, scale, 1);
+    std::vector<double> numbers;
+    for (int64_t i = 0; i < random.elements(); ++i) numbers.push_back(value_at(random, i));
+    for (size_t i = 0; i < some_x.size(); ++i) numbers[i * 64 + 3] = some_x[i];
+    expect_reference(g,
+                     {tensor_of(dtype, {40, 64}, numbers), codes_tensor(64 * 64, entries(), 4),
+                      tensor_of(DType::float32, {64}, absmax), book_tensor(entries())},
+                     2, 1e-4 * scale * absmax[0]);
   };
-  expect({infinity, 1, -infinity, nan, 0}, {1}, 1);
-  expect({0}, {1, infinity, nan, 0, 2, 3, 1, 1}, 1);
-  expect({3e38, 1}, {1e-3}, 1);
-  expect({0}, {1e-20}, 1e-15);
-  expect({0}, {1e20}, 1e15);
+  for (DType dtype : kFloats) {
+    for (bool transposed : {true, false}) expect(dtype, transposed, {infinity, 1, -infinity, nan, 0}, {1}, 1);
+  }
+  expect(DType::float32, true, {0}, {1, infinity, nan, 0, 2, 3, 1, 1}, 1);
+  expect(DType::float32, true, {3e38, 1}, {1e-3}, 1);
+  expect(DType::float32, true, {0}, {1e-20}, 1e-15);
+  expect(DType::float32, true, {0}, {1e20}, 1e15);
 }
 
 TEST_P(Quantized, ProductsOfNothing) {
