@@ -1,4 +1,4 @@
-"""More than 2^24 elements, the largest whole number that float32 counts to: positions and counts must not pass through it.
+"""More than 2^24 elements, as far as float32 counts: positions and counts must not pass through it.
 
 The expected numbers are NumPy's, and exact.
 """
