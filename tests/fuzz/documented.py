@@ -47,6 +47,8 @@ GRADIENTS: dict[str, str] = {
     "i0e": "the CPU device takes the slope on one side of the kink at 0, mps the middle",
     "max any": "of five axes, the CPU device's gradient is in part memory that nobody wrote",
     "min any": "of five axes, the CPU device's gradient is in part memory that nobody wrote",
+    "fused_gemm_epilogue-relu": "rounding decides on which side of the kink a small sum is",
+    "cumprod": "a product that overflows makes 0 times infinity of a gradient of 0",
     "put_along_axis-amax_without_self": "the CPU device counts x among equals that it leaves out",
 }
 

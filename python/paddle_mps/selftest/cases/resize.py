@@ -23,7 +23,8 @@ _SCALE = 4.0  # of what a "small" image or matrix is multiplied by, and its numb
 def _resize(kernel, name, call, shapes, large=None):
     is_nearest = kernel == "nearest_interp"
     has_negative_weights = kernel == "bicubic_interp"
-    rule = summed(_many, scale=_SCALE) if has_negative_weights else summed(_few)
+    # A place that rounding moves off a pixel takes in a little of the next, whatever this one is.
+    rule = summed(_many if has_negative_weights else _few, scale=_SCALE)
     return Case(
         kernel=kernel,
         name=name,
