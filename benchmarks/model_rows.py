@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,14 +27,19 @@ class Row:
     Attributes:
         name: What the table calls it.
         make: Makes it on the current device.
-        torch: Makes the same step with torch.
+        bound: What limits it, for readers of a row that misses its bar.
+        torch: The function of model_rows_torch.py that makes the same step, or empty.
         sample_s: Seconds a sample takes, about.
     """
 
     name: str
     make: Callable[[], tuple[Step, nn.Layer]]
-    torch: Callable[[], Step] | None = None
+    bound: str
+    torch: str = ""
     sample_s: float = 0.2
+
+    def make_with_torch(self) -> Step:
+        return getattr(importlib.import_module("model_rows_torch"), self.torch)()
 
 
 def training(net: nn.Layer, loss: Callable[[], paddle.Tensor], optimizer: str = "adamw") -> Step:
@@ -166,6 +172,9 @@ class Decoder(nn.Layer):
         return self.head(self.norm(x)).argmax(-1)
 
 
+DECODE_MB = 109  # of the weights that a word reads
+
+
 def decode() -> tuple[Step, nn.Layer]:
     net = Decoder(512, 8, 8, 4, past=127)
     ids = paddle.to_tensor([[17]])
@@ -177,10 +186,25 @@ def decode() -> tuple[Step, nn.Layer]:
     return step, net
 
 
+ARITHMETIC = "its convolutions and products take most of the time, in oneDNN on both sides."
 ROWS = [
-    Row("resnet18", resnet18, sample_s=0.5),
-    Row("encoder", encoder, sample_s=0.5),
-    Row("lstm", lstm),
-    Row("char_gpt", gpt),
-    Row("decode", decode),
+    Row("resnet18", resnet18, ARITHMETIC, "resnet18", sample_s=0.5),
+    Row("encoder", encoder, ARITHMETIC, "encoder", sample_s=0.5),
+    Row(
+        "lstm",
+        lstm,
+        "3.2 GFLOP of products take 14 ms at the 233 GFLOP/s that two such cores can do "
+        "(`benchmarks/machine.py`). A third of them are 256 products of 32 rows, each of which "
+        "waits for the one before. 256 loops over the gates, the optimiser and the gradient of the "
+        "embedding come on top.",
+        "lstm",
+    ),
+    Row("char_gpt", gpt, ARITHMETIC, "gpt"),
+    Row(
+        "decode",
+        decode,
+        "each word reads all weights once, which takes two cores 2 to 3 ms, and Paddle and Python "
+        "take 2 to 3 ms to call the ops. The two overlap, but while one of two cores calls, the "
+        "other reads alone, at half the speed.",
+    ),
 ]

@@ -2,6 +2,7 @@
 
     python benchmarks/models.py --only resnet18 --rounds 7
     python benchmarks/models.py --torch          # torch's CPU too, if it is installed
+    python benchmarks/models.py --markdown docs/benchmarks_models.md
 
 Each network is made twice with the same numbers, on mps and on the CPU device. A step is a forward
 pass, a backward pass and an update of every parameter, from numbers already on the device; "decode"
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import timing
 
@@ -51,10 +53,10 @@ def ways(row: model_rows.Row, with_torch: bool) -> list[timing.Way]:
             continue
         for count in sorted({1, CORES}):
             found.append(timing.Way(f"cpu {count}", step, before=before("cpu", count)))
-    if with_torch and row.torch is not None:
+    if with_torch and row.torch:
         import torch
 
-        step = row.torch()
+        step = row.make_with_torch()
         for count in sorted({1, CORES}):
             found.append(
                 timing.Way(f"torch {count}", step, before=lambda c=count: torch.set_num_threads(c))
@@ -102,27 +104,70 @@ def measure(row: model_rows.Row, rounds: int, with_torch: bool) -> dict:
     return result
 
 
+def cells(row: model_rows.Row, result: dict, with_torch: bool) -> list[str]:
+    found = [row.name, f"{result['mps'] * 1e3:,.2f}", f"+-{result['spread']:.0%}"]
+    found += [f"{result['cpu'] * 1e3:,.2f}", str(result["cpu_threads"])]
+    found += [f"{result['faster']:.2f}", str(result["submissions"]), str(result["ops"])]
+    if with_torch:
+        ratio = result.get("faster_than_torch")
+        found.append("" if ratio is None else f"{ratio:.2f}")
+    return found
+
+
+def markdown(path: Path, rows: list[model_rows.Row], results: dict, found: dict) -> None:
+    """The table as a page, with the conditions it was measured under and what holds a row back."""
+    with_torch = any("faster_than_torch" in result for result in results.values())
+    header = ["a step of", "mps ms", "", "cpu ms", "threads", "faster", "submissions", "ops"]
+    header += ["than torch"] * with_torch
+    lines = []
+    for row in rows:
+        line = cells(row, results[row.name], with_torch)
+        line.append("missed" if results[row.name]["faster"] < BAR else "")
+        lines.append("| " + " | ".join(line) + " |\n")
+    missed = [row for row in rows if results[row.name]["faster"] < BAR]
+    text = f"""# Benchmarks of whole networks
+
+Written by `benchmarks/models.py --markdown docs/benchmarks_models.md`; the networks are in
+`benchmarks/model_rows.py`, and `benchmarks/README.md` says how they are timed. These are figures of
+a CPU: the host device against Paddle's CPU device. They say nothing about a Mac.
+
+- {found["machine"]}, {found["physical_cores"]} cores
+- {found["time"]}, load {found["load_average"]:.1f}
+- commit {found["commit"]}, Paddle {found["paddle"]}, float32
+
+A step is a forward pass, a backward pass and an update of every parameter; of "decode", one more
+word of a model of {model_rows.DECODE_MB} MB. "Faster" is how many times as fast as the CPU device
+at its better number of threads, {BAR:g} is the bar. "Submissions" are the graphs that a step hands
+to the device, "ops" the kernels that Paddle calls for it.
+
+| {" | ".join(header)} |  |
+|{"---|" * (len(header) + 1)}
+"""
+    text += "".join(lines)
+    if missed:
+        text += "\nWhat keeps a row below its bar:\n\n"
+        text += "".join(f"- **{row.name}**: {row.bound}\n" for row in missed)
+    path.write_text(text)
+    print(f"written: {path}")
+
+
 def main() -> int:
     """Measure, print, save; with --check the exit status says whether a bar was missed."""
     parser = timing.arguments(__doc__.splitlines()[0])
     parser.set_defaults(rounds=7)
     parser.add_argument("--torch", action="store_true", help="against torch's CPU too")
+    parser.add_argument("--markdown", type=Path, help="write the table there too")
     args = parser.parse_args()
     found = timing.conditions()
     timing.print_conditions(found)
 
-    results, table, missed = {}, [], []
+    results, measured, table, missed = {}, [], [], []
     for row in model_rows.ROWS:
         if args.only not in row.name:
             continue
         result = results[row.name] = measure(row, args.rounds, args.torch)
-        cells = [row.name, f"{result['mps'] * 1e3:,.2f}", f"+-{result['spread']:.0%}"]
-        cells += [f"{result['cpu'] * 1e3:,.2f}", str(result["cpu_threads"])]
-        cells += [f"{result['faster']:.2f}", str(result["submissions"]), str(result["ops"])]
-        if args.torch:
-            ratio = result.get("faster_than_torch")
-            cells.append("" if ratio is None else f"{ratio:.2f}")
-        table.append(cells)
+        measured.append(row)
+        table.append(cells(row, result, args.torch))
         if result["faster"] < BAR:
             missed.append(f"{row.name}: expected {BAR} times as fast, got {result['faster']:.2f}")
         print(f"measured {row.name}", file=sys.stderr)
@@ -130,6 +175,8 @@ def main() -> int:
     header = ["a step of", "mps ms", "", "cpu ms", "threads", "faster", "submissions", "ops"]
     timing.print_table(header + ["than torch"] * args.torch, table)
     timing.save("models", args.json, results, found)
+    if args.markdown:
+        markdown(args.markdown, measured, results, found)
     return timing.verdict(missed, check=args.check)
 
 

@@ -143,6 +143,7 @@ void HostQueue::push(const char* op, std::function<void()> work, bool waits) {
     lock.unlock();
     return end_task(guarded(op, work));
   }
+  the_device_is_given_work();
   tasks_.push_back({op, std::move(work), waits});
   queued_.store(tasks_.size(), std::memory_order_release);
   const bool wake_worker = worker_sleeps_;

@@ -39,6 +39,8 @@ constexpr int kMaxThreads = 256;
 constexpr auto kSpin = std::chrono::microseconds(20), kSpinWhileWaitedFor = std::chrono::microseconds(300);
 // A background thread works so long before it wakes helpers, which takes them some 30 us.
 constexpr auto kAlone = std::chrono::microseconds(500);
+// A program that has given the device no work for so long does something else, or nothing.
+constexpr auto kBusy = std::chrono::milliseconds(1);
 
 void pause_cpu() {
 #if defined(__x86_64__)
@@ -89,8 +91,16 @@ std::atomic<int>& thread_count_setting() {
 thread_local bool t_inside_loop = false;
 thread_local bool t_in_background = false;
 
-// Threads that wait for the device.
+// Threads that wait for the device, and when the program last gave it work.
 std::atomic<int> g_waiting{0};
+std::atomic<Clock::rep> g_last_work{0};
+
+// True if some thread of the program seems to be giving the device more work.
+bool program_is_busy() {
+  if (g_waiting.load(std::memory_order_relaxed) > 0) return false;
+  return Clock::now().time_since_epoch().count() - g_last_work.load(std::memory_order_relaxed) <
+         Clock::duration(kBusy).count();
+}
 
 class Pool {
  public:
@@ -169,7 +179,7 @@ void Pool::work(int own, bool wakes_late) {
       } catch (...) {
         if (!loop_.failed.exchange(true)) loop_.error = std::current_exception();
       }
-      if (wakes_late && (g_waiting.load(std::memory_order_relaxed) > 0 || Clock::now() - start > kAlone)) {
+      if (wakes_late && (!program_is_busy() || Clock::now() - start > kAlone)) {
         wakes_late = false;
         wake_helpers();
       }
@@ -265,7 +275,7 @@ bool Pool::run(int64_t count, int64_t grain, int threads, Helpers helpers, detai
   loop_.failed.store(false, std::memory_order_relaxed);
   const uint64_t admitted = static_cast<uint64_t>(std::min(threads - 1, helpers_));
   gate_.store((number(gate_.load(std::memory_order_relaxed)) + 1) * kNumber + admitted * kMayEnter);
-  const bool wakes_late = wakes && t_in_background && g_waiting.load(std::memory_order_relaxed) == 0;
+  const bool wakes_late = wakes && t_in_background && thread_count() <= 2 && program_is_busy();
   if (wakes && !wakes_late && spare.load(std::memory_order_relaxed) < threads - 1) wake_helpers();
 
   t_inside_loop = true;
@@ -316,6 +326,10 @@ void set_thread_count(int count) {
 WaitingForDevice::WaitingForDevice() { g_waiting.fetch_add(1, std::memory_order_relaxed); }
 
 WaitingForDevice::~WaitingForDevice() { g_waiting.fetch_sub(1, std::memory_order_relaxed); }
+
+void the_device_is_given_work() {
+  g_last_work.store(Clock::now().time_since_epoch().count(), std::memory_order_relaxed);
+}
 
 void this_is_a_background_thread() { t_in_background = true; }
 

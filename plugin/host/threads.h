@@ -6,9 +6,9 @@
 // helpers spin longer: waking one takes as long as reading a megabyte. Helpers start at the first loop that wants them
 // and are never joined: the process may exit while they sleep. After fork() the child starts with a pool of its own.
 //
-// A loop of a background thread, behind which the program goes on, does not wake helpers at once unless a thread waits:
-// they would take the program's core for a loop that may be over by then. Those awake take part, and after a while the
-// others are woken.
+// On two cores, a loop of a background thread does not wake the helper at once while the program goes on: it would take
+// the program's core, for a loop that may be over by then. A helper that is awake takes part, and after a while it is
+// woken.
 //
 // Any thread may call parallel_for. The pool serves one loop at a time: a caller that finds it busy, and a caller that
 // is itself inside a loop, does all of its work alone.
@@ -34,6 +34,9 @@ class WaitingForDevice {
   WaitingForDevice(const WaitingForDevice&) = delete;
   WaitingForDevice& operator=(const WaitingForDevice&) = delete;
 };
+
+// The program goes on behind a background thread: there is more to come.
+void the_device_is_given_work();
 
 // The calling thread works behind the program's back, from now on.
 void this_is_a_background_thread();

@@ -81,8 +81,10 @@ void meet_in_a_loop() {
 }
 
 TEST_F(Threads, HelpersComeToALongLoopOfABackgroundThread) {
+  set_thread_count(2);
   meet_in_a_loop();
-  std::this_thread::sleep_for(std::chrono::milliseconds(2));  // helpers fall asleep
+  std::this_thread::sleep_for(std::chrono::milliseconds(2));  // the helper falls asleep
+  the_device_is_given_work();
   std::thread([] {
     this_is_a_background_thread();
     meet_in_a_loop();
