@@ -79,6 +79,15 @@ void batch_norm(const CustomContext& ctx, const DenseTensor& x, const DenseTenso
   record.launch();
 }
 
+void batch_norm_infer(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& mean,
+                      const DenseTensor& variance, const DenseTensor& scale, const DenseTensor& bias, float momentum,
+                      float epsilon, const std::string& layout, DenseTensor* y, DenseTensor* mean_out,
+                      DenseTensor* variance_out) {
+  batch_norm(ctx, x, mean, variance, scale, bias, /*is_test=*/true, momentum, epsilon, layout,
+             /*use_global_stats=*/true, /*trainable_statistics=*/false, y, mean_out, variance_out, nullptr, nullptr,
+             nullptr);
+}
+
 void batch_norm_grad(const CustomContext& ctx, const DenseTensor& x, const OptionalTensor& scale, const OptionalTensor&,
                      const OptionalTensor& mean, const OptionalTensor& variance, const DenseTensor& saved_mean,
                      const DenseTensor& saved_variance, const OptionalTensor&, const DenseTensor& dy, float,
@@ -130,6 +139,9 @@ void give_statistics(const phi::KernelKey&, phi::Kernel* kernel) {
   for (size_t i = 1; i <= 4; ++i) kernel->OutputAt(i).SetDataType(phi::DataType::FLOAT32);
   kernel->OutputAt(5).SetDataType(phi::DataType::UINT8);
 }
+void give_running(const phi::KernelKey&, phi::Kernel* kernel) {
+  for (size_t i = 1; i <= 2; ++i) kernel->OutputAt(i).SetDataType(phi::DataType::FLOAT32);
+}
 void give_gradients(const phi::KernelKey&, phi::Kernel* kernel) {
   kernel->OutputAt(1).SetDataType(phi::DataType::FLOAT32);
   kernel->OutputAt(2).SetDataType(phi::DataType::FLOAT32);
@@ -138,6 +150,7 @@ void give_gradients(const phi::KernelKey&, phi::Kernel* kernel) {
 }  // namespace
 
 MPS_KERNEL_WITH_DEFINE(batch_norm, phi::BatchNormKernel, batch_norm, kFloats, give_statistics)
+MPS_KERNEL_WITH_DEFINE(batch_norm_infer, phi::BatchNormInferKernel, batch_norm_infer, kFloats, give_running)
 MPS_KERNEL_WITH_DEFINE(batch_norm_grad, phi::BatchNormGradKernel, batch_norm_grad, kFloats, give_gradients)
 
 }  // namespace mps::paddle

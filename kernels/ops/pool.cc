@@ -96,6 +96,16 @@ void pool2d_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTens
   pool_grad(ctx, x, dout, sliding, type == "max", dx);
 }
 
+// An average is linear: the gradient of its gradient is the average of what comes in.
+void pool2d_double_grad(const CustomContext& ctx, const DenseTensor& ddx, const IntArray& kernel_size,
+                        const std::vector<int64_t>& strides, const std::vector<int64_t>& paddings, bool ceil,
+                        bool exclusive, const std::string& format, const std::string& type, bool global, bool adaptive,
+                        const std::string& algorithm, DenseTensor* ddout) {
+  MPS_CHECK(type != "max", kUnsupported,
+            "no second derivative of max pooling: expected average pooling, got max. Paddle has none on any device.");
+  pool2d(ctx, ddx, kernel_size, strides, paddings, ceil, exclusive, format, type, global, adaptive, algorithm, ddout);
+}
+
 void pool3d(const CustomContext& ctx, const DenseTensor& x, const std::vector<int64_t>& kernel_size,
             const std::vector<int64_t>& strides, const std::vector<int64_t>& paddings, bool ceil, bool exclusive,
             const std::string& format, const std::string& type, bool global, bool adaptive,
@@ -231,6 +241,7 @@ void give_places(const phi::KernelKey&, phi::Kernel* kernel) { kernel->OutputAt(
 
 MPS_KERNEL(pool2d, phi::Pool2dKernel, pool2d, kFloats)
 MPS_KERNEL(pool2d_grad, phi::Pool2dGradKernel, pool2d_grad, kFloats)
+MPS_KERNEL(pool2d_double_grad, phi::Pool2dDoubleGradKernel, pool2d_double_grad, kFloats)
 MPS_KERNEL(pool3d, phi::Pool3dKernel, pool3d, kFloats)
 MPS_KERNEL(pool3d_grad, phi::Pool3dGradKernel, pool3d_grad, kFloats)
 MPS_KERNEL(lp_pool2d, phi::LPPool2dKernel, lp_pool2d, kFloats)

@@ -135,4 +135,94 @@ BINARY = (
     _matmul("_transposed", (((5, 4), (3, 5), (4, 3)),), True, True),
 )
 
-CASES = (*UNARY, *BINARY)
+# -- windows that slide ---------------------------------------------------------------------------
+
+
+def _on_host():
+    return not paddle.get_device().startswith("mps")
+
+
+def _windows(kernel, name, call, shapes):
+    """Of products of x and w; the CPU device has two of the kernels under other names."""
+    return Case(
+        kernel=f"{kernel}_grad",
+        name=f"second{name}",
+        call=call,
+        shapes=shapes,
+        dtypes=FLOATS,
+        layouts=False,
+        domain="unit",
+        rule=summed(_few),
+        gradient=Gradient(kernel=f"{kernel}_double_grad", rule=summed(_few, nodes=2)),
+    )
+
+
+def _depthwise(x, w):
+    channels = x.shape[1]
+    if _on_host():
+        return paddle._C_ops.conv2d(x, w, [1, 1], [1, 1], "EXPLICIT", [1, 1], channels, "NCHW")
+    return paddle._C_ops.depthwise_conv2d(
+        x, w, [1, 1], [1, 1], "EXPLICIT", channels, [1, 1], "NCHW"
+    )
+
+
+def _transposed(x, w, d):
+    if not _on_host():
+        return _slopes(lambda x, w: F.conv2d_transpose(x, w, stride=2, padding=1))(x, w, d)
+    # Its gradients are a convolution of d, and the gradient of that by w along x.
+    x, w, d = _start(x), _start(w), _start(d)
+    dx = F.conv2d(d, w, stride=2, padding=1)
+    return [dx, paddle.grad(dx, [d, w], x, create_graph=True)[1]]
+
+
+WINDOWS = (
+    _windows(
+        "conv2d",
+        "",
+        _slopes(lambda x, w: F.conv2d(x, w, stride=(1, 2), padding=1)),
+        (((2, 3, 4, 5), (2, 3, 3, 3), (2, 2, 4, 3)),),
+    ),
+    _windows(
+        "conv2d",
+        "_groups",
+        _slopes(lambda x, w: F.conv2d(x, w, groups=2, dilation=2, data_format="NHWC")),
+        (((1, 5, 4, 4), (4, 2, 2, 2), (1, 3, 2, 4)),),
+    ),
+    _windows(
+        "depthwise_conv2d",
+        "",
+        _slopes(_depthwise),
+        (((2, 3, 4, 5), (3, 1, 3, 3), (2, 3, 4, 5)),),
+    ),
+    _windows(
+        "conv3d",
+        "",
+        _slopes(lambda x, w: F.conv3d(x, w, padding=1)),
+        (((1, 2, 3, 3, 4), (2, 2, 2, 3, 3), (1, 2, 4, 3, 4)),),
+    ),
+    _windows(
+        "conv2d_transpose",
+        "",
+        _transposed,
+        (((2, 3, 3, 2), (3, 2, 4, 4), (2, 2, 6, 4)),),
+    ),
+    *(
+        Case(
+            kernel="pool2d_grad",
+            name=f"second{name}",
+            call=_slope(call),
+            shapes=(shapes,),
+            dtypes=FLOATS,
+            layouts=False,
+            domain="small",
+            rule=summed(_few),
+            gradient=Gradient(kernel="pool2d_double_grad", rule=summed(_few), inputs=(1,)),
+        )
+        for name, call, shapes in (
+            ("", lambda x: F.avg_pool2d(x, 3, 2, 1), ((2, 3, 5, 6), (2, 3, 3, 3))),
+            ("_adaptive", lambda x: F.adaptive_avg_pool2d(x, 2), ((2, 3, 5, 6), (2, 3, 2, 2))),
+        )
+    ),
+)
+
+CASES = (*UNARY, *BINARY, *WINDOWS)
