@@ -83,6 +83,7 @@ void batch_norm_infer(const CustomContext& ctx, const DenseTensor& x, const Dens
                       const DenseTensor& variance, const DenseTensor& scale, const DenseTensor& bias, float momentum,
                       float epsilon, const std::string& layout, DenseTensor* y, DenseTensor* mean_out,
                       DenseTensor* variance_out) {
+  ctx.Alloc(y, x.dtype());  // in a program of the old representation nothing else says its dtype
   batch_norm(ctx, x, mean, variance, scale, bias, /*is_test=*/true, momentum, epsilon, layout,
              /*use_global_stats=*/true, /*trainable_statistics=*/false, y, mean_out, variance_out, nullptr, nullptr,
              nullptr);

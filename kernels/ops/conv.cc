@@ -83,14 +83,14 @@ void conv2d_double_grad(const CustomContext& ctx, const DenseTensor& x, const De
   Graph& g = record.graph;
   const auto none = [&](DenseTensor* like) { return graphs::zeros(g, dtype_of(*like), dims_of(*like)); };
   if (dx != nullptr) {
-    record.output(dx, ddfilter ? g.convolution_data_gradient(record.input(dout), record.input(*ddfilter), dims_of(x),
-                                                             sliding)
-                               : none(dx));
+    record.output(
+        dx, ddfilter ? g.convolution_data_gradient(record.input(dout), record.input(*ddfilter), dims_of(x), sliding)
+                     : none(dx));
   }
   if (dfilter != nullptr) {
-    record.output(dfilter, ddx ? g.convolution_weights_gradient(record.input(dout), record.input(*ddx),
-                                                                dims_of(filter), sliding)
-                               : none(dfilter));
+    record.output(dfilter,
+                  ddx ? g.convolution_weights_gradient(record.input(dout), record.input(*ddx), dims_of(filter), sliding)
+                      : none(dfilter));
   }
   if (ddout != nullptr) {
     Value sum = none(ddout);
