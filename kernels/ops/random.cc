@@ -228,17 +228,14 @@ void random_inplace(const CustomContext& ctx, const DenseTensor&, int64_t low, i
   record.launch();
 }
 
-// The order of random keys, of 64 bits each so that hardly any two are equal.
+// The order of random keys. Two of them are equal, and keep their order, once in 2^32: that no statistic can see.
 void randperm(const CustomContext& ctx, int count, phi::DataType, DenseTensor* out) {
   MPS_CHECK(count >= 0, kArgument, "bad length of a permutation: expected 0 or more, got ", count,
             ". Ask for a length.");
   Recorder record(ctx);
   Random random(ctx, record);
   Graph& g = record.graph;
-  const Value words = g.cast(random.words({2, count}), DType::int64);
-  const Value high = g.bitwise_left_shift(graphs::row(g, words, 0), g.constant(32, DType::int64));
-  const Value keys = g.addition(high, graphs::row(g, words, 1));
-  record.output(out, g.cast(g.arg_sort(keys, 0, false, count), dtype_of(*out)));
+  record.output(out, g.cast(g.arg_sort(random.words({count}), 0, false, count), dtype_of(*out)));
   record.launch();
 }
 

@@ -14,6 +14,7 @@ namespace {
 
 // Work for one thread between two looks at what is left: some microseconds.
 constexpr int64_t kPieceElements = 32768;
+constexpr int64_t kPieceLines = 512;  // elements in cache lines of their own
 constexpr int64_t kPieceBytes = 256 << 10;
 // A square block that lies in the first-level cache. It is copied aside line by line and turned there: reading down the
 // columns of the source itself is slow where its lines are a power of two apart, since they then share a few places in
@@ -201,7 +202,8 @@ void CopyProgram::run_as(T* to, const T* from) const {
   int64_t outer_count = 1;
   for (const Axis& axis : outer) outer_count *= axis.size;
   // Long lines are cut into parts, so that several threads find something to do even where there is only one.
-  const int64_t piece = streams() ? kStreamedBytes / static_cast<int64_t>(element_bytes_) : kPieceElements;
+  int64_t piece = streams() ? kStreamedBytes / static_cast<int64_t>(element_bytes_) : kPieceElements;
+  if (is_far_apart()) piece = kPieceLines;
   int64_t part = std::max<int64_t>(1, piece / line_elements);
   if (two_axes) part = (part + kTile<T> - 1) / kTile<T> * kTile<T>;
   const int64_t parts = (lines + part - 1) / part;
@@ -218,6 +220,14 @@ void CopyProgram::run_as(T* to, const T* from) const {
     }
     if (streams()) vector_kernels().end_stream();
   });
+}
+
+// Every element lies in a cache line of its own, for which the copy waits.
+bool CopyProgram::is_far_apart() const {
+  constexpr int64_t kLineBytes = 64;
+  const int64_t bytes = static_cast<int64_t>(element_bytes_);
+  return kernel_ == Kernel::kStrided &&
+         std::max(std::abs(axes_.back().to), std::abs(axes_.back().from)) * bytes >= kLineBytes;
 }
 
 bool CopyProgram::streams() const {
@@ -281,7 +291,7 @@ uint64_t CopyProgram::cost_ns() const {
       return 20 + elements * element_bytes_ / 10;
     case Kernel::kTranspose:
     case Kernel::kStrided:
-      return 20 + elements;
+      return 20 + elements * (is_far_apart() ? 8 : 1);
   }
   __builtin_unreachable();
 }

@@ -39,6 +39,7 @@ class CopyProgram {
 
   void choose_kernel();
   bool streams() const;  // its rows go past the caches
+  bool is_far_apart() const;
   template <typename T>
   void run_as(T* to, const T* from) const;
   template <typename T>

@@ -15,7 +15,7 @@ inline constexpr int64_t kManyKeys = 1 << 16;  // below, sorting by digits is as
 
 namespace buckets {
 
-constexpr int64_t kPerBucket = 1024;  // keys, at most, on average
+constexpr int64_t kPerBucket = 2048;  // keys, at most, on average
 constexpr int kFewestBits = 8;        // behind those of the bucket
 constexpr int64_t kMostUneven = 6;    // times the average
 
@@ -32,9 +32,11 @@ struct Spread {
     const K inside = std::min(std::max(key(i), least), most);
     return static_cast<uint64_t>(static_cast<K>(inside - least)) << shift;
   }
-  size_t bucket(int64_t i) const { return static_cast<size_t>(number(i) >> (64 - bucket_bits)); }
+  size_t bucket(uint64_t number) const { return static_cast<size_t>(number >> (64 - bucket_bits)); }
   // 32 bits behind those of the bucket, above the position.
-  uint64_t item(int64_t i) const { return ((number(i) << bucket_bits) >> 32) << 32 | static_cast<uint64_t>(i); }
+  uint64_t item(uint64_t number, int64_t i) const {
+    return ((number << bucket_bits) >> 32) << 32 | static_cast<uint64_t>(i);
+  }
   bool less(uint64_t item, uint64_t other) const {
     if (item >> 32 != other >> 32) return item < other;
     const K one = key(static_cast<uint32_t>(item)), two = key(static_cast<uint32_t>(other));
@@ -83,11 +85,13 @@ bool sort(const S& spread, int64_t length, int32_t* out) {
     parallel_for(kChunks, 1, [&](int64_t begin, int64_t end) {
       for (int64_t c = begin; c < end; ++c) {
         uint32_t* const own = places.data() + static_cast<size_t>(c) * buckets;
-        for (int64_t i = c * chunk; i < std::min(length, (c + 1) * chunk); ++i) work(own, i);
+        const S keys = spread;  // a copy that nobody else can have changed stays in registers
+        const int64_t last = std::min(length, (c + 1) * chunk);
+        for (int64_t i = c * chunk; i < last; ++i) work(own, keys, i);
       }
     });
   };
-  each_chunk([&](uint32_t* counts, int64_t i) { ++counts[spread.bucket(i)]; });
+  each_chunk([](uint32_t* counts, const S& keys, int64_t i) { ++counts[keys.bucket(keys.number(i))]; });
   std::vector<uint32_t> starts(buckets + 1);
   uint32_t sum = 0, most = 0;
   for (size_t bucket = 0; bucket < buckets; ++bucket) {
@@ -103,7 +107,11 @@ bool sort(const S& spread, int64_t length, int32_t* out) {
   starts[buckets] = sum;
   if (most > kMostUneven * length / static_cast<int64_t>(buckets)) return false;
   Items room(length);
-  each_chunk([&](uint32_t* at, int64_t i) { room.now[at[spread.bucket(i)]++] = spread.item(i); });
+  uint64_t* const items = room.now;
+  each_chunk([items](uint32_t* at, const S& keys, int64_t i) {
+    const uint64_t number = keys.number(i);
+    items[at[keys.bucket(number)]++] = keys.item(number, i);
+  });
   parallel_for(static_cast<int64_t>(buckets), 16, [&](int64_t begin, int64_t end) {
     std::vector<uint64_t> sorted(most);
     for (int64_t bucket = begin; bucket < end; ++bucket) {
