@@ -4,6 +4,7 @@ from . import (
     activations,
     arrange,
     attention,
+    attention_packed,
     best_ways,
     binary,
     boxes,
@@ -91,6 +92,7 @@ ALL_CASES: tuple[Case, ...] = (
     *pool.CASES,
     *resize.CASES,
     *attention.CASES,
+    *attention_packed.CASES,
     *ctc.CASES,
     *fused.CASES,
 )
