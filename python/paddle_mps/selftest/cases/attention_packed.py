@@ -1,4 +1,4 @@
-"""Attention of queries, keys and values in one tensor, and with the queries hidden from each key."""
+"""Attention of queries, keys and values in one tensor, and with queries hidden from each key."""
 
 import numpy as np
 import paddle
@@ -49,7 +49,8 @@ def _varlen(causal, padded):
             return _composed(*(t.unsqueeze(0) for t in _parts(qkv)), seen, scale=0.5)[0]
         starts = paddle.to_tensor(_STARTS, dtype="int32", place=qkv.place)
         return _ops.flash_attn_varlen_qkvpacked(
-            qkv, starts, starts, None, None, _ROOM, _ROOM, 0.5, 0.0, causal, False, False, "", padded
+            qkv, starts, starts, None, None, _ROOM, _ROOM, 0.5, 0.0,
+            causal, False, False, "", padded,
         )[0]  # fmt: skip
 
     return call
