@@ -12,7 +12,7 @@ import re
 # reason -> kernels; a name stands for its gradient too.
 KERNELS: dict[str, str] = {
     "rarer layers of networks": """
-        fractional_max_pool2d fractional_max_pool3d interp_antialias
+        interp_antialias
     """,
     "rarer losses, and metrics": """
         cross_entropy identity_loss hsigmoid_loss margin_cross_entropy warprnnt accuracy_check
@@ -34,8 +34,8 @@ KERNELS: dict[str, str] = {
         complex fft_c2c fft_c2r fft_r2c frame overlap_add stft
     """,
     "general ops that are still to come": """
-        einsum_infer fill_grad gammaincc linear_v2
-        negative nextafter rint set set_value_with_scalar_grad tril_triu var std
+        einsum_infer gammaincc linear_v2
+        negative nextafter rint set tril_triu var std
         embedding_with_scaled_gradient_grad sequence_mask
     """,
 }
@@ -75,8 +75,8 @@ OUT_OF_SCOPE: dict[str, str] = {
 DTYPES: tuple[tuple[str, str, str], ...] = (
     (
         """add_grad divide_grad expand_grad fill_diagonal fill_diagonal_grad gather_grad
-        gather_nd_grad index_put_grad index_select_grad mean_grad multiply_grad set_value_grad
-        sum_grad tile_grad
+        fill_grad gather_nd_grad index_put_grad index_select_grad mean_grad multiply_grad set_value_grad
+        set_value_with_scalar_grad sum_grad tile_grad
         copysign copysign_grad masked_fill_grad where_grad allclose mean""",
         "bool",
         "no arithmetic, and no gradient, of truth values",
@@ -87,7 +87,7 @@ DTYPES: tuple[tuple[str, str, str], ...] = (
         "no gradient, and no signed zero, of integers",
     ),
     (
-        """where_grad cumprod_grad elementwise_pow_grad exp_grad fmax_grad fmin_grad heaviside_grad
+        """where_grad cumprod_grad elementwise_pow_grad exp_grad fill_grad fmax_grad fmin_grad heaviside_grad
         maximum_grad minimum_grad nansum_grad remainder_grad round_grad topk_grad trunc_grad""",
         "int32 int64",
         "no gradient of integers",
