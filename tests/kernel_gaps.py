@@ -11,9 +11,6 @@ import re
 
 # reason -> kernels; a name stands for its gradient too.
 KERNELS: dict[str, str] = {
-    "rarer layers of networks": """
-        interp_antialias
-    """,
     "rarer losses, and metrics": """
         cross_entropy identity_loss hsigmoid_loss margin_cross_entropy warprnnt accuracy_check
         auc ctc_align class_center_sample
@@ -74,8 +71,8 @@ OUT_OF_SCOPE: dict[str, str] = {
 # (kernels, dtypes, reason) of registered kernels.
 DTYPES: tuple[tuple[str, str, str], ...] = (
     (
-        """add_grad divide_grad expand_grad fill_diagonal fill_diagonal_grad gather_grad
-        fill_grad gather_nd_grad index_put_grad index_select_grad mean_grad multiply_grad set_value_grad
+        """add_grad divide_grad expand_grad fill_diagonal fill_diagonal_grad fill_grad gather_grad
+        gather_nd_grad index_put_grad index_select_grad mean_grad multiply_grad set_value_grad
         set_value_with_scalar_grad sum_grad tile_grad
         copysign copysign_grad masked_fill_grad where_grad allclose mean""",
         "bool",
@@ -133,7 +130,7 @@ DTYPES: tuple[tuple[str, str, str], ...] = (
         "no kernel of Paddle's computes with them",
     ),
     (
-        "bilinear_interp linear_interp nearest_interp trilinear_interp",
+        "bilinear_interp interp_antialias linear_interp nearest_interp trilinear_interp",
         "uint8",
         "only floats are resized so far",
     ),

@@ -22,7 +22,7 @@ _SCALE = 4.0  # of what a "small" image or matrix is multiplied by, and its numb
 
 def _resize(kernel, name, call, shapes, large=None):
     is_nearest = kernel == "nearest_interp"
-    has_negative_weights = kernel == "bicubic_interp"
+    has_negative_weights = kernel in ("bicubic_interp", "interp_antialias")
     rule = summed(_many, scale=_SCALE) if has_negative_weights else summed(_few)
     return Case(
         kernel=kernel,
@@ -193,4 +193,22 @@ GRIDS = (
     ),
 )
 
-CASES = (*NEAREST, *LINEAR, *CUBIC, *GRIDS)
+ANTIALIAS = tuple(
+    _resize(
+        "interp_antialias",
+        f"{mode}{name}",
+        lambda x, m=mode, c=corners, f=layout, s=size: F.interpolate(
+            x, mode=m, align_corners=c, data_format=f, antialias=True, **s
+        ),
+        shapes,
+    )
+    for mode in ("bilinear", "bicubic")
+    for name, corners, layout, size, shapes in (
+        ("_smaller", False, "NCHW", {"size": [3, 2]}, _IMAGES[::2]),
+        ("_larger", False, "NCHW", {"scale_factor": 1.5}, _IMAGES[:1]),
+        ("_to_one", False, "NCHW", {"scale_factor": [0.3, 0.2]}, _IMAGES[:1]),
+        ("_corners_last", True, "NHWC", {"size": [3, 4]}, (((2, 7, 9, 3),),)),
+    )
+)
+
+CASES = (*ANTIALIAS, *NEAREST, *LINEAR, *CUBIC, *GRIDS)
