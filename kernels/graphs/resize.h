@@ -13,6 +13,7 @@ struct Resizing {
   Interpolation interpolation = Interpolation::kLinear;
   bool align_corners = false;
   bool areas = false;
+  bool antialias = false;
   int64_t from = 1, to = 1;  // lengths
   float ratio = 1;
 };
@@ -73,26 +74,6 @@ inline Value weighted(Graph& g, Value x, size_t axis, const Tap& tap) {
   return g.multiplication(x, g.reshape(tap.weight, shape));
 }
 
-inline Value resize_axis(Graph& g, Value x, size_t axis, const Resizing& resizing) {
-  Value sum{};
-  bool first = true;
-  for (const Tap& tap : taps_of(g, resizing)) {
-    const Value part = weighted(g, take(g, x, axis, tap.index), axis, tap);
-    sum = first ? part : g.addition(sum, part);
-    first = false;
-  }
-  return sum;
-}
-
-// The gradient of the operand for one of the result.
-inline Value resize_axis_gradient(Graph& g, Value dout, size_t axis, const Resizing& resizing) {
-  Value sum = zeros(g, g.dtype(dout), with_axis(g.shape(dout), axis, resizing.from));
-  for (const Tap& tap : taps_of(g, resizing)) {
-    sum = put(g, ScatterMode::kAdd, sum, axis, tap.index, weighted(g, dout, axis, tap));
-  }
-  return sum;
-}
-
 // -- antialiased: each result is a mean of all elements under a filter, which a smaller image makes as much wider.
 
 // [to, from]: the share of each element in each result.
@@ -129,12 +110,28 @@ inline Value times_along(Graph& g, Value matrix, Value x, size_t axis) {
                    with_axis(shape, axis, rows));
 }
 
-inline Value smoothed_axis(Graph& g, Value x, size_t axis, const Resizing& resizing) {
-  return times_along(g, smoothing(g, resizing), x, axis);
+// -- along an axis
+
+inline Value resize_axis(Graph& g, Value x, size_t axis, const Resizing& resizing) {
+  if (resizing.antialias) return times_along(g, smoothing(g, resizing), x, axis);
+  Value sum{};
+  bool first = true;
+  for (const Tap& tap : taps_of(g, resizing)) {
+    const Value part = weighted(g, take(g, x, axis, tap.index), axis, tap);
+    sum = first ? part : g.addition(sum, part);
+    first = false;
+  }
+  return sum;
 }
 
-inline Value smoothed_axis_gradient(Graph& g, Value dout, size_t axis, const Resizing& resizing) {
-  return times_along(g, g.transpose(smoothing(g, resizing), {1, 0}), dout, axis);
+// The gradient of the operand for one of the result.
+inline Value resize_axis_gradient(Graph& g, Value dout, size_t axis, const Resizing& resizing) {
+  if (resizing.antialias) return times_along(g, g.transpose(smoothing(g, resizing), {1, 0}), dout, axis);
+  Value sum = zeros(g, g.dtype(dout), with_axis(g.shape(dout), axis, resizing.from));
+  for (const Tap& tap : taps_of(g, resizing)) {
+    sum = put(g, ScatterMode::kAdd, sum, axis, tap.index, weighted(g, dout, axis, tap));
+  }
+  return sum;
 }
 
 }  // namespace mps::graphs

@@ -71,6 +71,7 @@ Axes axes_of(const CustomContext& ctx, const DenseTensor& x, Interpolation inter
     Resizing resizing;
     resizing.interpolation = interpolation;
     resizing.align_corners = wanted.align_corners;
+    resizing.antialias = wanted.antialias;
     const bool by_mode = interpolation == Interpolation::kCubic || wanted.align_mode == 0;
     resizing.areas = !wanted.align_corners && by_mode;
     resizing.from = dims_of(x)[channels_last ? 1 + i : 2 + i];
@@ -96,9 +97,7 @@ void interpolate(const CustomContext& ctx, const DenseTensor& x, Interpolation i
   const bool moves = interpolation == Interpolation::kNearest;
   if (!moves) result = g.cast(result, DType::float32);
   for (size_t i = axes.size(); i-- > 0;) {
-    const size_t axis = channels_last ? 1 + i : 2 + i;
-    result = wanted.antialias ? graphs::smoothed_axis(g, result, axis, axes[i])
-                              : graphs::resize_axis(g, result, axis, axes[i]);
+    result = graphs::resize_axis(g, result, channels_last ? 1 + i : 2 + i, axes[i]);
   }
   record.output(out, g.cast(result, dtype_of(*out)));
   record.launch();
@@ -113,9 +112,7 @@ void interpolate_grad(const CustomContext& ctx, const DenseTensor& x, const Dens
   Graph& g = record.graph;
   Value gradient = g.cast(record.input(dout), DType::float32);
   for (size_t i = 0; i < axes.size(); ++i) {
-    const size_t axis = channels_last ? 1 + i : 2 + i;
-    gradient = wanted.antialias ? graphs::smoothed_axis_gradient(g, gradient, axis, axes[i])
-                                : graphs::resize_axis_gradient(g, gradient, axis, axes[i]);
+    gradient = graphs::resize_axis_gradient(g, gradient, channels_last ? 1 + i : 2 + i, axes[i]);
   }
   record.output(dx, g.cast(gradient, dtype_of(*dx)));
   record.launch();
