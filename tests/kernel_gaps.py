@@ -85,7 +85,8 @@ DTYPES: tuple[tuple[str, str, str], ...] = (
     ),
     (
         """where_grad cumprod_grad elementwise_pow_grad exp_grad fill_grad fmax_grad fmin_grad
-        heaviside_grad maximum_grad minimum_grad nansum_grad remainder_grad round_grad topk_grad trunc_grad""",
+        heaviside_grad maximum_grad minimum_grad nansum_grad remainder_grad round_grad topk_grad
+        trunc_grad""",
         "int32 int64",
         "no gradient of integers",
     ),
