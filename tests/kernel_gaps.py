@@ -12,7 +12,7 @@ import re
 # reason -> kernels; a name stands for its gradient too.
 KERNELS: dict[str, str] = {
     "rarer losses, and metrics": """
-        cross_entropy identity_loss hsigmoid_loss margin_cross_entropy warprnnt accuracy_check
+        cross_entropy identity_loss warprnnt accuracy_check
         auc ctc_align class_center_sample
     """,
     "rarer optimisers, and what static programs put around them": """

@@ -6,6 +6,7 @@ from paddle.nn import functional as F
 
 from ..tolerance import EXACT, composed, rounded_once, summed
 from .case import FLOATS, Case, Gradient
+from .layer_norm import _channel_terms
 
 _NCHW, _NHWC = ((2, 3, 4, 5), (3,), (3,)), ((2, 4, 5, 3), (3,), (3,))
 
@@ -117,4 +118,36 @@ BATCH_NORM_INFER = (
     ),
 )
 
-CASES = (*AFFINE, *TEMPORAL_SHIFT, *LRN, *BATCH_NORM_INFER)
+
+def _sync_batch_norm(layout):
+    """Of one device: a batch norm, which the CPU device has under that name alone."""
+
+    def call(x, scale, bias):
+        scale, bias = (
+            t if x.dtype == paddle.float64 else t.astype("float32") for t in (scale, bias)
+        )
+        mean, variance = scale.detach() * 0.25, paddle.abs(bias.detach()) + 0.5
+        op = paddle._C_ops.batch_norm if _on_host() else paddle._C_ops.sync_batch_norm_
+        return op(x, mean, variance, scale, bias, False, 0.9, 1e-5, layout, False, False)[0]
+
+    return call
+
+
+SYNC_BATCH_NORM = tuple(
+    Case(
+        kernel="sync_batch_norm",
+        name=layout,
+        call=_sync_batch_norm(layout),
+        shapes=shapes,
+        dtypes=FLOATS,
+        domain=("small", "nonzero", "small"),
+        rule=rounded_once(8, 64),
+        layouts=False,
+        gradient=Gradient(
+            kernel="sync_batch_norm_grad", rule=composed(8), magnitude=_channel_terms(axis, False)
+        ),
+    )
+    for layout, axis, shapes in (("NCHW", 1, (_NCHW,)), ("NHWC", 3, (_NHWC,)))
+)
+
+CASES = (*SYNC_BATCH_NORM, *AFFINE, *TEMPORAL_SHIFT, *LRN, *BATCH_NORM_INFER)
