@@ -11,13 +11,15 @@ import re
 
 # reason -> kernels; a name stands for its gradient too.
 KERNELS: dict[str, str] = {
-    "rarer losses, and metrics": """
-        cross_entropy identity_loss warprnnt accuracy_check
-        auc ctc_align class_center_sample
+    "losses that go step by step or draw classes, and metrics of what was computed": """
+        warprnnt class_center_sample ctc_align auc accuracy_check check_numerics
     """,
-    "rarer optimisers, and what static programs put around them": """
-        check_numerics coalesce_tensor decayed_adagrad dpsgd ftrl
-        pow2_decay_with_linear_warmup
+    "for other chips, servers or old programs: no class or function of Paddle's Python asks": """
+        cross_entropy decayed_adagrad dpsgd ftrl
+        pow2_decay_with_linear_warmup einsum_infer negative rint sequence_mask tril_triu
+    """,
+    "asked for where Paddle was built with CUDA; elsewhere it composes them": """
+        coalesce_tensor linear_v2 std var
     """,
     "random numbers that nothing in Python asks for": """
         dropout_nd randint_with_seed seed uniform_random_batch_size_like shuffle_batch
@@ -31,9 +33,7 @@ KERNELS: dict[str, str] = {
         complex fft_c2c fft_c2r fft_r2c frame overlap_add stft
     """,
     "general ops that are still to come": """
-        einsum_infer gammaincc linear_v2
-        negative nextafter rint set tril_triu var std
-        embedding_with_scaled_gradient_grad sequence_mask
+        embedding_with_scaled_gradient_grad gammaincc nextafter set
     """,
 }
 
@@ -66,6 +66,33 @@ OUT_OF_SCOPE: dict[str, str] = {
     r"grad_add": "inner spellings",
     r"(range|range_tensor|arange|logspace|assign_value|prod_infer)": "made on the CPU and copied",
     r"(feed|fetch|data|depend|nop|shadow_\w+|shape\w*|numel|empty_like)": "bookkeeping of programs",
+}
+
+# reason -> kernels that Paddle has for other GPUs alone, under the names of its functions.
+GPU_ONLY: dict[str, str] = {
+    "keys and values in pages, for servers of many users; masked_multihead_attention keeps them in"
+    " one piece": """
+        block_multihead_attention_ blha_get_max_len qkv_unpack_mha
+    """,
+    "Paddle's eager functions call them by an old name that a build without CUDA has not; the"
+    " layers that they are made of run here": """
+        fused_attention fused_feedforward
+    """,
+    "a whole decoder in one kernel, of weights in an order of its own; its parts are here": """
+        fused_multi_transformer_
+    """,
+    "asked for by a flag that a build without CUDA has not; flash_attn and flashmask_attention do"
+    " the same": """
+        flash_attn_v3 flash_attn_v3_varlen flashmask_attention_v2 calc_reduced_attn_scores
+    """,
+    "another spelling of what is here: attention, layer_norm": """
+        fused_dot_product_attention fast_ln
+    """,
+    "attention to places given one by one, in rows of a sparse matrix": "sparse_attention",
+    "mixtures of experts, and rotary positions for a part of a head": """
+        moe_combine moe_combine_no_weight moe_gate_dispatch moe_gate_dispatch_permute batched_gemm
+        cal_aux_loss expand_modality_expert_id int_bincount fused_partial_rope
+    """,
 }
 
 # (kernels, dtypes, reason) of registered kernels.
@@ -145,6 +172,11 @@ DTYPES: tuple[tuple[str, str, str], ...] = (
 def listed_kernels() -> set[str]:
     """Names in KERNELS, without their gradients."""
     return {name for names in KERNELS.values() for name in names.split()}
+
+
+def gpu_only_kernels() -> set[str]:
+    """Names in GPU_ONLY, as Paddle's functions have them."""
+    return {name for names in GPU_ONLY.values() for name in names.split()}
 
 
 def is_listed(kernel: str) -> bool:

@@ -1,6 +1,8 @@
-// sum, nansum, mean and their gradients. A sum accumulates in float32 for every float dtype and rounds
+// sum, nansum, mean, identity_loss and their gradients. A sum accumulates in float32 for every float dtype and rounds
 // once.
 #include "kernels/graphs/broadcast.h"
+#include "paddle/phi/kernels/identity_loss_grad_kernel.h"
+#include "paddle/phi/kernels/identity_loss_kernel.h"
 #include "paddle/phi/kernels/mean_all_grad_kernel.h"
 #include "paddle/phi/kernels/mean_all_kernel.h"
 #include "paddle/phi/kernels/reduce_mean_grad_kernel.h"
@@ -140,6 +142,28 @@ void mean_all_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTe
   spread(ctx, dout, axes_of({}, dims_of(x).size()), /*divide=*/true, dx);
 }
 
+// identity_loss: a sum, a mean, or the tensor itself.
+enum IdentityLoss { kLossSum = 0, kLossMean = 1 };
+
+void identity_loss(const CustomContext& ctx, const DenseTensor& x, int reduction, DenseTensor* out) {
+  if (reduction == kLossSum) return sum_of("sum", ctx, x, phi::IntArray(), out->dtype(), false, false, out);
+  if (reduction == kLossMean) return mean_all(ctx, x, out);
+  Recorder record(ctx);
+  record.output(out, record.input(x));
+  record.launch();
+}
+
+void identity_loss_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& dout, int reduction,
+                        DenseTensor* dx) {
+  if (dx == nullptr) return;
+  if (reduction == kLossSum || reduction == kLossMean) {
+    return spread(ctx, dout, axes_of({}, dims_of(x).size()), /*divide=*/reduction == kLossMean, dx);
+  }
+  Recorder record(ctx);
+  record.output(dx, record.input(dout));
+  record.launch();
+}
+
 void define_by_metadata(const phi::KernelKey&, phi::Kernel* kernel) {
   kernel->OutputAt(0).SetDataType(phi::DataType::UNDEFINED);
 }
@@ -154,5 +178,7 @@ MPS_KERNEL(mean, phi::MeanKernel, mean, kFloatsAndInts)
 MPS_KERNEL(mean_grad, phi::ReduceMeanGradKernel, mean_grad, kFloatsAndInts)
 MPS_KERNEL(mean_all, phi::MeanAllKernel, mean_all, kFloats)
 MPS_KERNEL(mean_all_grad, phi::MeanAllGradKernel, mean_all_grad, kFloats)
+MPS_KERNEL(identity_loss, phi::IdentityLossKernel, identity_loss, kFloats)
+MPS_KERNEL(identity_loss_grad, phi::IdentityLossGradKernel, identity_loss_grad, kFloats)
 
 }  // namespace mps::paddle

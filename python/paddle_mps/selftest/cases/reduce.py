@@ -124,4 +124,18 @@ MEAN_ALL = (
     ),
 )
 
-CASES = (*SUM, *SUM_DTYPE, *NANSUM, *MEAN, *MEAN_ALL)
+IDENTITY_LOSS = tuple(
+    Case(
+        kernel="identity_loss",
+        name=reduction,
+        call=lambda x, r=reduction: paddle.incubate.identity_loss(x, r),
+        shapes=(((7,),), ((4, 5, 6),)),
+        dtypes=FLOATS,
+        domain="small",
+        rule=summed(_all),
+        gradient=Gradient(kernel="identity_loss_grad", rule=composed(2)),
+    )
+    for reduction in ("sum", "mean", "none")
+)
+
+CASES = (*IDENTITY_LOSS, *SUM, *SUM_DTYPE, *NANSUM, *MEAN, *MEAN_ALL)

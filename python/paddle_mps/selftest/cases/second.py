@@ -225,4 +225,68 @@ WINDOWS = (
     ),
 )
 
-CASES = (*UNARY, *BINARY, *WINDOWS)
+# -- norms: x, scale, bias, and what comes in for the result --------------------------------------
+
+
+def _norm_slopes(op):
+    def call(x, scale, bias, d):
+        x, scale, bias = (_start(t) for t in (x, scale, bias))
+        wide = [t if x.dtype == paddle.float64 else t.astype("float32") for t in (scale, bias)]
+        # Of all three: asked for two of them, Paddle gives one.
+        return paddle.grad(op(x, *wide), [x, scale, bias], d, create_graph=True)
+
+    return call
+
+
+def _batch_norm(layout, is_global=False):
+    def op(x, scale, bias):
+        mean, variance = (paddle.full(scale.shape, n, bias.dtype) for n in (0.25, 0.5))
+        return F.batch_norm(
+            x, mean, variance, scale, bias, True, data_format=layout, use_global_stats=is_global
+        )
+
+    return op
+
+
+def _norm_sizes(x, scale, bias, d, *incoming):
+    """Of variances near 1/3 and a few dozen numbers in each mean."""
+    size = 64 * max(float(np.abs(a).max()) for a in (d, *incoming))
+    return [np.full(a.shape, size) for a in (x, scale, bias, d)]
+
+
+NORMS = tuple(
+    Case(
+        kernel=f"{kernel}_grad",
+        name=f"second_{name}",
+        call=_norm_slopes(op),
+        shapes=(shapes,),
+        dtypes=FLOATS,
+        layouts=False,
+        domain=("unit", "fractions", "unit", "unit"),
+        rule=summed(_few, nodes=16),
+        gradient=Gradient(
+            kernel=f"{kernel}_double_grad",
+            rule=composed(8),
+            magnitude=_norm_sizes,
+            inputs=(0, 1, 3),
+        ),
+    )
+    for kernel, name, op, shapes in (
+        ("batch_norm", "", _batch_norm("NCHW"), ((3, 2, 2, 3), (2,), (2,), (3, 2, 2, 3))),
+        ("batch_norm", "last", _batch_norm("NHWC"), ((3, 2, 3, 2), (2,), (2,), (3, 2, 3, 2))),
+        (
+            "batch_norm",
+            "global",
+            _batch_norm("NCHW", True),
+            ((3, 2, 2, 3), (2,), (2,), (3, 2, 2, 3)),
+        ),
+        (
+            "instance_norm",
+            "",
+            lambda x, scale, bias: F.instance_norm(x, weight=scale, bias=bias),
+            ((3, 2, 3, 4), (2,), (2,), (3, 2, 3, 4)),
+        ),
+    )
+)
+
+CASES = (*UNARY, *BINARY, *WINDOWS, *NORMS)
