@@ -119,6 +119,15 @@ def test_degenerate_input() -> None:
     assert F.bitnet_linear(paddle.zeros([0, 4]), F.pack_ternary(q), scale, 4).shape == [0, 4]
 
 
+def test_nan_stays_in_its_row() -> None:
+    packed = F.pack_ternary(paddle.ones([8, 64], dtype="int8"))
+    x = np.ones((3, 64), np.float32)
+    x[0, 5], x[1, 5] = np.nan, np.inf
+    y = F.bitnet_linear(paddle.to_tensor(x), packed, paddle.ones([1]), 8).numpy()
+    assert np.isnan(y[:2]).all()
+    np.testing.assert_allclose(y[2], 64, rtol=1e-6)
+
+
 @pytest.mark.parametrize("use_norm", [False, True])
 def test_a_packed_layer_gives_what_it_was_trained_to(use_norm: bool) -> None:
     paddle.seed(3)

@@ -283,6 +283,19 @@ def test_nan_and_infinity_stay_in_their_blocks() -> None:
     assert F.dequantize_blockwise(codes, state).numpy()[128:].tolist() == [1.0] * 128
 
 
+@pytest.mark.parametrize("kind", ["nf4", "fp4"])
+def test_nan_and_infinity_stay_in_their_blocks_of_4_bits(kind: str) -> None:
+    x = np.ones(192, np.float32)
+    x[10], x[70] = np.nan, np.inf
+    packed, state = F.quantize_4bit(paddle.to_tensor(x), quant_type=kind)
+    assert np.isnan(state.absmax.numpy()[0])
+    assert state.absmax.numpy()[1:].tolist() == [np.inf, 1]
+    back = F.dequantize_4bit(packed, state).numpy()
+    assert np.isnan(back[:64]).all()
+    assert back[70] == np.inf
+    assert back[128:].tolist() == [1.0] * 64
+
+
 def test_nested_8_bits() -> None:
     x = paddle.to_tensor(np.random.default_rng(1).normal(size=5000).astype("float32"))
     codes, state = F.quantize_blockwise(x, blocksize=64, nested=True)
@@ -315,6 +328,11 @@ def test_a_static_program_quantises() -> None:
         (lambda x: F.quantize_blockwise(x, blocksize=0), "bad blocksize"),
         (lambda x: F.quantize_blockwise(x, code=paddle.arange(256, dtype="float32")), "bad code"),
         (lambda x: F.quantize_blockwise(x, code=paddle.ones([16])), "bad code"),
+        (
+            lambda x: F.quantize_blockwise(x, code=paddle.full([256], float("nan"))),
+            "bad code",
+        ),
+        (lambda x: F.quantize_blockwise(x.astype("float64")), "wrong dtype"),
         (lambda x: F.quantize_blockwise(x.cpu()), "wrong device"),
         (lambda x: F.dequantize_blockwise(x), "wrong dtype"),
         (lambda x: F.dequantize_blockwise(x.astype("uint8")), "no scales"),

@@ -130,6 +130,34 @@ def test_foreign_state_dicts_are_refused(change, sentence: str) -> None:
         nn.load_state_dict(layer, state)
 
 
+@pytest.mark.parametrize(
+    ("layer", "change"),
+    [
+        (lambda: nn.Linear8bitLt(64, 8, has_fp16_weights=False), {"SCB": paddle.ones([3])}),
+        (lambda: nn.Linear8bitLt(64, 8, has_fp16_weights=False), {"weight": paddle.ones([8, 64])}),
+        (
+            lambda: nn.Linear8bitLt(64, 8, has_fp16_weights=False),
+            {"weight_format": paddle.ones([2], "uint8")},  # bitsandbytes' others are not by row
+        ),
+        (lambda: nn.Embedding8bit(8, 64), {"weight": paddle.ones([8, 64])}),
+        (lambda: nn.Embedding8bit(8, 64), {"SCB": paddle.ones([7])}),
+        (lambda: nn.BitLinear(64, 8).pack(), {"weight": paddle.ones([2, 64])}),
+        (lambda: nn.BitLinear(64, 8).pack(), {"weight_scale": paddle.ones([3])}),
+    ],
+)
+def test_other_layers_refuse_what_does_not_fit(layer, change) -> None:
+    made = layer()
+    with pytest.raises(ValueError, match="does not fit"):
+        nn.load_state_dict(made, dict(made.state_dict()) | change)
+
+
+def test_a_state_of_another_layer_is_refused() -> None:
+    four, eight = nn.LinearNF4(64, 8), nn.Linear8bitLt(64, 8, has_fp16_weights=False)
+    for layer, other in ((four, eight), (eight, four)):
+        with pytest.raises(ValueError, match="does not fit|is incomplete"):
+            nn.load_state_dict(layer, dict(other.state_dict()))
+
+
 def test_what_is_missing_or_not_wanted_is_told() -> None:
     layer = nn.LinearNF4(64, 8, compress_statistics=False)
     state = {"bias": paddle.ones([8]), "other": paddle.ones([1])}

@@ -8,7 +8,9 @@ import textwrap
 
 import numpy as np
 import paddle
+import paddle_mps
 import paddle_mps.functional as F
+import paddle_mps.optimizer
 import pytest
 from child import tell
 from vectors import DTYPES, assert_same, load, values
@@ -274,3 +276,19 @@ def test_sums_of_int8_beyond_float32_are_exact() -> None:
     x, y = (rng.integers(-128, 128, size=(n, 5000)).astype("int8") for n in (33, 70))
     got = F.int8_linear_matmul(paddle.to_tensor(x), paddle.to_tensor(y))
     np.testing.assert_array_equal(got.numpy(), x.astype(np.int64) @ y.T.astype(np.int64))
+
+
+def test_the_report_counts_products_and_updates() -> None:
+    packed, state = F.quantize_nf4(paddle.ones([8, 64]))
+    layer = paddle.nn.Linear(64, 6000)  # its state is updated piece by piece
+    x = paddle.ones([2, 64], "float16")
+    layer(paddle.ones([2, 64])).sum().backward()
+    optimizer = paddle_mps.optimizer.Adam8bit(1e-3, parameters=[layer.weight])
+    paddle_mps.reset_fallback_report()
+    F.matmul_4bit(x, packed, state)
+    F.matmul_4bit(x, packed, state)
+    optimizer.step()
+    report = paddle_mps.fallback_report()
+    assert report.row("matmul_4bit", "float16").mps_calls == 2
+    assert report.row("optimizer_update", "float32").mps_calls == 1
+    assert not report.fell_back

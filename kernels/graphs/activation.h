@@ -111,9 +111,12 @@ inline Value mish_slope(Graph& g, Value x, Value threshold) {
   return g.addition(t, g.multiplication(x, g.multiplication(one_minus_square(g, t), slope)));
 }
 
+// What is left of x once as much of it as lies between -lambda and lambda is taken away; NaN of an infinity, as on the
+// CPU device.
 inline Value softshrink(Graph& g, Value x, Value lambda) {
-  const Value above = mask(g, g.greater_than(x, lambda), x), below = mask(g, g.less_than(x, g.negative(lambda)), x);
-  return g.addition(g.multiplication(above, g.subtraction(x, lambda)), g.multiplication(below, g.addition(x, lambda)));
+  const Value below = g.negative(lambda), high = g.select(g.less_than(x, below), below, x);
+  const Value inside = g.select(g.greater_than(high, lambda), lambda, high);
+  return g.addition(g.multiplication(x, like(g, x, 0)), g.subtraction(x, inside));
 }
 
 // x - tanh(x); up to 1 by a Chebyshev fit of (x - tanh(x)) / x^3 in x^2, where the difference cancels.

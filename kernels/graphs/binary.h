@@ -16,9 +16,9 @@ inline Value winner_gradient(Graph& g, Value wins, Value is_equal, Value dout) {
 }
 
 // x where y is NaN, y where x is, else the winner.
-inline Value without_nan(Graph& g, Value x, Value y, Value winner) {
-  if (!is_float(g.dtype(x))) return winner;
-  return g.select(is_nan(g, x), y, g.select(is_nan(g, y), x, winner));
+inline Value without_nan(Graph& g, Value x, Value y, Value x_wins) {
+  const Value winner = g.select(x_wins, x, y);  // y if x is NaN, since nothing is more or less than that
+  return is_float(g.dtype(x)) ? g.select(is_nan(g, y), x, winner) : winner;
 }
 inline Value wins_over(Graph& g, Value x, Value y, Value wins) {
   return is_float(g.dtype(x)) ? g.addition(wins, is_nan(g, y)) : wins;

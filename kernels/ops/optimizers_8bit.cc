@@ -19,6 +19,8 @@ namespace {
 
 using ::paddle::Tensor;
 
+CustomOp g_optimizer_update("optimizer_update");
+
 enum class Kind : uint8_t { kAdam, kLion, kMomentum, kRmsProp, kAdagrad, kAdEMAMix };
 
 struct Numbers {
@@ -157,7 +159,7 @@ void update(Tensor& param, Tensor& state1, Tensor& state2, Tensor& absmax1, Tens
            begin * static_cast<int64_t>(phi::SizeOf(tensor.dtype()));
   };
   for (int64_t begin = 0; begin < elements; begin += step_by) {
-    graph_op("optimizer_update", param, [&](GraphOp& op) {
+    auto update_piece = [&](GraphOp& op) {
       Graph& g = op.record.graph;
       MPS_CHECK(grad.numel() == elements, kArgument, "gradient does not fit: expected ", elements, " elements, got ",
                 grad.numel(), ". Pass the parameter's own.");
@@ -181,7 +183,8 @@ void update(Tensor& param, Tensor& state1, Tensor& state2, Tensor& absmax1, Tens
         next = next_param(op, kind, numbers, wide, gradient, first, nullptr);
       }
       op.record.output(at(param, begin), g.cast(next, g.dtype(own)));
-    });
+    };
+    graph_op(g_optimizer_update, param, update_piece, begin == 0);
   }
 }
 

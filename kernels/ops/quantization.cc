@@ -22,8 +22,12 @@ using Sizes = std::vector<int64_t>;
 using OptionalSizes = ::paddle::optional<Sizes>;
 using OptionalDType = ::paddle::optional<phi::DataType>;
 
+CustomOp g_quantize_blockwise("quantize_blockwise");
+CustomOp g_dequantize_blockwise("dequantize_blockwise");
+CustomOp g_matmul_4bit("matmul_4bit");
+
 std::vector<Tensor> quantize(const Tensor& x, const Tensor& points, const Tensor& codes, int64_t blocksize) {
-  return graph_op("quantize_blockwise", x, [&](GraphOp& op) {
+  return graph_op(g_quantize_blockwise, x, [&](GraphOp& op) {
     Graph& g = op.record.graph;
     MPS_CHECK(blocksize >= 1, kArgument, "bad blocksize: expected 1 or more, got ", blocksize, ". Take 64, say.");
     if (x.numel() == 0) {
@@ -58,7 +62,7 @@ Value absmax_of(GraphOp& op, const Tensor& absmax, const Nested& nested) {
 std::vector<Tensor> dequantize(const Tensor& codes, const Tensor& absmax, const Tensor& book, const Optional& absmax2,
                                const Optional& book2, const Optional& offset, int64_t blocksize,
                                int64_t nested_blocksize, int dtype, const Sizes& shape) {
-  return graph_op("dequantize_blockwise", codes, [&](GraphOp& op) {
+  return graph_op(g_dequantize_blockwise, codes, [&](GraphOp& op) {
     Graph& g = op.record.graph;
     DType to = DType::float32;
     MPS_CHECK(to_dtype(static_cast<phi::DataType>(dtype), &to), kInternal, "no dtype has the number ", dtype, ".");
@@ -72,7 +76,7 @@ std::vector<Tensor> dequantize(const Tensor& codes, const Tensor& absmax, const 
 std::vector<Tensor> matmul(const Tensor& x, const Tensor& codes, const Tensor& absmax, const Tensor& book,
                            const Optional& absmax2, const Optional& book2, const Optional& offset, const Optional& bias,
                            int64_t blocksize, int64_t nested_blocksize, int64_t rows, int64_t columns, int transposed) {
-  return graph_op("matmul_4bit", x, [&](GraphOp& op) {
+  return graph_op(g_matmul_4bit, x, [&](GraphOp& op) {
     Graph& g = op.record.graph;
     const Value scale = absmax_of(op, absmax, {absmax2, book2, offset, nested_blocksize});
     const Graph::QuantizedMatrix matrix{

@@ -24,13 +24,20 @@ using Sizes = std::vector<int64_t>;
 using OptionalSizes = ::paddle::optional<Sizes>;
 using OptionalDType = ::paddle::optional<phi::DataType>;
 
+CustomOp g_int8_vectorwise_quant("int8_vectorwise_quant");
+CustomOp g_int8_linear_matmul("int8_linear_matmul");
+CustomOp g_int8_mm_dequant("int8_mm_dequant");
+CustomOp g_int8_linear("int8_linear");
+CustomOp g_ternary_matmul("ternary_matmul");
+CustomOp g_bitnet_linear("bitnet_linear");
+
 Value with_bias(GraphOp& op, Value product, const Optional& bias) {
   if (!bias) return product;
   return op.record.graph.addition(product, op.record.graph.cast(op.input(*bias), DType::float32));
 }
 
 std::vector<Tensor> quantize(const Tensor& x, int axis, float threshold) {
-  return graph_op("int8_vectorwise_quant", x, [&](GraphOp& op) {
+  return graph_op(g_int8_vectorwise_quant, x, [&](GraphOp& op) {
     Graph& g = op.record.graph;
     const Shape shape = rows_of(x);
     if (x.numel() == 0) {
@@ -47,7 +54,7 @@ std::vector<Tensor> quantize(const Tensor& x, int axis, float threshold) {
 }
 
 std::vector<Tensor> matmul(const Tensor& x, const Tensor& w) {
-  return graph_op("int8_linear_matmul", x, [&](GraphOp& op) {
+  return graph_op(g_int8_linear_matmul, x, [&](GraphOp& op) {
     const Value product = op.record.graph.int8_matrix_multiplication(op.input(x, rows_of(x)), op.input(w));
     op.output(product, with_last(x, w.shape()[0]));
   });
@@ -55,7 +62,7 @@ std::vector<Tensor> matmul(const Tensor& x, const Tensor& w) {
 
 std::vector<Tensor> mm_dequant(const Tensor& sums, const Tensor& rows, const Tensor& columns, const Optional& bias,
                                int dtype) {
-  return graph_op("int8_mm_dequant", sums, [&](GraphOp& op) {
+  return graph_op(g_int8_mm_dequant, sums, [&](GraphOp& op) {
     Graph& g = op.record.graph;
     DType to = DType::float32;
     MPS_CHECK(to_dtype(static_cast<phi::DataType>(dtype), &to), kInternal, "no dtype has the number ", dtype, ".");
@@ -66,7 +73,7 @@ std::vector<Tensor> mm_dequant(const Tensor& sums, const Tensor& rows, const Ten
 }
 
 std::vector<Tensor> linear(const Tensor& x, const Tensor& w, const Tensor& stats, const Optional& bias) {
-  return graph_op("int8_linear", x, [&](GraphOp& op) {
+  return graph_op(g_int8_linear, x, [&](GraphOp& op) {
     Graph& g = op.record.graph;
     const Value activations = op.input(x, rows_of(x));
     const DType dtype = g.dtype(activations);
@@ -79,7 +86,7 @@ std::vector<Tensor> linear(const Tensor& x, const Tensor& w, const Tensor& stats
 }
 
 std::vector<Tensor> ternary_matmul(const Tensor& x, const Tensor& packed, int64_t rows) {
-  return graph_op("ternary_matmul", x, [&](GraphOp& op) {
+  return graph_op(g_ternary_matmul, x, [&](GraphOp& op) {
     const Value product =
         op.record.graph.ternary_matrix_multiplication(op.input(x, rows_of(x)), op.input(packed), rows);
     op.output(product, with_last(x, rows));
@@ -88,7 +95,7 @@ std::vector<Tensor> ternary_matmul(const Tensor& x, const Tensor& packed, int64_
 
 std::vector<Tensor> bitnet_linear(const Tensor& x, const Tensor& packed, const Tensor& scale, const Optional& norm,
                                   const Optional& bias, int64_t rows, float epsilon) {
-  return graph_op("bitnet_linear", x, [&](GraphOp& op) {
+  return graph_op(g_bitnet_linear, x, [&](GraphOp& op) {
     Graph& g = op.record.graph;
     const Value activations = op.input(x, rows_of(x));
     const DType dtype = g.dtype(activations);

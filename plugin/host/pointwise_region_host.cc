@@ -79,7 +79,13 @@ class Analysis {
     step->fn = node.kind == NodeKind::cast     ? kernels_.cast[index_of(from)][index_of(to)]
                : node.kind == NodeKind::select ? kernels_.select[index_of(node.dtype)]
                                                : kernels_.pointwise[index_of(node.kind)][index_of(from)];
-    if (from == DType::float32) step->stream_fn = kernels_.stream_pointwise[index_of(node.kind)];
+    if (step->selects) {
+      step->stream_fn = size_of(to) == 4 ? kernels_.stream_select : nullptr;
+    } else if (from == DType::float32) {
+      step->stream_fn = kernels_.stream_pointwise[index_of(node.kind)];
+    } else if (from == DType::int64) {
+      step->stream_fn = kernels_.stream_int64[index_of(node.kind)];
+    }
     MPS_CHECK(step->fn != nullptr, kInternal, "no block function: expected one for ", info(node.kind).name, " of ",
               name(operand_dtype), ".");
     return true;
@@ -95,7 +101,7 @@ class Analysis {
         const Register& operand = region_.registers[step.operands[n]];
         const size_t at = made_by[step.operands[n]];
         if (at == kNone || operand.uniform || operand.readers != 1 || !operand.outputs.empty()) continue;
-        if (add_product(&step, n, left[at]) || limit(&step, n, left[at])) {
+        if (add_product(&step, n, left[at]) || limit(&step, n, left[at]) || (n == 0 && distance(&step, left[at]))) {
           left[at].fn = nullptr;
           break;
         }
@@ -118,6 +124,17 @@ class Analysis {
     step->operand_count = 3;
     std::copy(product.operands, product.operands + 2, step->operands);
     step->operands[2] = other;
+    return true;
+  }
+
+  bool distance(Step* step, const Step& difference) const {
+    const BlockFn absolute = kernels_.pointwise[index_of(NodeKind::absolute)][index_of(DType::float32)];
+    const BlockFn subtract = kernels_.pointwise[index_of(NodeKind::subtraction)][index_of(DType::float32)];
+    if (step->fn != absolute || difference.fn != subtract || difference.round != nullptr) return false;
+    step->fn = kernels_.distance;
+    step->stream_fn = nullptr;
+    step->operand_count = difference.operand_count;
+    std::copy(difference.operands, difference.operands + 2, step->operands);
     return true;
   }
 

@@ -1,5 +1,6 @@
 // Products with matrices of few bits. The matrix is never dequantised as a whole: a few rows of activations are
-// multiplied with what is dequantised in registers, many with one panel of it after the other.
+// multiplied with what is dequantised in registers, many with one panel of it after the other, or in tiles
+// (quantized_tiles_host.cc).
 #include <algorithm>
 #include <memory>
 #include <new>
@@ -7,15 +8,18 @@
 
 #include "plugin/host/matmul_kernel_host.h"
 #include "plugin/host/quantized_host.h"
+#include "plugin/host/quantized_product_host.h"
 #include "plugin/host/threads.h"
+#include "plugin/host/tile_kernels.h"
 #include "plugin/host/vector_kernels.h"
 
 namespace mps {
 namespace {
 
 using Kernel = std::shared_ptr<const MatmulKernel>;
+using Product = QuantizedProduct;
 
-// Up to so many rows of activations are multiplied in registers.
+// Up to so many rows of activations are multiplied in registers, if there are no tiles.
 constexpr int64_t kMostDotRows = 96;
 // Columns of the activations that are multiplied at a time: those of kRowsAtOnce rows stay in the first-level cache.
 constexpr int64_t kDotColumns = 512;
@@ -25,20 +29,6 @@ constexpr int64_t kPanelElements = int64_t{1} << 18, kLargePanelElements = int64
 constexpr int64_t kPanelUnit = 32;
 // Up to so many rows of int8 are multiplied with what is unpacked in registers.
 constexpr int64_t kMostTernaryRows = 24;
-
-// Memory of the calling thread for a panel, kept for the next one: fresh megabytes cost more than to fill them.
-template <typename T>
-T* thread_room(int64_t elements) {
-  thread_local std::unique_ptr<T[]> room;
-  thread_local int64_t size = 0;
-  if (elements > size) {
-    room.reset();
-    size = 0;
-    room.reset(new T[static_cast<size_t>(elements)]);
-    size = elements;
-  }
-  return room.get();
-}
 
 int64_t panel_of(int64_t size, int64_t each, int64_t rows) {
   const int64_t elements = rows >= kManyRows ? kLargePanelElements : kPanelElements;
@@ -79,55 +69,13 @@ Panels make_panels(int64_t size, int64_t each, Geometry geometry_of, Make make) 
   return panels;
 }
 
-struct Product {
-  DType dtype;
-  int64_t blocksize, entries, rows, columns;  // of the matrix
-  bool transposed;
-  int64_t m, inner, width;
-
-  Product(const Graph& graph, Value value) : dtype(graph.dtype(value)) {
-    const Node& node = graph.node(value);
-    const Dims attributes = graph.attributes(node);
-    blocksize = attributes[0];
-    rows = attributes[1];
-    columns = attributes[2];
-    transposed = attributes[3] != 0;
-    entries = graph.elements(graph.operand(node, 3));
-    m = graph.shape(value)[0];
-    inner = transposed ? columns : rows;
-    width = transposed ? rows : columns;
-  }
-
-  // Rows that begin with a block, or that lie within one.
-  bool fits_dot() const {
-    const bool aligned = columns % blocksize == 0 || blocksize % columns == 0;
-    return entries == 16 && transposed && m <= kMostDotRows && aligned && columns % kDotUnit == 0 &&
-           blocksize % kDotUnit == 0;
-  }
-
-  QuantizedTensor matrix(Span<const void* const> inputs) const {
-    return QuantizedTensor(inputs[1], inputs[2], inputs[3], entries, blocksize);
-  }
-
-  // The activations as floats; `room` keeps them if they are not.
-  const float* floats(const void* x, std::vector<float>* room) const {
-    if (dtype == DType::float32) return static_cast<const float*>(x);
-    room->resize(static_cast<size_t>(m * inner));
-    vector_kernels().load[static_cast<int>(dtype)](x, nullptr, nullptr, room->data(), room->size());
-    return room->data();
-  }
-
-  // Rounds `count` numbers into row `row` of the result, from `column` on.
-  void store(const float* from, void* output, int64_t row, int64_t column, int64_t count) const {
-    char* const to = static_cast<char*>(output) + (row * width + column) * static_cast<int64_t>(size_of(dtype));
-    const size_t n = static_cast<size_t>(count);
-    if (dtype == DType::float32) {
-      std::copy_n(from, n, reinterpret_cast<float*>(to));
-    } else {
-      vector_kernels().store[static_cast<int>(dtype)](from, nullptr, nullptr, to, n);
-    }
-  }
-};
+// Rows that begin with a block, or that lie within one.
+bool fits_dot(const Product& p) {
+  const bool aligned = p.columns % p.blocksize == 0 || p.blocksize % p.columns == 0;
+  const int64_t most = tile_kernels() != nullptr ? kFewestTileRows - 1 : kMostDotRows;
+  return p.entries == 16 && p.transposed && p.m <= most && aligned && p.columns % kDotUnit == 0 &&
+         p.blocksize % kDotUnit == 0;
+}
 
 constexpr std::align_val_t kCacheLine{64};
 struct FreeAligned {
@@ -338,7 +286,7 @@ WholeProgram compile_quantized_matmul(const Graph& graph, Value value) {
   const Product p(graph, value);
   WholeProgram program;
   program.cost_ns = cost_of(p.m, p.rows * p.columns);
-  if (p.fits_dot()) {
+  if (fits_dot(p)) {
     program.run = [p](Span<const void* const> inputs, void* output) { run_dots(p, inputs, output); };
     return program;
   }
@@ -354,7 +302,9 @@ WholeProgram compile_quantized_matmul(const Graph& graph, Value value) {
     return g;
   };
   const Panels panels = make_panels(p.width, panel_of(p.width, p.inner, p.m), geometry_of, float_kernel);
-  program.run = [p, panels](Span<const void* const> inputs, void* output) { run_panels(p, panels, inputs, output); };
+  program.run = [p, panels](Span<const void* const> inputs, void* output) {
+    if (!run_in_tiles(p, inputs, output)) run_panels(p, panels, inputs, output);
+  };
   program.bytes = panels.bytes();
   return program;
 }

@@ -50,17 +50,19 @@ struct VectorKernels {
   BlockFn pointwise[kNodeCount][kDTypeCount];  // unary, binary, compare; by the operands' register dtype
   BlockFn select[kDTypeCount];                 // by the dtype of the two values
   BlockFn cast[kDTypeCount][kDTypeCount];      // from, to; register dtypes
-  // float32: x * y + z, both rounded; x < y ? y : x; x > y ? y : x.
-  BlockFn add_product, at_least, at_most;
+  // float32, each operation rounded: x * y + z; x < y ? y : x; x > y ? y : x; |x - y|.
+  BlockFn add_product, at_least, at_most, distance;
   BlockFn round[kDTypeCount];                 // float16, bfloat16: float32 in place of the rounded value
   BlockFn load[kDTypeCount];                  // float16, bfloat16 to float32
   BlockFn store[kDTypeCount];                 // float32 to float16, bfloat16
   ReduceFns reduce[kNodeCount][kDTypeCount];  // by the operand's register dtype
   // Blocks index ... index + count - 1 of random_bits() of graph.h, of four words each.
   void (*random_bits)(const RandomCounter& counter, uint64_t index, uint32_t* out, size_t count);
-  // The same with stores that go past the caches, for results too large to be found there again: float32 nodes, and a
-  // copy of anything. Other threads may read them once this one has called end_stream and told them so.
-  BlockFn stream_pointwise[kNodeCount];
+  // The same with stores that go past the caches, for results too large to be found there again: float32 nodes,
+  // binary ones of int64, and a copy of anything. Other threads may read them once this one has called end_stream and
+  // told them so.
+  BlockFn stream_pointwise[kNodeCount], stream_int64[kNodeCount];
+  BlockFn stream_select;  // of four bytes; null where it would be no faster
   BlockFn stream_add_product, stream_at_least, stream_at_most;
   void (*stream)(void* to, const void* from, size_t bytes);
   void (*end_stream)();

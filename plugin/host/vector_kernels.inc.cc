@@ -210,6 +210,26 @@ MPS_BLOCK_FUNCTION stream_binary(const void* x, const void* y, const void*, void
   stream_results<T>(out, n, [&](size_t i) __attribute__((always_inline)) { return Op::f(a[i], b[i]); });
 }
 
+#if defined(__AVX512BW__)
+// The compiler finds no vectors for elements and choices of different sizes a line at a time.
+MPS_BLOCK_FUNCTION stream_select(const void* x, const void* y, const void* z, void* out, size_t n) {
+  const Boolean* const chosen = static_cast<const Boolean*>(x);
+  const uint32_t* const a = static_cast<const uint32_t*>(y);
+  const uint32_t* const b = static_cast<const uint32_t*>(z);
+  uint32_t* const to = static_cast<uint32_t*>(out);
+  const size_t head = std::min(n, (64 - reinterpret_cast<uintptr_t>(out) % 64) % 64 / sizeof(uint32_t));
+  size_t i = 0;
+  for (; i < head; ++i) to[i] = chosen[i] != Boolean{} ? a[i] : b[i];
+  for (; i + 16 <= n; i += 16) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(chosen + i));
+    const __m512i if_true = _mm512_loadu_si512(a + i), if_false = _mm512_loadu_si512(b + i);
+    const __m512i line = _mm512_mask_blend_epi32(_mm_test_epi8_mask(bytes, bytes), if_false, if_true);
+    _mm512_stream_si512(reinterpret_cast<__m512i*>(to + i), line);
+  }
+  for (; i < n; ++i) to[i] = chosen[i] != Boolean{} ? a[i] : b[i];
+}
+#endif
+
 MPS_BLOCK_FUNCTION add_product(const void* x, const void* y, const void* z, void* out, size_t n) {
   const float* const a = static_cast<const float*>(x);
   const float* const b = static_cast<const float*>(y);
@@ -232,6 +252,11 @@ struct AtLeast {
 };
 struct AtMost {
   static inline __attribute__((always_inline)) float f(float x, float y) { return x > y ? y : x; }
+};
+
+// Two steps in one, which rounds as the first does.
+struct Distance {
+  static inline __attribute__((always_inline)) float f(float x, float y) { return __builtin_fabsf(x - y); }
 };
 
 MPS_BLOCK_FUNCTION stream(void* to, const void* from, size_t bytes) {
@@ -303,8 +328,9 @@ constexpr void add_node(VectorKernels& table) {
       if constexpr (kDType == DType::float32) table.stream_pointwise[kRow] = stream_unary<OpOf<kKind>, T>;
     } else if constexpr (kInfo.family == NodeFamily::kBinary || kInfo.family == NodeFamily::kCompare) {
       table.pointwise[kRow][kColumn] = binary<OpOf<kKind>, T>;
-      if constexpr (kDType == DType::float32 && kInfo.family == NodeFamily::kBinary) {
-        table.stream_pointwise[kRow] = stream_binary<OpOf<kKind>, T>;
+      if constexpr (kInfo.family == NodeFamily::kBinary) {
+        if constexpr (kDType == DType::float32) table.stream_pointwise[kRow] = stream_binary<OpOf<kKind>, T>;
+        if constexpr (kDType == DType::int64) table.stream_int64[kRow] = stream_binary<OpOf<kKind>, T>;
       }
     } else if constexpr (kInfo.family == NodeFamily::kReduce) {
       using Op = OpOf<kKind>;
@@ -363,6 +389,10 @@ constexpr VectorKernels make_table(const char* name) {
   table.at_most = binary<AtMost, float>;
   table.stream_at_least = stream_binary<AtLeast, float>;
   table.stream_at_most = stream_binary<AtMost, float>;
+  table.distance = binary<Distance, float>;
+#if defined(__AVX512BW__)
+  table.stream_select = stream_select;
+#endif
   table.stream = stream;
   table.end_stream = end_stream;
   return table;

@@ -241,6 +241,7 @@ static inline __attribute__((always_inline)) To cast(From x) {
 // Reductions: what a register dtype is accumulated in, the value that changes nothing, and how two partial results
 // become one. `combine` is given scalars and vectors (of the compiler's vector extension) of accumulators.
 struct reduction_sum {
+  static constexpr bool kChooses = false;  // the result is one of the elements
   template <typename T>
   using Accumulator = std::conditional_t<kIsFloat<T>, double, Unsigned<T>>;
   template <typename A>
@@ -265,6 +266,7 @@ template <typename T>
 using Ordered = std::conditional_t<kIsFloat<T>, double, std::conditional_t<kIsBoolean<T>, uint8_t, T>>;
 
 struct reduction_maximum {
+  static constexpr bool kChooses = true;
   template <typename T>
   using Accumulator = Ordered<T>;
   template <typename A>
@@ -277,6 +279,7 @@ struct reduction_maximum {
 };
 
 struct reduction_minimum {
+  static constexpr bool kChooses = true;
   template <typename T>
   using Accumulator = Ordered<T>;
   template <typename A>

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstring>
+#include <type_traits>
 
 #include "plugin/host/vector_loops.h"
 
@@ -69,12 +70,16 @@ inline __attribute__((always_inline)) A reduce_row(const X* x, size_t n) {
   return folded[0];
 }
 
+// What a row is folded in. The greatest of floats is one of them, so nothing is gained by converting each.
+template <typename Op, typename X, typename A>
+using RowAccumulator = std::conditional_t<Op::kChooses && std::is_same_v<X, float>, X, A>;
+
 template <typename Op, typename X, typename A>
 MPS_BLOCK_FUNCTION rows(const void* x, size_t count, size_t length, void* acc) {
   const X* row = static_cast<const X*>(x);
   A* const to = static_cast<A*>(acc);
   for (size_t r = 0; r < count; ++r, row += length) {
-    to[r] = Op::combine(to[r], reduce_row<Op, X, A>(row, length));
+    to[r] = Op::combine(to[r], static_cast<A>(reduce_row<Op, X, RowAccumulator<Op, X, A>>(row, length)));
   }
 }
 

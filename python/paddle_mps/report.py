@@ -17,7 +17,8 @@ class OpCalls:
     """How often one op ran with one dtype.
 
     Attributes:
-        op: The name of Paddle's kernel, "matmul" for example.
+        op: The name of Paddle's kernel, "matmul" for example, or of an op of this package's own,
+            "matmul_4bit" for example.
         dtype: The dtype of the kernel, in most cases that of the first input.
         mps_calls: Calls that ran on the device.
         cpu_calls: Calls that Paddle ran on the CPU because the device has no kernel for them.

@@ -23,7 +23,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 RELEASES = ("12.0", "13.3", "14.0", "15.0", "26.0")
 # Operators are asked of every release. Of the oldest, layouts too: it lacks most of what moves
-# elements. Of the newest, all that has to do with a device; it alone keeps compiled graphs.
+# elements. Of the newest, all that has to do with a device, and the quantised numbers of other
+# libraries; it alone keeps compiled graphs.
 EVERYWHERE = ("tests/test_ops.py",)
 OLDEST = ("tests/test_layouts.py",)
 NEWEST = (
@@ -42,6 +43,11 @@ NEWEST = (
     "tests/test_random_samples.py",
     "tests/test_zero_copy.py",
     "tests/test_zero_copy_dlpack.py",
+    "tests/test_quantised_blocks.py",
+    "tests/test_quantised_matmul.py",
+    "tests/test_quantised_layers.py",
+    "tests/test_quantised_optimizers.py",
+    "tests/test_bitnet.py",
 )
 TIME_LIMIT_S = 1800
 

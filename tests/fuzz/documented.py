@@ -18,6 +18,7 @@ EMPTY: dict[str, str] = {
     "expand_as": "the CPU device takes three elements for none; mps refuses, as both do for expand",
     "mean": "of integers, the CPU device casts NaN to them",
     "topk": "the CPU device asks for more elements than there are, and writes nothing",
+    "bilinear": "the CPU device returns memory that nobody wrote where the sums are empty",
     "bmm": "the CPU device returns memory that nobody wrote where the sums are empty",
     "unique_consecutive": "Paddle's Python makes the results, through float64",
     "median": "of integers, the CPU device casts NaN to them",
@@ -44,6 +45,8 @@ ZEROS: dict[str, str] = {
 # Values are compared, gradients are not.
 GRADIENTS: dict[str, str] = {
     "i0e": "the CPU device takes the slope on one side of the kink at 0, mps the middle",
+    "max any": "of five axes, the CPU device's gradient is in part memory that nobody wrote",
+    "min any": "of five axes, the CPU device's gradient is in part memory that nobody wrote",
     "put_along_axis-amax_without_self": "the CPU device counts x among equals that it leaves out",
 }
 

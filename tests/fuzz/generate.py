@@ -13,8 +13,8 @@ from program import Line, given, show
 from rows import CHANGES, Row
 
 LAYOUTS = tuple(harness.LAYOUTS)
-# Integers of both signs, all of which the dtype holds.
-MOST_DISTINCT = {"bfloat16": 512, "float16": 4096, "int8": 256, "uint8": 256}
+# Integers of both signs, all of which the dtype holds, with the middle of any two of them.
+MOST_DISTINCT = {"bfloat16": 256, "float16": 2048, "int8": 256, "uint8": 256}
 RECENT = 8  # values that a line chooses among
 # Rows that the CPU device refused: how often, and its last words.
 refused: dict[str, tuple[int, str]] = {}

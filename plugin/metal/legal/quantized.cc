@@ -29,6 +29,7 @@ Value remainder(Builder& b, Value x, int64_t divisor) { return minus(b, x, times
 // One number per block, for each of `count` elements.
 Value repeated(Builder& b, Value blocks, int64_t blocksize, int64_t count) {
   const int64_t number = b.graph().elements(blocks);
+  blocksize = std::min(blocksize, count);  // a block may be far longer than what is in it
   const Value wide = broadcast(b, b.reshape(blocks, {number, 1}), {number, blocksize});
   return b.slice(b.reshape(wide, {number * blocksize}), 0, 0, count);
 }

@@ -169,9 +169,14 @@ class BitLinear(QuantizedState, nn.Layer):  # type: ignore[misc]
     def load_quantized(self, entries: Mapping[str, Tensor]) -> None:
         """Take a packed weight that was saved."""
         shape = [-(-self.out_features // 4), self.in_features]
-        if set(entries) != {"weight", "weight_scale"} or entries["weight"].shape != shape:
+        fits = (
+            set(entries) == {"weight", "weight_scale"}
+            and (entries["weight"].dtype, entries["weight"].shape) == (paddle.uint8, shape)
+            and entries["weight_scale"].size == 1
+        )
+        if not fits:
             raise ValueError(
-                f"[BitLinear] the weight does not fit: expected uint8 {shape} and "
+                f"[BitLinear] the weight does not fit: expected uint8 {shape} and one "
                 f"weight_scale, got {told(entries)}. Load it into the layer it was saved from."
             )
         self._packed = (entries["weight"], entries["weight_scale"].astype("float32").reshape([1]))

@@ -177,7 +177,8 @@ class Linear8bitLt(QuantizedState, nn.Layer):  # type: ignore[misc]
             and weight.dtype == paddle.int8
             and (weight.shape, list(stats.shape)) == (shape, shape[:1])
         )
-        if not fits or int(entries.get("weight_format", paddle.zeros([], "uint8"))) != 0:
+        form = entries.get("weight_format")  # bitsandbytes' 0: by row
+        if not fits or (form is not None and (form.size != 1 or int(form.sum()) != 0)):
             raise ValueError(
                 f"[Linear8bitLt] the weight does not fit: expected int8 {shape} by row and "
                 f"{shape[0]} SCB, got {told(entries)}. "
@@ -247,7 +248,12 @@ class Embedding8bit(QuantizedState, nn.Layer):  # type: ignore[misc]
     def load_quantized(self, entries: Mapping[str, Tensor]) -> None:
         """Take a table that was saved."""
         shape = [self.num_embeddings, self.embedding_dim]
-        if set(entries) != {"weight", "SCB"} or entries["weight"].shape != shape:
+        fits = (
+            set(entries) == {"weight", "SCB"}
+            and (entries["weight"].dtype, entries["weight"].shape) == (paddle.int8, shape)
+            and entries["SCB"].size == self.num_embeddings
+        )
+        if not fits:
             raise ValueError(
                 f"[Embedding8bit] the table does not fit: expected int8 {shape} and SCB, got "
                 f"{ ({k: (str(v.dtype), v.shape) for k, v in entries.items()}) }. Load it into the "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .adam import Adam, Adam8bit, Adam32bit, AdamW, AdamW8bit, AdamW32bit
 from .ademamix import AdEMAMix, AdEMAMix8bit, AdEMAMix32bit
 from .base import GlobalOptimManager
+from .layerwise import LAMB, LARS
 from .momentum import SGD, Lion, Lion8bit, Lion32bit, SGD8bit, SGD32bit
 from .rms import Adagrad, Adagrad8bit, Adagrad32bit, RMSprop, RMSprop8bit, RMSprop32bit
 
@@ -22,6 +23,8 @@ __all__ = [
     "AdamW32bit",
     "AdamW8bit",
     "GlobalOptimManager",
+    "LAMB",
+    "LARS",
     "Lion",
     "Lion32bit",
     "Lion8bit",

@@ -115,16 +115,21 @@ class BlockOptimizer(Optimizer):  # type: ignore[misc]
         percentile_clipping: int,
         grad_clip: Any,
         alpha: float = 0.0,
+        max_unorm: float = 0.0,
         name: str | None = None,
     ) -> None:
         """Check the numbers; state is made at the first step."""
         op = type(self).__name__
         _check(op, betas, eps, weight_decay, optim_bits, percentile_clipping)
+        if not max_unorm >= 0:
+            raise ValueError(
+                f"[{op}] bad max_unorm: expected 0 (any update) or more, got {max_unorm}. Take 1."
+            )
         super().__init__(learning_rate, parameters, None, grad_clip, name)
         self.type = kind  # what Paddle calls it
         self._kind, self._betas, self._eps, self._alpha = kind, tuple(betas), eps, alpha
         self._decay, self._bits, self._min_8bit_size = weight_decay, optim_bits, min_8bit_size
-        self._percentile = percentile_clipping
+        self._percentile, self._max_unorm = percentile_clipping, max_unorm
         self._states: dict[str, ParameterState] = {}
         self._norms: dict[str, list[float]] = {}
         self._loaded: dict[str, Any] = {}
@@ -207,6 +212,15 @@ class BlockOptimizer(Optimizer):  # type: ignore[misc]
                 f"got strides {parameter.strides}. Make it of a contiguous tensor."
             )
         scale = self._clipping_scale(parameter, gradient, state.step)
+        rate = float(config.get("lr", rate)) * own_rate
+        eps, decay = float(config.get("eps", self._eps)), float(config.get("weight_decay", decay))
+        if self._max_unorm > 0:
+            update = self._direction(parameter, gradient, state, betas, eps, decay, scale)
+            trust = self._trust(parameter, update)
+            # The decay of Adam is a step of its own, which the trust does not shorten.
+            rate *= trust
+            if self._kind == "adam" and trust > 0:
+                decay /= trust
         run_op(
             "mps_optimizer_update",
             parameter.detach(),  # its memory: Paddle lets no op write a leaf that is trained
@@ -219,11 +233,11 @@ class BlockOptimizer(Optimizer):  # type: ignore[misc]
             state.bits,
             BLOCKSIZE,
             state.step,
-            float(config.get("lr", rate)) * own_rate,
+            rate,
             *(float(beta) for beta in betas[:3]),
             self._alpha,
-            float(config.get("eps", self._eps)),
-            float(config.get("weight_decay", decay)),
+            eps,
+            decay,
             scale,
         )
 
@@ -235,6 +249,32 @@ class BlockOptimizer(Optimizer):  # type: ignore[misc]
         norms = self._norms.setdefault(parameter.name, [0.0] * _HISTORY)
         norms[step % _HISTORY] = norm
         limit = sorted(norms)[self._percentile]
+        return limit / norm if norm > limit else 1.0
+
+    def _direction(
+        self,
+        parameter: Tensor,
+        gradient: Tensor,
+        state: ParameterState,
+        betas: tuple[float, ...],
+        eps: float,
+        decay: float,
+        scale: float,
+    ) -> Tensor:
+        """Return what the step will subtract, but for the rate."""
+        g, t = gradient.astype("float32").flatten() * scale, state.step
+        first = state.tensors["state1"]
+        if self._kind == "momentum":
+            g = g + parameter.detach().astype("float32").flatten() * decay
+            return g if t == 1 else first * betas[0] + g
+        m = first * betas[0] + g * (1 - betas[0])
+        v = state.tensors["state2"] * betas[1] + g * g * (1 - betas[1])
+        return m / (1 - betas[0] ** t) / ((v / (1 - betas[1] ** t)).sqrt() + eps)
+
+    def _trust(self, parameter: Tensor, update: Tensor) -> float:
+        """Return what brings the norm of an update down to max_unorm of the parameter's."""
+        norm = float(update.norm())
+        limit = self._max_unorm * float(parameter.detach().astype("float32").norm())
         return limit / norm if norm > limit else 1.0
 
     def state_dict(self) -> dict[str, Any]:
@@ -251,10 +291,18 @@ class BlockOptimizer(Optimizer):  # type: ignore[misc]
         """Take what `state_dict` returned, for parameters of the same names.
 
         Raises:
-            ValueError: A state that does not fit its parameter, now or at the first step.
+            ValueError: A state of another kind of optimiser; at the first step, one that does not
+                fit its parameter.
         """
         rest = dict(state_dict)
         scheduler = rest.pop("LR_Scheduler", None)
+        foreign = sorted(key for key in rest if key.rpartition(".")[2] not in (*_KEYS, "step"))
+        if foreign:
+            raise ValueError(
+                f"[{type(self).__name__}] not a state of this optimiser: expected NAME.KEY with "
+                f"{', '.join(_KEYS)} or step, got {', '.join(foreign[:3])}. Load what its "
+                "state_dict() returned."
+            )
         if scheduler is not None and isinstance(
             self._learning_rate, paddle.optimizer.lr.LRScheduler
         ):
@@ -263,17 +311,27 @@ class BlockOptimizer(Optimizer):  # type: ignore[misc]
         self._states.clear()
 
 
+def _form(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).rpartition('.')[2]} {list(tensor.shape)}"
+
+
 def _fill(op: str, name: str, state: ParameterState, loaded: Mapping[str, Any]) -> None:
-    wanted = {key: list(tensor.shape) for key, tensor in state.tensors.items()}
-    got = {key: list(getattr(value, "shape", [])) for key, value in loaded.items()}
-    if got != {**wanted, "step": []}:
+    tensors = {
+        key: value if isinstance(value, paddle.Tensor) else paddle.to_tensor(value)
+        for key, value in loaded.items()
+    }
+    wanted = {key: _form(tensor) for key, tensor in state.tensors.items()}
+    step = tensors.pop("step", paddle.to_tensor(-1))
+    got = {key: _form(tensor) for key, tensor in tensors.items()}
+    if got != wanted or step.size != 1 or int(step.sum()) < 0:
         raise ValueError(
-            f"[{op}] the state of {name} does not fit: expected a step and {wanted}, got {got}. "
-            "Load the state of the same optimiser and parameters."
+            f"[{op}] the state of {name} does not fit: expected a step and {wanted}, got "
+            f"{loaded.get('step', 'none')} and {got}. Load the state of the same optimiser and "
+            "parameters."
         )
-    state.step = int(loaded["step"])
+    state.step = int(step.sum())
     for key, tensor in state.tensors.items():
-        tensor.set_value(paddle.to_tensor(loaded[key]))
+        tensor.set_value(tensors[key])
 
 
 def _check(

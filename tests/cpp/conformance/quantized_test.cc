@@ -125,6 +125,54 @@ TEST_P(Quantized, Products) {
   }
 }
 
+// Beyond what fast ways take at a time: rows, and elements of a sum.
+TEST_P(Quantized, LongProducts) {
+  struct Case {
+    int64_t m, rows, columns, blocksize;
+  };
+  for (const Case& c : {Case{1030, 33, 70, 64}, Case{40, 40, 1100, 100}, Case{40, 1100, 300, 64}}) {
+    for (bool transposed : {true, false}) {
+      const Shape x{c.m, transposed ? c.columns : c.rows};
+      SCOPED_TRACE(to_string(x) + (transposed ? " transposed" : ""));
+      const int64_t count = c.rows * c.columns;
+      Graph g;
+      record_product(g, DType::float32, x, {c.rows, c.columns}, entries(), c.blocksize, transposed);
+      const Tensor absmax = random_numbers(DType::float32, {block_count(count, c.blocksize)}, 0.5, 1.5, 3);
+      expect_reference(g,
+                       {random_numbers(DType::float32, x, -1, 1, 1), codes_tensor(count, entries(), 4), absmax,
+                        book_tensor(entries())},
+                       2, 1e-4);
+    }
+  }
+}
+
+// Numbers that are not finite, and such as fast ways must not take for nothing, or for infinite. The other rows are
+// right whatever is in one of them.
+TEST_P(Quantized, ProductsOfSpecialValues) {
+  const double infinity = std::numeric_limits<double>::infinity(), nan = std::nan("");
+  const auto expect = [&](DType dtype, bool transposed, const std::vector<double>& some_x,
+                          const std::vector<double>& absmax, double scale) {
+    SCOPED_TRACE(std::string(name(dtype)) + (transposed ? " transposed" : ""));
+    Graph g;
+    record_product(g, dtype, {40, 64}, {64, 64}, entries(), 64, transposed);
+    const Tensor random = random_numbers(dtype, {40, 64}, -scale, scale, 1);
+    std::vector<double> numbers;
+    for (int64_t i = 0; i < random.elements(); ++i) numbers.push_back(value_at(random, i));
+    for (size_t i = 0; i < some_x.size(); ++i) numbers[i * 64 + 3] = some_x[i];
+    expect_reference(g,
+                     {tensor_of(dtype, {40, 64}, numbers), codes_tensor(64 * 64, entries(), 4),
+                      tensor_of(DType::float32, {64}, absmax), book_tensor(entries())},
+                     2, 1e-4 * scale * absmax[0]);
+  };
+  for (DType dtype : kFloats) {
+    for (bool transposed : {true, false}) expect(dtype, transposed, {infinity, 1, -infinity, nan, 0}, {1}, 1);
+  }
+  expect(DType::float32, true, {0}, {1, infinity, nan, 0, 2, 3, 1, 1}, 1);
+  expect(DType::float32, true, {3e38, 1}, {1e-3}, 1);
+  expect(DType::float32, true, {0}, {1e-20}, 1e-15);
+  expect(DType::float32, true, {0}, {1e20}, 1e15);
+}
+
 TEST_P(Quantized, ProductsOfNothing) {
   Graph g;
   record_product(g, DType::float32, {0, 64}, {8, 64}, entries(), 64, true);

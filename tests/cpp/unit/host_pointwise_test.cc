@@ -218,7 +218,7 @@ TEST(Pointwise, CopiesAnInputThatIsOverwrittenByAnotherOutput) {
   expect_reference(graph, random_feeds(graph, random), "negative in x", {{0, 0}});
 }
 
-// Two nodes that become one step: limits, and products with sums; and where they must stay two.
+// Two nodes that become one step: limits, products with sums, and distances; and where they must stay two.
 TEST(Pointwise, StepsThatJoinGiveTheSameBits) {
   std::mt19937 random(11);
   for (DType dtype : {DType::float32, DType::float16, DType::bfloat16, DType::int32}) {
@@ -235,6 +235,10 @@ TEST(Pointwise, StepsThatJoinGiveTheSameBits) {
     graph.result(graph.addition(graph.multiplication(x, high), product));
     graph.result(graph.addition(y, product));
     graph.result(graph.addition(graph.multiplication(y, y), graph.multiplication(x, x)));
+    graph.result(graph.absolute(graph.subtraction(x, y)));
+    const Value difference = graph.subtraction(y, x);
+    graph.result(difference);
+    graph.result(graph.absolute(difference));
     expect_reference(graph, random_feeds(graph, random), std::string(name(dtype)));
   }
 }
@@ -276,6 +280,20 @@ TEST(Pointwise, LargeOutputsGoPastTheCaches) {
   const std::vector<Array> feeds = random_feeds(graph, random);
   expect_reference(graph, feeds, "large");
   expect_reference(graph, feeds, "large, one in place", {{1, 0}});
+}
+
+TEST(Pointwise, StepsThatWritePastTheCachesGiveTheSameBits) {
+  std::mt19937 random(12);
+  const int64_t n = (int64_t{5} << 20) + 13;
+  const auto check = [&](DType dtype, auto make) {
+    Graph graph;
+    const Value chosen = graph.placeholder(DType::bool_, {n}), x = graph.placeholder(dtype, {n});
+    graph.result(make(graph, chosen, x));
+    expect_reference(graph, random_feeds(graph, random), std::string(name(dtype)));
+  };
+  const auto select = [](Graph& g, Value chosen, Value x) { return g.select(chosen, x, g.addition(x, x)); };
+  for (DType dtype : {DType::float32, DType::int32, DType::int64, DType::float16}) check(dtype, select);
+  check(DType::int64, [](Graph& g, Value, Value x) { return g.multiplication(x, x); });
 }
 
 TEST(Pointwise, ResultsDoNotDependOnThreads) {

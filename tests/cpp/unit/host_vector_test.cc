@@ -334,27 +334,30 @@ TEST(VectorKernels, ShortFloatsConvertAsInHalfH) {
 
 TEST(VectorKernels, StreamedNodesGiveTheSameBits) {
   std::mt19937 random(4);
-  Array x(DType::float32, 1100), y(DType::float32, 1100);
-  x.randomize(random);
-  y.randomize(random);
   int compared = 0;
-  for (const VectorKernels* kernels : all_vector_kernels()) {
-    for (int k = 0; k < kNodeCount; ++k) {
-      const BlockFn fn = kernels->stream_pointwise[k];
-      if (fn == nullptr) continue;
-      ++compared;
-      for (size_t offset : {0, 1, 5, 16}) {
-        for (size_t n : {0, 3, 16, 37, 1000}) {
-          Array got(DType::float32, 1100), expected(DType::float32, 1100);
-          kernels->pointwise[k][index(DType::float32)](x.data(), y.data(), nullptr, expected.data() + 4 * offset, n);
-          fn(x.data(), y.data(), nullptr, got.data() + 4 * offset, n);
-          kernels->end_stream();
-          ASSERT_EQ(difference(got, expected), "") << kNodeInfos[k].name << ", " << kernels->name << ", " << n;
+  for (const DType dtype : {DType::float32, DType::int64}) {
+    const size_t bytes = size_of(dtype);
+    Array x(dtype, 1100), y(dtype, 1100);
+    x.randomize(random);
+    y.randomize(random);
+    for (const VectorKernels* kernels : all_vector_kernels()) {
+      for (int k = 0; k < kNodeCount; ++k) {
+        const BlockFn fn = dtype == DType::int64 ? kernels->stream_int64[k] : kernels->stream_pointwise[k];
+        if (fn == nullptr) continue;
+        ++compared;
+        for (size_t offset : {0, 1, 5, 16}) {
+          for (size_t n : {0, 3, 16, 37, 1000}) {
+            Array got(dtype, 1100), expected(dtype, 1100);
+            kernels->pointwise[k][index(dtype)](x.data(), y.data(), nullptr, expected.data() + bytes * offset, n);
+            fn(x.data(), y.data(), nullptr, got.data() + bytes * offset, n);
+            kernels->end_stream();
+            ASSERT_EQ(difference(got, expected), "") << kNodeInfos[k].name << ", " << kernels->name << ", " << n;
+          }
         }
       }
     }
   }
-  EXPECT_GT(compared, 15);
+  EXPECT_GT(compared, 40);
 }
 
 TEST(VectorKernels, StreamCopiesAnyAlignmentAndLength) {
