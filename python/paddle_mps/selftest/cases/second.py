@@ -263,7 +263,7 @@ NORMS = tuple(
         dtypes=FLOATS,
         layouts=False,
         domain=("unit", "fractions", "unit", "unit"),
-        rule=summed(_few, nodes=16),
+        rule=summed(_few, nodes=16, scale=16.0),  # of terms that cancel where d is like x
         gradient=Gradient(
             kernel=f"{kernel}_double_grad",
             rule=composed(8),
