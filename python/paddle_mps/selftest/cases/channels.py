@@ -43,6 +43,7 @@ TEMPORAL_SHIFT = tuple(
         call=lambda x, n=frames, r=ratio, f=layout: F.temporal_shift(x, n, r, data_format=f),
         shapes=shapes,
         dtypes=FLOATS,
+        layouts=not name,
         gradient=Gradient(kernel="temporal_shift_grad", rule=EXACT),
     )
     for name, frames, ratio, layout, shapes in (

@@ -17,6 +17,9 @@ def _few(*shapes):
     return 64
 
 
+# Of each kernel one case is asked in every layout: the others differ in what comes after.
+
+
 def _places(numbers):
     return paddle.to_tensor(np.array(numbers))
 
@@ -33,6 +36,7 @@ def _segments(kind):
         dtypes=FLOATS if kind == "mean" else _DTYPES,
         domain="distinct" if extreme else "small",
         rule=summed(_few),
+        layouts=kind == "sum",
         gradient=Gradient(
             kernel="segment_pool_grad",
             rule=summed(_few),
@@ -54,6 +58,7 @@ def _send_u(kind, name="", size=None, to=_TO):
         dtypes=FLOATS if kind == "mean" else _DTYPES,
         domain="distinct" if extreme else "small",
         rule=summed(_few),
+        layouts=kind == "sum" and not name,
         gradient=Gradient(kernel="send_u_recv_grad", rule=summed(_few), dtypes=_DTYPES),
     )
 
@@ -77,6 +82,7 @@ def _send_ue(message, kind):
         dtypes=FLOATS if kind == "mean" else _DTYPES,
         domain="distinct" if extreme else "small",
         rule=summed(_few, nodes=2),
+        layouts=(message, kind) == ("mul", "sum"),
         gradient=Gradient(kernel="send_ue_recv_grad", rule=summed(_few, nodes=2), dtypes=_DTYPES),
     )
 
@@ -100,6 +106,7 @@ SEND_UV = tuple(
         dtypes=_DTYPES,
         domain=("small", "nonzero"),
         rule=summed(_few, nodes=2),
+        layouts=message == "mul",
         gradient=Gradient(kernel="send_uv_grad", rule=summed(_few, nodes=4), dtypes=_DTYPES),
     )
     for message in ("add", "mul")

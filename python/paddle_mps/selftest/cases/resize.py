@@ -20,7 +20,7 @@ def _many(*shapes):
 _SCALE = 4.0  # of what a "small" image or matrix is multiplied by, and its numbers
 
 
-def _resize(kernel, name, call, shapes, large=None):
+def _resize(kernel, name, call, shapes, large=None, layouts=True):
     is_nearest = kernel == "nearest_interp"
     has_negative_weights = kernel in ("bicubic_interp", "interp_antialias")
     rule = summed(_many, scale=_SCALE) if has_negative_weights else summed(_few)
@@ -33,6 +33,7 @@ def _resize(kernel, name, call, shapes, large=None):
         domain="small",
         rule=EXACT if is_nearest else rule,
         large=large,
+        layouts=layouts,
         gradient=Gradient(kernel=f"{kernel}_grad", rule=rule),
     )
 
@@ -201,6 +202,7 @@ ANTIALIAS = tuple(
             x, mode=m, align_corners=c, data_format=f, antialias=True, **s
         ),
         shapes,
+        layouts=name == "_smaller",
     )
     for mode in ("bilinear", "bicubic")
     for name, corners, layout, size, shapes in (
