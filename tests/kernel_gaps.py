@@ -11,17 +11,15 @@ import re
 
 # reason -> kernels; a name stands for its gradient too.
 KERNELS: dict[str, str] = {
-    "rarer layers of networks": """
-        batch_norm_infer fractional_max_pool2d fractional_max_pool3d
-        interp_antialias temporal_shift lrn
+    "losses that go step by step or draw classes, and metrics of what was computed": """
+        warprnnt class_center_sample ctc_align auc accuracy_check check_numerics
     """,
-    "rarer losses, and metrics": """
-        cross_entropy identity_loss hsigmoid_loss margin_cross_entropy warprnnt accuracy_check
-        auc edit_distance ctc_align class_center_sample
+    "for other chips, servers or old programs: no class or function of Paddle's Python asks": """
+        cross_entropy decayed_adagrad dpsgd ftrl
+        pow2_decay_with_linear_warmup einsum_infer negative rint sequence_mask tril_triu
     """,
-    "rarer optimisers, and what static programs put around them": """
-        check_numerics coalesce_tensor decayed_adagrad dpsgd ftrl
-        pow2_decay_with_linear_warmup
+    "asked for where Paddle was built with CUDA; elsewhere it composes them": """
+        coalesce_tensor linear_v2 std var
     """,
     "random numbers that nothing in Python asks for": """
         dropout_nd randint_with_seed seed uniform_random_batch_size_like shuffle_batch
@@ -35,10 +33,7 @@ KERNELS: dict[str, str] = {
         fft_c2c fft_c2r fft_r2c frame overlap_add stft
     """,
     "general ops that are still to come": """
-        affine_channel einsum_infer fill_grad gammaincc gather_tree linear_v2 nansum
-        negative nextafter rint set set_value_with_scalar_grad tril_triu var std
-        embedding_with_scaled_gradient_grad sequence_mask segment_pool send_u_recv send_ue_recv
-        send_uv
+        embedding_with_scaled_gradient_grad gammaincc nextafter set
     """,
 }
 
@@ -58,7 +53,7 @@ OUT_OF_SCOPE: dict[str, str] = {
     r"strings_\w+|faster_tokenizer|hash|\w+_array(_\w+)?|array_\w+|slice_array\w*": "no numbers",
     r"(sequence|lod)_\w+|row_conv\w*|im2sequence\w*|match_matrix_tensor\w*|crf_decoding": "LoD",
     r"chunk_eval": "LoD",
-    r"(gru|lstm|gru_unit|cudnn_lstm)(_grad)?|beam_search\w*|viterbi_decode": "old RNNs",
+    r"(gru|lstm|gru_unit|cudnn_lstm)(_grad)?|beam_search\w*": "old RNNs",
     r"add_position_encoding\w*": "old RNNs",
     r"(anchor|box|bipartite|collect|distribute|generate)_\w+": "boxes around things",
     r"(matrix_nms|multiclass|nms|prior|psroi|roi|yolo)\w*": "boxes around things",
@@ -73,12 +68,39 @@ OUT_OF_SCOPE: dict[str, str] = {
     r"(feed|fetch|data|depend|nop|shadow_\w+|shape\w*|numel|empty_like)": "bookkeeping of programs",
 }
 
+# reason -> kernels that Paddle has for other GPUs alone, under the names of its functions.
+GPU_ONLY: dict[str, str] = {
+    "keys and values in pages, for servers of many users; masked_multihead_attention keeps them in"
+    " one piece": """
+        block_multihead_attention_ blha_get_max_len qkv_unpack_mha
+    """,
+    "Paddle's eager functions call them by an old name that a build without CUDA has not; the"
+    " layers that they are made of run here": """
+        fused_attention fused_feedforward
+    """,
+    "a whole decoder in one kernel, of weights in an order of its own; its parts are here": """
+        fused_multi_transformer_
+    """,
+    "asked for by a flag that a build without CUDA has not; flash_attn and flashmask_attention do"
+    " the same": """
+        flash_attn_v3 flash_attn_v3_varlen flashmask_attention_v2 calc_reduced_attn_scores
+    """,
+    "another spelling of what is here: attention, layer_norm": """
+        fused_dot_product_attention fast_ln
+    """,
+    "attention to places given one by one, in rows of a sparse matrix": "sparse_attention",
+    "mixtures of experts, and rotary positions for a part of a head": """
+        moe_combine moe_combine_no_weight moe_gate_dispatch moe_gate_dispatch_permute batched_gemm
+        cal_aux_loss expand_modality_expert_id int_bincount fused_partial_rope
+    """,
+}
+
 # (kernels, dtypes, reason) of registered kernels.
 DTYPES: tuple[tuple[str, str, str], ...] = (
     (
-        """add_grad divide_grad expand_grad fill_diagonal fill_diagonal_grad gather_grad
+        """add_grad divide_grad expand_grad fill_diagonal fill_diagonal_grad fill_grad gather_grad
         gather_nd_grad index_put_grad index_select_grad mean_grad multiply_grad set_value_grad
-        sum_grad tile_grad
+        set_value_with_scalar_grad sum_grad tile_grad
         copysign copysign_grad masked_fill_grad where_grad allclose mean""",
         "bool",
         "no arithmetic, and no gradient, of truth values",
@@ -89,8 +111,9 @@ DTYPES: tuple[tuple[str, str, str], ...] = (
         "no gradient, and no signed zero, of integers",
     ),
     (
-        """where_grad cumprod_grad elementwise_pow_grad exp_grad fmax_grad fmin_grad heaviside_grad
-        maximum_grad minimum_grad remainder_grad round_grad topk_grad trunc_grad""",
+        """where_grad cumprod_grad elementwise_pow_grad exp_grad fill_grad fmax_grad fmin_grad
+        heaviside_grad maximum_grad minimum_grad nansum_grad remainder_grad round_grad topk_grad
+        trunc_grad""",
         "int32 int64",
         "no gradient of integers",
     ),
@@ -121,10 +144,10 @@ DTYPES: tuple[tuple[str, str, str], ...] = (
         "int32 int64",
         "no gradient of integers",
     ),
-    ("add_double_grad", "int16", "no gradient of integers"),
+    ("add_double_grad nansum_grad", "int16", "no gradient of integers"),
     (
         """divide_double_grad index_elementwise_get_grad index_elementwise_put_grad
-        index_elementwise_put_with_tensor_grad reduce_as reduce_as_grad""",
+        index_elementwise_put_with_tensor_grad nansum_grad reduce_as reduce_as_grad""",
         "bool",
         "no arithmetic, and no gradient, of truth values",
     ),
@@ -135,7 +158,7 @@ DTYPES: tuple[tuple[str, str, str], ...] = (
         "no kernel of Paddle's computes with them",
     ),
     (
-        "bilinear_interp linear_interp nearest_interp trilinear_interp",
+        "bilinear_interp interp_antialias linear_interp nearest_interp trilinear_interp",
         "uint8",
         "only floats are resized so far",
     ),
@@ -149,6 +172,11 @@ DTYPES: tuple[tuple[str, str, str], ...] = (
 def listed_kernels() -> set[str]:
     """Names in KERNELS, without their gradients."""
     return {name for names in KERNELS.values() for name in names.split()}
+
+
+def gpu_only_kernels() -> set[str]:
+    """Names in GPU_ONLY, as Paddle's functions have them."""
+    return {name for names in GPU_ONLY.values() for name in names.split()}
 
 
 def is_listed(kernel: str) -> bool:

@@ -69,12 +69,18 @@ class RmsNorm(nn.Layer):
         return (wide * paddle.rsqrt(spread + 1e-5)).astype(x.dtype) * self.weight.astype(x.dtype)
 
 
-def rotated(x: paddle.Tensor) -> paddle.Tensor:
-    """Rotary positions (Su et al., 2021); x is [batch, tokens, heads, size]."""
-    half = x.shape[-1] // 2
+def angles_of(tokens: int, size: int, start: int = 0) -> paddle.Tensor:
+    """Of rotary positions (Su et al., 2021): [1, tokens, 1, size], the first token at `start`."""
+    half = size // 2
     rates = paddle.pow(paddle.to_tensor(100.0), -paddle.arange(half, dtype="float32") / half)
-    angles = paddle.outer(paddle.arange(x.shape[1], dtype="float32"), rates)
-    angles = paddle.concat([angles, angles], -1).reshape([1, x.shape[1], 1, x.shape[-1]])
+    angles = paddle.outer(paddle.arange(start, start + tokens, dtype="float32"), rates)
+    return paddle.concat([angles, angles], -1).reshape([1, tokens, 1, size])
+
+
+def rotated(x: paddle.Tensor, start: int = 0) -> paddle.Tensor:
+    """x, [batch, tokens, heads, size], turned by its tokens' positions."""
+    half = x.shape[-1] // 2
+    angles = angles_of(x.shape[1], x.shape[-1], start)
     turned = paddle.concat([-x[..., half:], x[..., :half]], -1)
     return x * paddle.cos(angles).astype(x.dtype) + turned * paddle.sin(angles).astype(x.dtype)
 
@@ -122,12 +128,16 @@ class Decoder(nn.Layer):
         self.norm = RmsNorm()
         self.head = nn.Linear(WIDTH, WORDS, bias_attr=False)
 
-    def loss(self) -> paddle.Tensor:
-        ids = paddle.to_tensor(words())
-        x = self.embedding(ids[:, :-1])
+    def scores(self, ids: paddle.Tensor) -> paddle.Tensor:
+        """[batch, tokens, WORDS], of the word after each."""
+        x = self.embedding(ids)
         for layer in self.layers:
             x = layer(x)
-        logits = self.head(self.norm(x))
+        return self.head(self.norm(x))
+
+    def loss(self) -> paddle.Tensor:
+        ids = paddle.to_tensor(words())
+        logits = self.scores(ids[:, :-1])
         return F.cross_entropy(logits.reshape([-1, WORDS]), ids[:, 1:].flatten())
 
 

@@ -63,6 +63,19 @@ def test_who_asks_for_flash_attention_gets_it() -> None:
     np.testing.assert_array_equal(out.numpy(), usual.numpy())
 
 
+def test_sequences_in_one_tensor_are_those_in_three() -> None:
+    (qkv,) = tensors((9, 4, 2, 8), dtype="float16")
+    starts = paddle.to_tensor([0, 3, 8, 9], dtype="int32")
+    packed = F.flash_attn_varlen_qkvpacked(
+        qkv, starts, starts, 5, 5, 0.5, causal=True, varlen_padded=False
+    )[0]
+    query = qkv[:, :2].reshape([9, 4, 8])
+    three = F.flash_attention.flash_attn_unpadded(
+        query, qkv[:, 2], qkv[:, 3], starts, starts, 5, 5, 0.5, causal=True
+    )[0]
+    np.testing.assert_array_equal(packed.numpy(), three.numpy())
+
+
 def test_what_the_kernel_cannot_do_is_composed() -> None:
     q, k, v = tensors((1, 5, 4, 8), (1, 5, 2, 8), (1, 5, 2, 8))
     both = [paddle.repeat_interleave(x, 2, axis=2) for x in (k, v)]

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("on_mps")
 _rng = np.random.default_rng(11)
 IMAGES = _rng.normal(size=(16, 3, 8, 8)).astype("float32")
 ROWS = _rng.normal(size=(16, 12)).astype("float32")
-STEPS = 3
+STEPS = 20
 
 
 def filled(layer: nn.Layer) -> nn.Layer:

@@ -228,3 +228,13 @@ def test_what_is_wrong_is_wrong_on_the_cpu_too(what: str) -> None:
             _errors()[what]()
         kinds.append(raised.type)
     assert kinds[0] is kinds[1], str(raised.value)
+
+
+def test_windows_of_fractional_pooling_follow_the_seed(on_mps: None) -> None:
+    x = paddle.to_tensor(np.arange(120, dtype="float32").reshape(1, 1, 10, 12))
+    results = []
+    for seed in (1, 1, 2, 3, 4):
+        paddle.seed(seed)
+        results.append(paddle.nn.functional.fractional_max_pool2d(x, [4, 5]).numpy())
+    np.testing.assert_array_equal(results[0], results[1])
+    assert any((other != results[0]).any() for other in results[2:])

@@ -64,4 +64,17 @@ inline Value padded_ranges(Graph& g, Value counts, Value limits, bool causal, in
   return ranges_of(g, number(g, last, 0), last, {each[0], queries});
 }
 
+// Room for `longest` tokens of each sequence; s has the first starts[s + 1] - starts[s] of its own: [1, Q, 2].
+inline Value roomy_ranges(Graph& g, Value starts, int64_t longest, bool causal, int64_t queries) {
+  const int64_t count = g.elements(starts) - 1;
+  const Value line = g.reshape(g.cast(starts, DType::int32), {count + 1});
+  const Value lengths = g.subtraction(slice_axis(g, line, 0, 1, count), slice_axis(g, line, 0, 0, count));
+  const Value i = g.coordinate({1, queries}, 1);
+  const Value sequence = g.division(i, number(g, i, longest));
+  const Value first = g.multiplication(sequence, number(g, i, longest)), place = g.subtraction(i, first);
+  const Value length = g.reshape(take(g, lengths, 0, sequence), {1, queries});
+  const Value seen = causal ? plus(g, place, 1) : length;
+  return ranges_of(g, first, g.select(g.less_than(place, length), g.addition(first, seen), first), {1, queries});
+}
+
 }  // namespace mps::graphs

@@ -13,6 +13,7 @@ struct Resizing {
   Interpolation interpolation = Interpolation::kLinear;
   bool align_corners = false;
   bool areas = false;
+  bool antialias = false;
   int64_t from = 1, to = 1;  // lengths
   float ratio = 1;
 };
@@ -73,7 +74,46 @@ inline Value weighted(Graph& g, Value x, size_t axis, const Tap& tap) {
   return g.multiplication(x, g.reshape(tap.weight, shape));
 }
 
+// -- antialiased: each result is a mean of all elements under a filter, which a smaller image makes as much wider.
+
+// [to, from]: the share of each element in each result.
+inline Value smoothing(Graph& g, const Resizing& resizing) {
+  const auto real = [&](double value) { return g.constant(value, DType::float32); };
+  const Shape row{resizing.to, 1}, column{1, resizing.from};
+  const auto middle = [&](Dims shape, int axis) {
+    return g.addition(g.cast(g.coordinate(shape, axis), DType::float32), real(0.5));
+  };
+  const auto ratio = static_cast<double>(resizing.ratio);
+  const Value distance = g.subtraction(middle(column, 1), g.multiplication(middle(row, 0), real(ratio)));
+  const Value t = g.absolute(ratio > 1 ? g.division(distance, real(ratio)) : distance);
+  Value weight;
+  if (resizing.interpolation == Interpolation::kCubic) {
+    // Keys, "Cubic convolution interpolation for digital image processing", 1981, with a = -1/2.
+    const Value square = g.square(t), cube = g.multiplication(square, t);
+    const auto sum = [&](double c3, double c2, double c1, double c0) {
+      const Value high = g.addition(g.multiplication(cube, real(c3)), g.multiplication(square, real(c2)));
+      return g.addition(high, g.addition(g.multiplication(t, real(c1)), real(c0)));
+    };
+    const Value outer = g.select(g.less_than(t, real(2)), sum(-0.5, 2.5, -4, 2), real(0));
+    weight = g.select(g.less_than(t, real(1)), sum(1.5, -2.5, 0, 1), outer);
+  } else {
+    weight = g.maximum(g.subtraction(real(1), t), real(0));
+  }
+  return g.division(weight, g.reduction_sum(weight, {1}));
+}
+
+inline Value times_along(Graph& g, Value matrix, Value x, size_t axis) {
+  const Shape shape(g.shape(x));
+  const int64_t rows = g.shape(matrix)[0];
+  const Value lines = g.reshape(x, around(shape, axis));
+  return g.reshape(g.matrix_multiplication(g.reshape(matrix, {1, rows, shape[axis]}), lines),
+                   with_axis(shape, axis, rows));
+}
+
+// -- along an axis
+
 inline Value resize_axis(Graph& g, Value x, size_t axis, const Resizing& resizing) {
+  if (resizing.antialias) return times_along(g, smoothing(g, resizing), x, axis);
   Value sum{};
   bool first = true;
   for (const Tap& tap : taps_of(g, resizing)) {
@@ -86,6 +126,7 @@ inline Value resize_axis(Graph& g, Value x, size_t axis, const Resizing& resizin
 
 // The gradient of the operand for one of the result.
 inline Value resize_axis_gradient(Graph& g, Value dout, size_t axis, const Resizing& resizing) {
+  if (resizing.antialias) return times_along(g, g.transpose(smoothing(g, resizing), {1, 0}), dout, axis);
   Value sum = zeros(g, g.dtype(dout), with_axis(g.shape(dout), axis, resizing.from));
   for (const Tap& tap : taps_of(g, resizing)) {
     sum = put(g, ScatterMode::kAdd, sum, axis, tap.index, weighted(g, dout, axis, tap));

@@ -3,6 +3,8 @@
 #include "kernels/ops/wide.h"
 #include "paddle/phi/kernels/batch_norm_grad_kernel.h"
 #include "paddle/phi/kernels/batch_norm_kernel.h"
+#include "paddle/phi/kernels/sync_batch_norm_grad_kernel.h"
+#include "paddle/phi/kernels/sync_batch_norm_kernel.h"
 #include "plugin/core/check.h"
 #include "plugin/paddle/register.h"
 
@@ -79,6 +81,16 @@ void batch_norm(const CustomContext& ctx, const DenseTensor& x, const DenseTenso
   record.launch();
 }
 
+void batch_norm_infer(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& mean,
+                      const DenseTensor& variance, const DenseTensor& scale, const DenseTensor& bias, float momentum,
+                      float epsilon, const std::string& layout, DenseTensor* y, DenseTensor* mean_out,
+                      DenseTensor* variance_out) {
+  ctx.Alloc(y, x.dtype());  // in a program of the old representation nothing else says its dtype
+  batch_norm(ctx, x, mean, variance, scale, bias, /*is_test=*/true, momentum, epsilon, layout,
+             /*use_global_stats=*/true, /*trainable_statistics=*/false, y, mean_out, variance_out, nullptr, nullptr,
+             nullptr);
+}
+
 void batch_norm_grad(const CustomContext& ctx, const DenseTensor& x, const OptionalTensor& scale, const OptionalTensor&,
                      const OptionalTensor& mean, const OptionalTensor& variance, const DenseTensor& saved_mean,
                      const DenseTensor& saved_variance, const OptionalTensor&, const DenseTensor& dy, float,
@@ -126,9 +138,33 @@ void batch_norm_grad(const CustomContext& ctx, const DenseTensor& x, const Optio
   record.launch();
 }
 
+// Over all devices of a group, of which there is one: the plugin brings no communication between devices.
+void sync_batch_norm(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& mean,
+                     const DenseTensor& variance, const DenseTensor& scale, const DenseTensor& bias, bool is_test,
+                     float momentum, float epsilon, const std::string& layout, bool use_global_stats,
+                     bool trainable_statistics, DenseTensor* y, DenseTensor* mean_out, DenseTensor* variance_out,
+                     DenseTensor* saved_mean, DenseTensor* saved_variance, DenseTensor* reserve_space) {
+  batch_norm(ctx, x, mean, variance, scale, bias, is_test, momentum, epsilon, layout, use_global_stats,
+             trainable_statistics, y, mean_out, variance_out, saved_mean, saved_variance, reserve_space);
+}
+
+void sync_batch_norm_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& scale,
+                          const DenseTensor& bias, const DenseTensor& saved_mean, const DenseTensor& saved_variance,
+                          const OptionalTensor& reserve_space, const DenseTensor& dy, float momentum, float epsilon,
+                          const std::string& layout, bool is_test, bool use_global_stats, bool trainable_statistics,
+                          DenseTensor* dx, DenseTensor* dscale, DenseTensor* dbias) {
+  MPS_CHECK(!is_test && !use_global_stats, kUnsupported,
+            "no gradient by running statistics: expected training=True. Use BatchNorm for a frozen norm.");
+  batch_norm_grad(ctx, x, scale, bias, {}, {}, saved_mean, saved_variance, reserve_space, dy, momentum, epsilon, layout,
+                  is_test, use_global_stats, trainable_statistics, dx, dscale, dbias);
+}
+
 void give_statistics(const phi::KernelKey&, phi::Kernel* kernel) {
   for (size_t i = 1; i <= 4; ++i) kernel->OutputAt(i).SetDataType(phi::DataType::FLOAT32);
   kernel->OutputAt(5).SetDataType(phi::DataType::UINT8);
+}
+void give_running(const phi::KernelKey&, phi::Kernel* kernel) {
+  for (size_t i = 1; i <= 2; ++i) kernel->OutputAt(i).SetDataType(phi::DataType::FLOAT32);
 }
 void give_gradients(const phi::KernelKey&, phi::Kernel* kernel) {
   kernel->OutputAt(1).SetDataType(phi::DataType::FLOAT32);
@@ -138,6 +174,10 @@ void give_gradients(const phi::KernelKey&, phi::Kernel* kernel) {
 }  // namespace
 
 MPS_KERNEL_WITH_DEFINE(batch_norm, phi::BatchNormKernel, batch_norm, kFloats, give_statistics)
+MPS_KERNEL_WITH_DEFINE(batch_norm_infer, phi::BatchNormInferKernel, batch_norm_infer, kFloats, give_running)
 MPS_KERNEL_WITH_DEFINE(batch_norm_grad, phi::BatchNormGradKernel, batch_norm_grad, kFloats, give_gradients)
+MPS_KERNEL_WITH_DEFINE(sync_batch_norm, phi::SyncBatchNormKernel, sync_batch_norm, kFloats, give_statistics)
+MPS_KERNEL_WITH_DEFINE(sync_batch_norm_grad, phi::SyncBatchNormGradKernel, sync_batch_norm_grad, kFloats,
+                       give_gradients)
 
 }  // namespace mps::paddle

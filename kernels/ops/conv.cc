@@ -1,5 +1,6 @@
-// Convolutions and transposed convolutions with their gradients. A transposed convolution is the gradient of one, and
-// its gradients are a convolution and one of its gradients.
+// Convolutions and transposed convolutions with their gradients, and those of these. A transposed convolution is the
+// gradient of one, and its gradients are a convolution and one of its gradients.
+#include "kernels/graphs/lines.h"
 #include "kernels/ops/sliding.h"
 #include "paddle/phi/kernels/conv_grad_kernel.h"
 #include "paddle/phi/kernels/conv_kernel.h"
@@ -15,6 +16,7 @@ using phi::CustomContext;
 using phi::DenseTensor;
 using phi::IntArray;
 using Integers = std::vector<int>;
+using OptionalTensor = ::paddle::optional<DenseTensor>;
 
 // `image` is what the window slides over. Of a transposed convolution that is the result, but Paddle derives the
 // padding of SAME from its input, `padded`.
@@ -70,6 +72,38 @@ void conv2d_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTens
                 dx, dfilter);
 }
 
+// The result is linear in x and in the filter: so are the gradients, in what comes in for them and in the other one.
+void conv2d_double_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& filter,
+                        const DenseTensor& dout, const OptionalTensor& ddx, const OptionalTensor& ddfilter,
+                        const Integers& strides, const Integers& paddings, const std::string& algorithm,
+                        const Integers& dilations, int groups, const std::string& format, DenseTensor* dx,
+                        DenseTensor* dfilter, DenseTensor* ddout) {
+  const Sliding sliding = sliding_of(x, filter, strides, paddings, algorithm, dilations, groups, format);
+  Recorder record(ctx);
+  Graph& g = record.graph;
+  const auto none = [&](DenseTensor* like) { return graphs::zeros(g, dtype_of(*like), dims_of(*like)); };
+  if (dx != nullptr) {
+    record.output(
+        dx, ddfilter ? g.convolution_data_gradient(record.input(dout), record.input(*ddfilter), dims_of(x), sliding)
+                     : none(dx));
+  }
+  if (dfilter != nullptr) {
+    record.output(dfilter,
+                  ddx ? g.convolution_weights_gradient(record.input(dout), record.input(*ddx), dims_of(filter), sliding)
+                      : none(dfilter));
+  }
+  if (ddout != nullptr) {
+    Value sum = none(ddout);
+    if (ddx) sum = g.convolution(record.input(*ddx), record.input(filter), sliding);
+    if (ddfilter) {
+      const Value other = g.convolution(record.input(x), record.input(*ddfilter), sliding);
+      sum = ddx ? g.addition(sum, other) : other;
+    }
+    record.output(ddout, sum);
+  }
+  record.launch();
+}
+
 // depthwise_conv2d and conv3d: the same with the parameters in another order.
 void grouped_conv(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& filter, const Integers& strides,
                   const Integers& paddings, const std::string& algorithm, int groups, const Integers& dilations,
@@ -82,6 +116,15 @@ void grouped_conv_grad(const CustomContext& ctx, const DenseTensor& x, const Den
                        const std::string& algorithm, int groups, const Integers& dilations, const std::string& format,
                        DenseTensor* dx, DenseTensor* dfilter) {
   conv2d_grad(ctx, x, filter, dout, strides, paddings, algorithm, dilations, groups, format, dx, dfilter);
+}
+
+void grouped_conv_double_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& filter,
+                              const DenseTensor& dout, const OptionalTensor& ddx, const OptionalTensor& ddfilter,
+                              const Integers& strides, const Integers& paddings, const std::string& algorithm,
+                              int groups, const Integers& dilations, const std::string& format, DenseTensor* dx,
+                              DenseTensor* dfilter, DenseTensor* ddout) {
+  conv2d_double_grad(ctx, x, filter, dout, ddx, ddfilter, strides, paddings, algorithm, dilations, groups, format, dx,
+                     dfilter, ddout);
 }
 
 // -- transposed convolutions
@@ -111,6 +154,29 @@ void conv_transpose_grad(const CustomContext& ctx, const DenseTensor& x, const D
   if (dx != nullptr) record.output(dx, g.convolution(gradient, record.input(filter), sliding));
   if (dfilter != nullptr) {
     record.output(dfilter, g.convolution_weights_gradient(record.input(x), gradient, dims_of(filter), sliding));
+  }
+  record.launch();
+}
+
+// What meets x and the filter meets the other one too, as both are factors of the result.
+void conv2d_transpose_double_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& filter,
+                                  const DenseTensor& dout, const DenseTensor& ddx, const DenseTensor& ddfilter,
+                                  const Integers& strides, const Integers& paddings, const Integers&, const IntArray&,
+                                  const std::string& algorithm, int groups, const Integers& dilations,
+                                  const std::string& format, DenseTensor* dx, DenseTensor* dfilter,
+                                  DenseTensor* ddout) {
+  const Sliding sliding = sliding_of(x, filter, strides, paddings, algorithm, dilations, groups, format);
+  Recorder record(ctx);
+  Graph& g = record.graph;
+  const Value along_x = record.input(ddx), along_filter = record.input(ddfilter), gradient = record.input(dout);
+  if (dx != nullptr) record.output(dx, g.convolution(gradient, along_filter, sliding));
+  if (dfilter != nullptr) {
+    record.output(dfilter, g.convolution_weights_gradient(along_x, gradient, dims_of(filter), sliding));
+  }
+  if (ddout != nullptr) {
+    const Dims shape = dims_of(dout);
+    record.output(ddout, g.addition(g.convolution_data_gradient(along_x, record.input(filter), shape, sliding),
+                                    g.convolution_data_gradient(record.input(x), along_filter, shape, sliding)));
   }
   record.launch();
 }
@@ -153,12 +219,17 @@ void conv3d_transpose_grad(const CustomContext& ctx, const DenseTensor& x, const
 
 MPS_KERNEL(conv2d, phi::ConvKernel, conv2d, kFloats)
 MPS_KERNEL(conv2d_grad, phi::ConvGradKernel, conv2d_grad, kFloats)
+MPS_KERNEL(conv2d_double_grad, phi::ConvGradGradKernel, conv2d_double_grad, kFloats)
 MPS_KERNEL(depthwise_conv2d, phi::DepthwiseConvKernel, grouped_conv, kFloats)
 MPS_KERNEL(depthwise_conv2d_grad, phi::DepthwiseConvGradKernel, grouped_conv_grad, kFloats)
+// Paddle's headers do not declare it; the parameters are those of conv3d's.
+MPS_KERNEL(depthwise_conv2d_double_grad, phi::Conv3DDoubleGradKernel, grouped_conv_double_grad, kFloats)
 MPS_KERNEL(conv3d, phi::Conv3DKernel, grouped_conv, kFloats)
 MPS_KERNEL(conv3d_grad, phi::Conv3DGradKernel, grouped_conv_grad, kFloats)
+MPS_KERNEL(conv3d_double_grad, phi::Conv3DDoubleGradKernel, grouped_conv_double_grad, kFloats)
 MPS_KERNEL(conv2d_transpose, phi::Conv2dTransposeKernel, conv2d_transpose, kFloats)
 MPS_KERNEL(conv2d_transpose_grad, phi::Conv2dTransposeGradKernel, conv2d_transpose_grad, kFloats)
+MPS_KERNEL(conv2d_transpose_double_grad, phi::Conv2dTransposeDoubleGradKernel, conv2d_transpose_double_grad, kFloats)
 MPS_KERNEL(depthwise_conv2d_transpose, phi::DepthwiseConv2dTransposeKernel, conv2d_transpose, kFloats)
 MPS_KERNEL(depthwise_conv2d_transpose_grad, phi::DepthwiseConv2dTransposeGradKernel, conv2d_transpose_grad, kFloats)
 MPS_KERNEL(conv3d_transpose, phi::Conv3dTransposeKernel, conv3d_transpose, kFloats)

@@ -1,4 +1,5 @@
 // Making tensors of one value: full and its relatives.
+#include "paddle/phi/kernels/fill_grad_kernel.h"
 #include "paddle/phi/kernels/fill_kernel.h"
 #include "paddle/phi/kernels/full_kernel.h"
 #include "plugin/core/check.h"
@@ -73,6 +74,11 @@ void fill(const CustomContext& ctx, const DenseTensor&, const phi::Scalar& value
   record.launch();
 }
 
+// What was filled no longer depends on what was there.
+void fill_grad(const CustomContext& ctx, const DenseTensor&, const phi::Scalar&, DenseTensor* dx) {
+  if (dx != nullptr) fill_dense(ctx, int64_t{0}, dx);
+}
+
 }  // namespace
 
 MPS_KERNEL(full, phi::FullKernel, full, kAllDTypes)
@@ -80,5 +86,6 @@ MPS_KERNEL(full_like, phi::FullLikeKernel, full_like, kAllDTypes)
 MPS_KERNEL(full_batch_size_like, phi::FullBatchSizeLikeKernel, full_batch_size_like, kAllDTypes)
 MPS_KERNEL(full_with_tensor, phi::FullWithTensorKernel, full_with_tensor, kAllDTypes)
 MPS_KERNEL(fill, phi::FillKernel, fill, kEveryPaddleDType)
+MPS_KERNEL(fill_grad, phi::FillGradKernel, fill_grad, kFloats)
 
 }  // namespace mps::paddle

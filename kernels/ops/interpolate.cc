@@ -1,4 +1,5 @@
-// Resizing of images: nearest, linear, bilinear, trilinear and bicubic, axis by axis, and the gradients.
+// Resizing of images: nearest, linear, bilinear, trilinear and bicubic, axis by axis, with or without antialiasing, and
+// the gradients.
 #include "kernels/graphs/resize.h"
 #include "kernels/ops/sliding.h"
 #include "paddle/phi/kernels/interpolate_grad_kernel.h"
@@ -26,15 +27,16 @@ struct Wanted {
   const std::vector<double>& scale;
   bool align_corners;
   int align_mode;
+  bool antialias = false;
 };
 
 // One for each spatial axis; none if the result is the operand.
 using Axes = SmallVector<Resizing, 3>;
 
 // As Paddle's CPU device computes it, in float.
-float ratio_of(int64_t from, int64_t to, bool align_corners, double scale) {
-  if (to <= 1) return 0;
-  if (align_corners) return static_cast<float>(from - 1) / static_cast<float>(to - 1);
+float ratio_of(int64_t from, int64_t to, const Wanted& wanted, double scale) {
+  if (to <= 1 && (wanted.align_corners || !wanted.antialias)) return 0;
+  if (wanted.align_corners) return static_cast<float>(from - 1) / static_cast<float>(to - 1);
   return scale > 0 ? static_cast<float>(1.0 / scale) : static_cast<float>(from) / static_cast<float>(to);
 }
 
@@ -69,11 +71,12 @@ Axes axes_of(const CustomContext& ctx, const DenseTensor& x, Interpolation inter
     Resizing resizing;
     resizing.interpolation = interpolation;
     resizing.align_corners = wanted.align_corners;
+    resizing.antialias = wanted.antialias;
     const bool by_mode = interpolation == Interpolation::kCubic || wanted.align_mode == 0;
     resizing.areas = !wanted.align_corners && by_mode;
     resizing.from = dims_of(x)[channels_last ? 1 + i : 2 + i];
     resizing.to = sizes[i];
-    resizing.ratio = ratio_of(resizing.from, resizing.to, wanted.align_corners, scales[i]);
+    resizing.ratio = ratio_of(resizing.from, resizing.to, wanted, scales[i]);
     same = same && resizing.from == resizing.to;
     axes.push_back(resizing);
   }
@@ -136,6 +139,31 @@ void resize_grad(const CustomContext& ctx, const DenseTensor& x, const OptionalT
                    layout, dx);
 }
 
+Interpolation antialiased(const std::string& method) {
+  if (method == "bicubic") return Interpolation::kCubic;
+  MPS_CHECK(method == "bilinear", kArgument, "bad mode of an antialiased resize: expected bilinear or bicubic, got ",
+            method, ".");
+  return Interpolation::kLinear;
+}
+
+void antialias(const CustomContext& ctx, const DenseTensor& x, const OptionalTensor& out_size,
+               const OptionalTensors& size_tensor, const OptionalTensor& scale_tensor, const std::string& layout,
+               int out_d, int out_h, int out_w, const std::vector<double>& scale, const std::string& method,
+               bool align_corners, int align_mode, DenseTensor* out) {
+  const std::vector<int> sizes{out_d, out_h, out_w};
+  interpolate(ctx, x, antialiased(method),
+              {out_size, size_tensor, scale_tensor, sizes, scale, align_corners, align_mode, true}, layout, out);
+}
+
+void antialias_grad(const CustomContext& ctx, const DenseTensor& x, const OptionalTensor& out_size,
+                    const OptionalTensors& size_tensor, const OptionalTensor& scale_tensor, const DenseTensor& dout,
+                    const std::string& layout, int out_d, int out_h, int out_w, const std::vector<double>& scale,
+                    const std::string& method, bool align_corners, int align_mode, DenseTensor* dx) {
+  const std::vector<int> sizes{out_d, out_h, out_w};
+  interpolate_grad(ctx, x, dout, antialiased(method),
+                   {out_size, size_tensor, scale_tensor, sizes, scale, align_corners, align_mode, true}, layout, dx);
+}
+
 }  // namespace
 
 MPS_KERNEL(nearest_interp, phi::NearestInterpKernel, resize<Interpolation::kNearest>, kFloats)
@@ -148,5 +176,7 @@ MPS_KERNEL(trilinear_interp, phi::TrilinearInterpKernel, resize<Interpolation::k
 MPS_KERNEL(trilinear_interp_grad, phi::TrilinearInterpGradKernel, resize_grad<Interpolation::kLinear>, kFloats)
 MPS_KERNEL(bicubic_interp, phi::BicubicInterpKernel, resize<Interpolation::kCubic>, kFloats)
 MPS_KERNEL(bicubic_interp_grad, phi::BicubicInterpGradKernel, resize_grad<Interpolation::kCubic>, kFloats)
+MPS_KERNEL(interp_antialias, phi::InterpAntialiasKernel, antialias, kFloats)
+MPS_KERNEL(interp_antialias_grad, phi::InterpAntialiasGradKernel, antialias_grad, kFloats)
 
 }  // namespace mps::paddle

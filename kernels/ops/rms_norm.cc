@@ -1,5 +1,5 @@
-// By the root of the mean of squares: rms_norm, and with a residual added first fused_rms_norm_quant; with the mean
-// taken off fused_bias_residual_layernorm.
+// By the root of the mean of squares: rms_norm, which is fast_rms_norm and fused_rms_norm_ext along the last axis, and
+// with a residual added first fused_rms_norm_quant; with the mean taken off fused_bias_residual_layernorm.
 #include "kernels/graphs/normalize.h"
 #include "kernels/ops/wide.h"
 #include "paddle/phi/kernels/fused_layernorm_kernel.h"
@@ -56,6 +56,18 @@ void rms_norm_grad(const CustomContext& ctx, const DenseTensor& x, const Optiona
   }
   if (dscale != nullptr) write(record, dscale, g.reduction_sum(g.multiplication(dy, y), {0}));
   record.launch();
+}
+
+void last_rms_norm(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& scale, float epsilon,
+                   DenseTensor* out, DenseTensor* inverse_out) {
+  if (inverse_out != nullptr) inverse_out->Resize(phi::make_ddim({x.numel() / scale.numel()}));
+  rms_norm(ctx, x, scale, {scale.numel()}, static_cast<double>(epsilon), out, inverse_out);
+}
+
+void last_rms_norm_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& scale,
+                        const DenseTensor& inverse, const DenseTensor& dout, float epsilon, DenseTensor* dx,
+                        DenseTensor* dscale) {
+  rms_norm_grad(ctx, x, scale, inverse, dout, {scale.numel()}, static_cast<double>(epsilon), dx, dscale);
 }
 
 // -- with a residual, and perhaps quantised
@@ -146,9 +158,13 @@ void give_inferred(const phi::KernelKey&, phi::Kernel* kernel) {
 
 }  // namespace
 
-// Paddle's headers do not declare these two; the parameters are those of its API.
+// Paddle's headers do not declare these; the parameters are those of its API.
 MPS_KERNEL_UNCHECKED(rms_norm, rms_norm, kFloats, give_inverse)
 MPS_KERNEL_UNCHECKED(rms_norm_grad, rms_norm_grad, kFloats, detail::define_nothing)
+MPS_KERNEL_UNCHECKED(fast_rms_norm, last_rms_norm, kFloats, give_inverse)
+MPS_KERNEL_UNCHECKED(fast_rms_norm_grad, last_rms_norm_grad, kFloats, detail::define_nothing)
+MPS_KERNEL_UNCHECKED(fused_rms_norm_ext, last_rms_norm, kFloats, give_inverse)
+MPS_KERNEL_UNCHECKED(fused_rms_norm_ext_grad, last_rms_norm_grad, kFloats, detail::define_nothing)
 MPS_KERNEL_WITH_DEFINE(fused_rms_norm_quant, phi::RmsNormQuantKernel, fused_rms_norm, kFloats, give_inferred)
 MPS_KERNEL_WITH_DEFINE(fused_bias_residual_layernorm, phi::fusion::FusedLayerNormKernel, fused_layer_norm, kFloats,
                        give_inferred)

@@ -117,10 +117,18 @@ void set_value_grad(const CustomContext& ctx, const DenseTensor& dout, const Int
   record.launch();
 }
 
+// The number that was written has none.
+void set_value_with_scalar_grad(const CustomContext& ctx, const DenseTensor& dout, const IntArray& starts,
+                                const IntArray& ends, const IntArray& steps, const Axes& axes, const Axes& decreased,
+                                const Axes& added, DenseTensor* dx) {
+  set_value_grad(ctx, dout, starts, ends, steps, axes, decreased, added, dx, nullptr);
+}
+
 }  // namespace
 
 MPS_KERNEL(set_value, phi::SetValueKernel, set_value, kAllDTypes)
 MPS_KERNEL(set_value_with_tensor, phi::SetTensorValueKernel, set_value_with_tensor, kAllDTypes)
 MPS_KERNEL(set_value_grad, phi::SetValueGradKernel, set_value_grad, kNumbers)
+MPS_KERNEL(set_value_with_scalar_grad, phi::SetValueWithScalarGradKernel, set_value_with_scalar_grad, kNumbers)
 
 }  // namespace mps::paddle

@@ -8,7 +8,11 @@ import numpy as np
 from choices import LENGTHS, Choices, Shape
 from paddle_mps.selftest.cases import (
     attention,
+    attention_packed,
+    best_ways,
     boxes,
+    channels,
+    class_losses,
     conv,
     ctc,
     deformable,
@@ -17,6 +21,7 @@ from paddle_mps.selftest.cases import (
     index,
     layer_norm,
     losses,
+    messages,
     optimizers,
     pool,
     quantization,
@@ -36,7 +41,11 @@ NOT_DRAWN = (optimizers, quantization, random, weights)
 # Paddle's CPU device): they are drawn with the shapes of their cases.
 LAYERS = (
     attention,
+    attention_packed,
+    best_ways,
     boxes,
+    channels,
+    class_losses,
     conv,
     ctc,
     deformable,
@@ -44,6 +53,7 @@ LAYERS = (
     group_norm,
     layer_norm,
     losses,
+    messages,
     pool,
     recurrent,
     resize,

@@ -176,7 +176,7 @@ def _stepped(numbers: np.ndarray, dtype: str, device: str) -> paddle.Tensor:
 
 def _repeated(numbers: np.ndarray, dtype: str, device: str) -> paddle.Tensor:
     row = tensor(np.ascontiguousarray(numbers[0]), dtype, device)
-    return paddle.as_strided(row, list(numbers.shape), [0, *row.strides])
+    return paddle.as_strided(row, list(numbers.shape), [0, *row.strides][: numbers.ndim])
 
 
 LAYOUTS: dict[str, tuple[Callable, int]] = {  # name -> (maker, least rank)

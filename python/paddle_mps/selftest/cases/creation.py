@@ -3,8 +3,8 @@
 import numpy as np
 import paddle
 
-from ..tolerance import EXACT
-from .case import ALL, EVERY, FLOATS, MOVED, Case
+from ..tolerance import EXACT, composed
+from .case import ALL, EVERY, FLOATS, MOVED, Case, Gradient
 
 _SHAPES = ([], [1], [0], [3, 0], [7], [2, 3], [127, 521])
 
@@ -120,6 +120,16 @@ CASES = (
         dtypes=EVERY,
         numpy=lambda x: np.full_like(x, 3),
         also=("assign",),
+    ),
+    Case(
+        kernel="fill",
+        name="gradient",
+        call=lambda x: paddle._C_ops.fill_(x * 2, 3.0) + x,
+        shapes=(((),), ((2, 3),)),
+        dtypes=FLOATS,
+        domain="small",
+        rule=composed(1),
+        gradient=Gradient(kernel="fill_grad", rule=composed(1)),
     ),
     Case(
         kernel="fill",

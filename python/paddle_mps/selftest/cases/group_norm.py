@@ -139,7 +139,29 @@ def _fused_layer_norm(x, weight, norm_bias, bias, residual):
     return list(results[:2])
 
 
+def _last_rms_norm(kernel):
+    def call(x, scale):
+        if _on_host(x):
+            return _by_squares(x, [-1], 2.0**-16) * scale
+        return getattr(_ops, kernel)(x, scale, 2.0**-16)[0]
+
+    return call
+
+
 ROWS = (
+    *(
+        Case(
+            kernel=kernel,
+            call=_last_rms_norm(kernel),
+            shapes=(((2, 3, 8), (8,)), ((5, 33), (33,))),
+            dtypes=FLOATS,
+            domain=("small", "nonzero"),
+            rule=rounded_once(8, 4),
+            layouts=False,
+            gradient=Gradient(kernel=f"{kernel}_grad", rule=composed(8), magnitude=_rms_terms),
+        )
+        for kernel in ("fast_rms_norm", "fused_rms_norm_ext")
+    ),
     Case(
         kernel="rms_norm",
         call=_rms_norm,

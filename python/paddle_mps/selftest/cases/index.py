@@ -270,6 +270,7 @@ SET_VALUE = (
         shapes=(((4, 5),),),
         dtypes=FLOATS,
         layouts=False,
+        gradient=Gradient(kernel="set_value_with_scalar_grad", rule=EXACT),
     ),
     Case(
         kernel="set_value",
@@ -280,6 +281,7 @@ SET_VALUE = (
         shapes=(((4, 5),),),
         dtypes=NUMBERS,
         layouts=False,
+        gradient=Gradient(kernel="set_value_with_scalar_grad", rule=EXACT, dtypes=NUMBERS),
     ),
     Case(
         kernel="set_value",

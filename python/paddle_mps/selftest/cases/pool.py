@@ -191,6 +191,30 @@ PLACES = (
     _maximum("unpool3d", "", _unpooled(F.max_pool3d, F.max_unpool3d), _EVEN_VOLUMES),
 )
 
+
+def _fractional(function, sizes, kernel, random):
+    return lambda x: function(x, sizes, kernel, random, return_mask=True)
+
+
+FRACTIONAL = tuple(
+    case
+    for kernel, function, name, sizes, size, random, shapes in (
+        ("fractional_max_pool2d", F.fractional_max_pool2d, "", [3, 4], None, 0.3, _IMAGES[2:]),
+        ("fractional_max_pool2d", F.fractional_max_pool2d, "window", 3, [2, 3], 0.7, _IMAGES[::2]),
+        ("fractional_max_pool2d", F.fractional_max_pool2d, "all", [3, 3], None, 0.5, _IMAGES[1:2]),
+        ("fractional_max_pool3d", F.fractional_max_pool3d, "", [2, 3, 3], None, 0.4, _VOLUMES[:1]),
+    )
+    for case in (
+        _with_index(kernel, f"{name}_places", _fractional(function, sizes, size, random), shapes),
+        _maximum(
+            kernel,
+            name,
+            lambda x, f=function, o=sizes, k=size, u=random: f(x, o, k, u),
+            shapes,
+        ),
+    )
+)
+
 # Both have names, which keeps them from finite differences: Paddle's CPU device takes powers in
 # float32, whatever the dtype. In half formats the gradient is made of a result that was rounded.
 POWERS = tuple(
@@ -207,4 +231,4 @@ POWERS = tuple(
     for name, power in (("squares", 2.0), ("cubes", 3.0))
 )
 
-CASES = (*POOL2D, *POOL3D, *PLACES, *POWERS)
+CASES = (*POOL2D, *POOL3D, *PLACES, *FRACTIONAL, *POWERS)

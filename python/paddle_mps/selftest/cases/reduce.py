@@ -87,6 +87,29 @@ MEAN = (
     _mean("two_axes", [0, 2], True, _along(0, 2)),
 )
 
+
+def _nansum(name, axis, terms):
+    """Numbers above 2 become NaN."""
+
+    def call(x):
+        if x.dtype in (paddle.float32, paddle.float64, paddle.float16, paddle.bfloat16):
+            x = paddle.where(x > 2, paddle.full_like(x, float("nan")), x)
+        return paddle._C_ops.nansum(x, [] if axis is None else [axis], None, False)
+
+    return Case(
+        kernel="nansum",
+        name=name,
+        call=call,
+        shapes=(((),), ((7,),), ((4, 5, 6),)) if axis is None else (((4, 5, 6),), ((3, 7),)),
+        dtypes=ALL,
+        domain="small",
+        rule=summed(terms),
+        gradient=Gradient(kernel="nansum_grad", rule=composed(1)),
+    )
+
+
+NANSUM = (_nansum("", None, _all), _nansum("last", -1, lambda x: x[-1]))
+
 MEAN_ALL = (
     Case(
         kernel="mean_all",
@@ -101,4 +124,18 @@ MEAN_ALL = (
     ),
 )
 
-CASES = (*SUM, *SUM_DTYPE, *MEAN, *MEAN_ALL)
+IDENTITY_LOSS = tuple(
+    Case(
+        kernel="identity_loss",
+        name=reduction,
+        call=lambda x, r=reduction: paddle.incubate.identity_loss(x, r),
+        shapes=(((7,),), ((4, 5, 6),)),
+        dtypes=FLOATS,
+        domain="small",
+        rule=summed(_all),
+        gradient=Gradient(kernel="identity_loss_grad", rule=composed(2)),
+    )
+    for reduction in ("sum", "mean", "none")
+)
+
+CASES = (*IDENTITY_LOSS, *SUM, *SUM_DTYPE, *NANSUM, *MEAN, *MEAN_ALL)

@@ -20,9 +20,9 @@ def _many(*shapes):
 _SCALE = 4.0  # of what a "small" image or matrix is multiplied by, and its numbers
 
 
-def _resize(kernel, name, call, shapes, large=None):
+def _resize(kernel, name, call, shapes, large=None, layouts=True):
     is_nearest = kernel == "nearest_interp"
-    has_negative_weights = kernel == "bicubic_interp"
+    has_negative_weights = kernel in ("bicubic_interp", "interp_antialias")
     # A place that rounding moves off a pixel takes in a little of the next, whatever this one is.
     rule = summed(_many if has_negative_weights else _few, scale=_SCALE)
     return Case(
@@ -34,6 +34,7 @@ def _resize(kernel, name, call, shapes, large=None):
         domain="small",
         rule=EXACT if is_nearest else rule,
         large=large,
+        layouts=layouts,
         gradient=Gradient(kernel=f"{kernel}_grad", rule=rule),
     )
 
@@ -194,4 +195,23 @@ GRIDS = (
     ),
 )
 
-CASES = (*NEAREST, *LINEAR, *CUBIC, *GRIDS)
+ANTIALIAS = tuple(
+    _resize(
+        "interp_antialias",
+        f"{mode}{name}",
+        lambda x, m=mode, c=corners, f=layout, s=size: F.interpolate(
+            x, mode=m, align_corners=c, data_format=f, antialias=True, **s
+        ),
+        shapes,
+        layouts=name == "_smaller",
+    )
+    for mode in ("bilinear", "bicubic")
+    for name, corners, layout, size, shapes in (
+        ("_smaller", False, "NCHW", {"size": [3, 2]}, _IMAGES[::2]),
+        ("_larger", False, "NCHW", {"scale_factor": 1.5}, _IMAGES[:1]),
+        ("_to_one", False, "NCHW", {"scale_factor": [0.3, 0.2]}, _IMAGES[:1]),
+        ("_corners_last", True, "NHWC", {"size": [3, 4]}, (((2, 7, 9, 3),),)),
+    )
+)
+
+CASES = (*ANTIALIAS, *NEAREST, *LINEAR, *CUBIC, *GRIDS)
