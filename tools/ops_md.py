@@ -40,7 +40,8 @@ Every kernel that the plugin registers with Paddle. What has an entry runs on th
 number is the first macOS whose Metal computes all of the self-test's cases of the kernel, by the
 rules of `plugin/metal/legal`, and ∂ the same for its gradient. (`cast` is said to need 14.0 because
 its cases cast to bfloat16 too.) "host" means that no macOS does yet: there the op is refused with a
-sentence. Nothing here was run on a Mac. `PADDLE_MPS_HOST_MACOS=13.3` makes the host device refuse
+sentence. Other dtypes are moved as integers of their size; the kernels of kernels/ops/complex.cc
+compute with complex64 too. Nothing here was run on a Mac. `PADDLE_MPS_HOST_MACOS=13.3` makes the host device refuse
 what that release would.
 
 """
@@ -81,7 +82,7 @@ def page() -> str:
     table = json.loads(DATA.read_text(encoding="utf-8"))
     names = sorted(k for k in table if not (k.endswith(GRADIENT) and k[: -len(GRADIENT)] in table))
     lines = [HEAD, counts(table)]
-    lines.append(f"| op | {' | '.join(COLUMNS)} | moved only |\n|{'---|' * (len(COLUMNS) + 2)}\n")
+    lines.append(f"| op | {' | '.join(COLUMNS)} | others |\n|{'---|' * (len(COLUMNS) + 2)}\n")
     for name in names:
         forward, gradient = table[name], table.get(name + GRADIENT, {})
         cells = [cell(forward.get(d), gradient.get(d)) for d in COLUMNS]
