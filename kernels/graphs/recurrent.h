@@ -1,7 +1,8 @@
 // One step of a recurrent cell, and back: LSTM, GRU, and the simple one with tanh or relu.
 //
-// Gates are [batch, gates * hidden]: those of the input and those of the state before, each with its bias. Names are
-// the usual ones: h is what a cell puts out, c what an LSTM keeps.
+// Gates are [gates, batch, hidden]: those of the input and those of the state before. Biases are [gates, 1, hidden].
+// The gradients of gates are [batch, gates * hidden], which is what products with weights take. Names are the usual
+// ones: h is what a cell puts out, c what an LSTM keeps.
 #pragma once
 
 #include "kernels/graphs/function.h"
@@ -10,6 +11,9 @@
 namespace mps::graphs {
 
 enum class Cell { kLstm, kGru, kTanh, kRelu };
+
+// What is kept of a step for the way back, one of each for every element of h: h, c, the gates, and GRU's of_candidate.
+constexpr int64_t kept_of(Cell cell) { return cell == Cell::kLstm ? 6 : (cell == Cell::kGru ? 5 : 1); }
 
 constexpr int64_t gates_of(Cell cell) { return cell == Cell::kLstm ? 4 : (cell == Cell::kGru ? 3 : 1); }
 
@@ -22,28 +26,35 @@ struct Step {
   Value h, c;
 };
 
-inline Step step(Graph& g, Cell cell, Value from_input, Value from_state, Value h, Value c) {
-  const int64_t hidden = g.shape(h)[1];
-  const auto part = [&](Value gates, int64_t i) { return slice_axis(g, gates, 1, i * hidden, hidden); };
+// `bias` is that of the input; the state has one of its own only in GRU, whose candidate takes it within its reset
+// gate. In the others it is part of `bias`.
+inline Step step(Graph& g, Cell cell, Value from_input, Value from_state, Value bias, Value state_bias, Value h,
+                 Value c) {
+  const int64_t batch = g.shape(h)[0], hidden = g.shape(h)[1];
+  const auto part = [&](Value gates, int64_t i, int64_t rows) {
+    return g.reshape(slice_axis(g, gates, 0, i, 1), {rows, hidden});
+  };
+  const auto by_input = [&](int64_t i) { return g.addition(part(from_input, i, batch), part(bias, i, 1)); };
+  const auto by_state = [&](int64_t i) {
+    const Value product = part(from_state, i, batch);
+    return cell == Cell::kGru ? g.addition(product, part(state_bias, i, 1)) : product;
+  };
+  const auto sum = [&](int64_t i) { return g.addition(by_input(i), by_state(i)); };
   Step made;
   made.h_before = h;
   made.c_before = c;
   if (cell == Cell::kLstm) {
-    const Value gates = g.addition(from_input, from_state);
-    for (int64_t i = 0; i < 4; ++i) {
-      made.gates[i] = i == 2 ? g.tanh(part(gates, i)) : g.sigmoid(part(gates, i));
-    }
+    for (int64_t i = 0; i < 4; ++i) made.gates[i] = i == 2 ? g.tanh(sum(i)) : g.sigmoid(sum(i));
     made.c = g.addition(g.multiplication(made.gates[1], c), g.multiplication(made.gates[0], made.gates[2]));
     made.c_tanh = g.tanh(made.c);
     made.h = g.multiplication(made.gates[3], made.c_tanh);
   } else if (cell == Cell::kGru) {
-    for (int64_t i = 0; i < 2; ++i) made.gates[i] = g.sigmoid(g.addition(part(from_input, i), part(from_state, i)));
-    made.of_candidate = part(from_state, 2);
-    made.gates[2] = g.tanh(g.addition(part(from_input, 2), g.multiplication(made.gates[0], made.of_candidate)));
+    for (int64_t i = 0; i < 2; ++i) made.gates[i] = g.sigmoid(sum(i));
+    made.of_candidate = by_state(2);
+    made.gates[2] = g.tanh(g.addition(by_input(2), g.multiplication(made.gates[0], made.of_candidate)));
     made.h = g.addition(g.multiplication(g.subtraction(h, made.gates[2]), made.gates[1]), made.gates[2]);
   } else {
-    const Value sum = g.addition(from_input, from_state);
-    made.h = cell == Cell::kTanh ? g.tanh(sum) : g.relu(sum);
+    made.h = cell == Cell::kTanh ? g.tanh(sum(0)) : g.relu(sum(0));
   }
   return made;
 }

@@ -326,17 +326,17 @@ void channel_shuffle_grad(const CustomContext& ctx, const DenseTensor& dout, int
 
 }  // namespace
 
-MPS_KERNEL(flip, phi::FlipKernel, flip, kAllDTypes)
+MPS_KERNEL(flip, phi::FlipKernel, flip, kMovedDTypes)
 MPS_KERNEL(reverse, phi::ReverseKernel, reverse, kAllDTypes)
-MPS_KERNEL(roll, phi::RollKernel, roll, kAllDTypes)
+MPS_KERNEL(roll, phi::RollKernel, roll, kMovedDTypes)
 MPS_KERNEL(roll_grad, phi::RollGradKernel, roll_grad, kNumbers)
-MPS_KERNEL(tile, phi::TileKernel, tile, kAllDTypes)
+MPS_KERNEL(tile, phi::TileKernel, tile, kMovedDTypes)
 MPS_KERNEL(tile_grad, phi::TileGradKernel, tile_grad, kNumbers)
 MPS_KERNEL(repeat_interleave, phi::RepeatInterleaveKernel, repeat_interleave, kFloatsAndInts)
 MPS_KERNEL(repeat_interleave_grad, phi::RepeatInterleaveGradKernel, repeat_interleave_grad, kFloatsAndInts)
 MPS_KERNEL(meshgrid, phi::MeshgridKernel, meshgrid, kFloatsAndInts)
 MPS_KERNEL(meshgrid_grad, phi::MeshgridGradKernel, meshgrid_grad, kFloatsAndInts)
-MPS_KERNEL(unbind, phi::UnbindKernel, unbind, kAllDTypes)
+MPS_KERNEL(unbind, phi::UnbindKernel, unbind, kMovedDTypes)
 MPS_KERNEL(unstack, phi::UnStackKernel, unstack, kFloatsAndInts)
 MPS_KERNEL(unstack_grad, phi::UnStackGradKernel, unstack_grad, kFloatsAndInts)
 MPS_KERNEL(crop, phi::CropKernel, crop, kFloatsAndInts)

@@ -1,5 +1,6 @@
 // cast, scale and div_scale.
 #include "kernels/graphs/broadcast.h"
+#include "kernels/ops/pairs.h"
 #include "paddle/phi/kernels/cast_kernel.h"
 #include "paddle/phi/kernels/scale_kernel.h"
 #include "plugin/paddle/cpu_kernel.h"
@@ -14,6 +15,13 @@ using phi::CustomContext;
 using phi::DenseTensor;
 
 void cast(const CustomContext& ctx, const DenseTensor& x, phi::DataType dtype, DenseTensor* out) {
+  if (dtype == phi::DataType::COMPLEX64) {
+    Recorder record(ctx);
+    const Value real = record.graph.cast(record.input(x), DType::float32);
+    write_pairs(ctx, record, out, {real, graphs::zeros_like(record.graph, real)});
+    record.launch();
+    return;
+  }
   DType to;
   if (!to_dtype(dtype, &to)) {
     run_cpu_kernel("cast", ctx, x, out, dtype);

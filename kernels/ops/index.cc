@@ -262,7 +262,7 @@ constexpr DTypes kFloatsIntsAndBool = {phi::DataType::FLOAT32, phi::DataType::FL
 
 }  // namespace
 
-MPS_KERNEL(gather, phi::GatherKernel, gather, kAllDTypes)
+MPS_KERNEL(gather, phi::GatherKernel, gather, kMovedDTypes)
 MPS_KERNEL(gather_grad, phi::GatherGradKernel, gather_grad, kNumbers)
 MPS_KERNEL(index_select, phi::IndexSelectKernel, index_select, kFloatsIntsAndBool)
 MPS_KERNEL(index_select_grad, phi::IndexSelectGradKernel, index_select_grad, kFloatsAndInts)
@@ -272,7 +272,7 @@ MPS_KERNEL(scatter, phi::ScatterKernel, scatter, kFloatsAndInts)
 MPS_KERNEL_KEYED(scatter_grad, phi::ScatterGradKernel, scatter_grad, kFloatsAndInts, 2)
 MPS_KERNEL_KEYED(embedding, phi::EmbeddingKernel, embedding, kFloats, 1)
 MPS_KERNEL_KEYED(embedding_grad, phi::EmbeddingGradKernel, embedding_grad, kFloats, 1)
-MPS_KERNEL(gather_nd, phi::GatherNdKernel, gather_nd, kAllDTypes)
+MPS_KERNEL(gather_nd, phi::GatherNdKernel, gather_nd, kMovedDTypes)
 MPS_KERNEL(gather_nd_grad, phi::GatherNdGradKernel, gather_nd_grad, kNumbers)
 MPS_KERNEL(scatter_nd_add, phi::ScatterNdAddKernel, scatter_nd_add, kFloatsAndInts)
 MPS_KERNEL_KEYED(scatter_nd_add_grad, phi::ScatterNdAddGradKernel, scatter_nd_add_grad, kFloatsAndInts, 2)

@@ -180,7 +180,7 @@ void give_int64(const phi::KernelKey&, phi::Kernel* kernel) { kernel->OutputAt(0
 
 }  // namespace
 
-MPS_KERNEL(masked_select, phi::MaskedSelectKernel, masked_select, kAllDTypes)
+MPS_KERNEL(masked_select, phi::MaskedSelectKernel, masked_select, kMovedDTypes)
 MPS_KERNEL(masked_select_grad, phi::MaskedSelectGradKernel, masked_select_grad, kAllDTypes)
 MPS_KERNEL_WITH_DEFINE(nonzero, phi::NonZeroKernel, nonzero, kCounted, give_int64)
 MPS_KERNEL(index_put, phi::IndexPutKernel, index_put, kAllDTypes)

@@ -14,7 +14,7 @@ using phi::CustomContext;
 using phi::DenseTensor;
 using Outputs = std::vector<DenseTensor*>;
 
-// What the gradient wants to know again is Paddle's to hand on, as bytes: in training the states of all steps, then
+// What the gradient wants to know again is Paddle's to hand on, as bytes: in training what all steps made, then
 // which elements are kept between layers, if some are not.
 struct Reserve {
   Reserve(const Network& network, bool trains, bool drops)

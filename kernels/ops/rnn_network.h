@@ -1,8 +1,8 @@
 // A network of recurrent cells as a graph: layers, directions, sequences of different length, and back through all.
 //
 // The gates of the inputs are one product for all steps; only those of the state are made step by step. The way back
-// needs what the steps made. From the states that the way there has kept it is made again, for all steps at once:
-// keeping it too would take several times the memory.
+// needs what the steps made, and the way there keeps it, as Paddle's own kernels do: making it again would take a third
+// of the time.
 #pragma once
 
 #include "kernels/graphs/matmul.h"
@@ -32,8 +32,9 @@ struct Direction {
   size_t state;                                               // place in the state
   bool is_reverse;
   std::vector<graphs::Step> steps;  // by time
-  std::vector<Value> h, c;          // after each step, by time
-  Value all_before;                 // h before each step, [time * batch, hidden]; recalled only
+  // What is kept, [time, batch, hidden] each: h, then what else kept_of() counts.
+  std::vector<Value> kept;
+  Value all_before;  // h before each step, [time * batch, hidden]; recalled only
 };
 
 struct Layer {
@@ -69,25 +70,22 @@ class Network {
     return {static_cast<int64_t>(count_) - 1, time_, batch_, hidden_ * static_cast<int64_t>(width_)};
   }
 
-  // h of all steps, and for LSTM c: [kinds, layers * directions, time, batch, hidden].
+  // What the steps made: [layers * directions, kept_of(), time, batch, hidden].
   Shape states_shape() const {
-    return {cell_ == Cell::kLstm ? 2 : 1, static_cast<int64_t>(count_ * width_), time_, batch_, hidden_};
+    return {static_cast<int64_t>(count_ * width_), graphs::kept_of(cell_), time_, batch_, hidden_};
   }
   Value states() {
-    std::vector<Value> rows;
-    for (size_t kind = 0; kind < (cell_ == Cell::kLstm ? 2 : 1); ++kind) {
-      for (const Layer& layer : layers_) {
-        for (const Direction& direction : layer.directions) {
-          for (const Value& h : kind == 0 ? direction.h : direction.c)
-            rows.push_back(g_.reshape(h, {1, batch_, hidden_}));
-        }
+    std::vector<Value> all;
+    for (const Layer& layer : layers_) {
+      for (const Direction& direction : layer.directions) {
+        all.insert(all.end(), direction.kept.begin(), direction.kept.end());
       }
     }
-    return joined(rows);
+    return joined(all);
   }
 
-  // Runs all layers; `mask` drops elements between them, unless there is none. With the states of an earlier run, what
-  // the steps made is found for all of them at once.
+  // Runs all layers; `mask` drops elements between them, unless there is none. Or takes what the steps of an earlier
+  // run made.
   void run(const Value* mask, const Value* states = nullptr) {
     Value input = input_;
     for (size_t i = 0; i < count_; ++i) {
@@ -97,9 +95,9 @@ class Network {
       for (size_t d = 0; d < width_; ++d) {
         const size_t first = (i * width_ + d) * 2, biases = weights_.size() / 2;
         layer.directions.push_back(
-            {first, first + 1, biases + first, biases + first + 1, i * width_ + d, d == 1, {}, {}, {}, {}});
+            {first, first + 1, biases + first, biases + first + 1, i * width_ + d, d == 1, {}, {}, {}});
         Direction* const direction = &layer.directions.back();
-        outputs.push_back(states != nullptr ? recall(direction, input, *states) : run_direction(direction, input));
+        outputs.push_back(states != nullptr ? recall(direction, *states) : run_direction(direction, input));
       }
       layers_.push_back(std::move(layer));
       input = outputs.size() == 1 ? outputs[0] : g_.concatenation(outputs, 2);
@@ -161,11 +159,16 @@ class Network {
     return g_.reshape(row, {batch_, hidden_});
   }
 
-  // x W^T + bias, for rows of x.
-  Value projected(Value x, Value weight, Value bias) {
-    const Value product = g_.matrix_multiplication(x, matrix_transpose(g_, weight));
-    return g_.addition(product, g_.reshape(bias, {1, g_.elements(bias)}));
+  // x W^T gate by gate, for rows of x: [gates, rows, hidden]. So each gate of each step lies in one piece.
+  Value projected(Value x, Value gate_weights) {
+    return g_.matrix_multiplication(g_.reshape(x, {1, g_.shape(x)[0], g_.shape(x)[1]}), gate_weights);
   }
+  // [gates, features, hidden]
+  Value gate_weights(size_t place) {
+    const Value weight = weights_[place];
+    return matrix_transpose(g_, g_.reshape(weight, {graphs::gates_of(cell_), hidden_, g_.shape(weight)[1]}));
+  }
+  Value bias(size_t place) { return g_.reshape(weights_[place], {graphs::gates_of(cell_), 1, hidden_}); }
 
   // Whether each sequence is still running at this time: [batch, 1].
   Value runs_at(int64_t time) { return g_.greater_than(lengths_, g_.constant(time, DType::int32)); }
@@ -173,21 +176,24 @@ class Network {
   int64_t time_of(const Direction& direction, int64_t i) const { return direction.is_reverse ? time_ - 1 - i : i; }
 
   Value run_direction(Direction* direction, Value input) {
-    const int64_t features = g_.shape(input)[2], size = graphs::gates_of(cell_) * hidden_;
-    const Value rows = g_.reshape(input, {time_ * batch_, features});
-    const Value gates = g_.reshape(projected(rows, weights_[direction->input_weight], weights_[direction->input_bias]),
-                                   {time_, batch_, size});
+    const Value rows = g_.reshape(input, {time_ * batch_, g_.shape(input)[2]});
+    const Value state_bias = bias(direction->state_bias);
+    Value input_bias = bias(direction->input_bias);
+    if (cell_ != Cell::kGru) input_bias = g_.addition(input_bias, state_bias);
+    const Value gates = projected(rows, gate_weights(direction->input_weight));
+    const Value state_weights = gate_weights(direction->state_weight);
     Value h = state_at(0, direction->state), c = cell_ == Cell::kLstm ? state_at(1, direction->state) : Value{};
-    std::vector<Value> outputs(static_cast<size_t>(time_));
-    direction->steps.resize(static_cast<size_t>(time_));
-    direction->h.resize(static_cast<size_t>(time_));
-    direction->c.resize(static_cast<size_t>(time_));
+    const size_t kinds = static_cast<size_t>(graphs::kept_of(cell_)), count = static_cast<size_t>(time_);
+    std::vector<std::vector<Value>> kept(kinds, std::vector<Value>(count));  // by time
+    std::vector<Value> outputs(count);
+    direction->steps.resize(count);
     for (int64_t i = 0; i < time_; ++i) {
       const int64_t time = time_of(*direction, i);
-      const Value from_input = g_.reshape(slice_axis(g_, gates, 0, time, 1), {batch_, size});
-      const Value from_state = projected(h, weights_[direction->state_weight], weights_[direction->state_bias]);
-      const graphs::Step made = graphs::step(g_, cell_, from_input, from_state, h, c);
-      direction->steps[static_cast<size_t>(time)] = made;
+      const size_t at = static_cast<size_t>(time);
+      const Value from_input = slice_axis(g_, gates, 1, time * batch_, batch_);
+      const Value from_state = projected(h, state_weights);
+      const graphs::Step made = graphs::step(g_, cell_, from_input, from_state, input_bias, state_bias, h, c);
+      direction->steps[at] = made;
       Value out = made.h;
       if (has_lengths_) {  // a sequence that has ended puts out 0 and keeps its state
         const Value runs = runs_at(time);
@@ -198,20 +204,29 @@ class Network {
         h = made.h;
         c = made.c;
       }
-      direction->h[static_cast<size_t>(time)] = h;
-      direction->c[static_cast<size_t>(time)] = c;
-      outputs[static_cast<size_t>(time)] = g_.reshape(out, {1, batch_, hidden_});
+      const auto row = [&](Value x) { return g_.reshape(x, {1, batch_, hidden_}); };
+      outputs[at] = row(out);
+      size_t kind = 0;
+      const auto keep = [&](Value x) { kept[kind++][at] = row(x); };
+      keep(h);
+      if (cell_ == Cell::kLstm) keep(c);
+      for (int64_t gate = 0; gate < graphs::gates_of(cell_) && kinds > 1; ++gate) keep(made.gates[gate]);
+      if (cell_ == Cell::kGru) keep(made.of_candidate);
     }
     after_.push_back({h, c});
-    return joined(outputs);
+    for (const std::vector<Value>& rows_of_kind : kept) direction->kept.push_back(joined(rows_of_kind));
+    return has_lengths_ ? joined(outputs) : direction->kept[0];
+  }
+
+  // What was kept of one kind, of a direction: [time, batch, hidden].
+  Value kept_at(const Direction& direction, Value states, int64_t kind) {
+    const Value of_direction = slice_axis(g_, states, 0, static_cast<int64_t>(direction.state), 1);
+    return g_.reshape(slice_axis(g_, of_direction, 1, kind, 1), {time_, batch_, hidden_});
   }
 
   // The states before each step, by time: those after the step before it. [time * batch, hidden]
-  Value before_steps(const Direction& direction, Value states, size_t kind) {
-    const auto place = static_cast<int64_t>(direction.state);
-    const Value of_kind = slice_axis(g_, states, 0, static_cast<int64_t>(kind), 1);
-    const Value after = g_.reshape(slice_axis(g_, of_kind, 1, place, 1), {time_, batch_, hidden_});
-    const Value first = g_.reshape(state_at(kind, direction.state), {1, batch_, hidden_});
+  Value before_steps(const Direction& direction, Value after, size_t which) {
+    const Value first = g_.reshape(state_at(which, direction.state), {1, batch_, hidden_});
     const Value others = slice_axis(g_, after, 0, direction.is_reverse ? 1 : 0, time_ - 1);
     const Value all = time_ == 1             ? first
                       : direction.is_reverse ? g_.concatenation({others, first}, 0)
@@ -219,33 +234,36 @@ class Network {
     return g_.reshape(all, {time_ * batch_, hidden_});
   }
 
-  // As run_direction(), where the state before each step is known: one product and one step for all.
-  Value recall(Direction* direction, Value input, Value states) {
-    const Value rows = g_.reshape(input, {time_ * batch_, g_.shape(input)[2]});
-    const Value from_input = projected(rows, weights_[direction->input_weight], weights_[direction->input_bias]);
-    const Value h = before_steps(*direction, states, 0);
-    const Value c = cell_ == Cell::kLstm ? before_steps(*direction, states, 1) : Value{};
-    const Value from_state = projected(h, weights_[direction->state_weight], weights_[direction->state_bias]);
-    const graphs::Step all = graphs::step(g_, cell_, from_input, from_state, h, c);
-    const auto rows_at = [&](Value x, int64_t time) {
-      return x.node == Value{}.node ? x : slice_axis(g_, x, 0, time * batch_, batch_);
+  // As run_direction(), from what it kept.
+  Value recall(Direction* direction, Value states) {
+    const bool is_lstm = cell_ == Cell::kLstm;
+    std::vector<Value> kept;
+    for (int64_t kind = 0; kind < graphs::kept_of(cell_); ++kind) kept.push_back(kept_at(*direction, states, kind));
+    const auto at = [&](Value all, int64_t time) {
+      return g_.reshape(slice_axis(g_, all, 0, time, 1), {batch_, hidden_});
+    };
+    const auto before = [&](Value all, int64_t time, size_t which) {
+      const int64_t earlier = direction->is_reverse ? time + 1 : time - 1;
+      return earlier < 0 || earlier == time_ ? state_at(which, direction->state) : at(all, earlier);
     };
     for (int64_t time = 0; time < time_; ++time) {
       graphs::Step made;
-      made.h_before = rows_at(h, time);
-      made.c_before = rows_at(c, time);
-      for (size_t i = 0; i < 4; ++i) made.gates[i] = rows_at(all.gates[i], time);
-      made.of_candidate = rows_at(all.of_candidate, time);
-      made.c_tanh = rows_at(all.c_tanh, time);
-      made.h = rows_at(all.h, time);
-      made.c = rows_at(all.c, time);
+      made.h = at(kept[0], time);
+      made.h_before = before(kept[0], time, 0);
+      if (is_lstm) {
+        made.c = at(kept[1], time);
+        made.c_before = before(kept[1], time, 1);
+        made.c_tanh = g_.tanh(made.c);
+      }
+      const size_t first = is_lstm ? 2 : 1, gates = kept.size() > 1 ? static_cast<size_t>(graphs::gates_of(cell_)) : 0;
+      for (size_t i = 0; i < gates; ++i) made.gates[i] = at(kept[first + i], time);
+      if (cell_ == Cell::kGru) made.of_candidate = at(kept[first + gates], time);
       direction->steps.push_back(made);
     }
-    direction->all_before = h;
-    const Value out = g_.reshape(all.h, {time_, batch_, hidden_});
-    if (!has_lengths_) return out;
+    direction->all_before = before_steps(*direction, kept[0], 0);
+    if (!has_lengths_) return kept[0];
     const Value time = g_.coordinate({time_, 1, 1}, 0);
-    return g_.select(g_.less_than(time, g_.reshape(lengths_, {1, batch_, 1})), out, graphs::like(g_, out, 0));
+    return g_.select(g_.less_than(time, g_.reshape(lengths_, {1, batch_, 1})), kept[0], graphs::like(g_, kept[0], 0));
   }
 
   Value joined(const std::vector<Value>& rows) {

@@ -224,7 +224,7 @@ void label_smooth_grad(const CustomContext& ctx, const DenseTensor& dout, float 
 
 }  // namespace
 
-MPS_KERNEL_KEYED(where, phi::WhereKernel, where, kAllDTypes, 1)
+MPS_KERNEL_KEYED(where, phi::WhereKernel, where, kMovedDTypes, 1)
 MPS_KERNEL_KEYED(where_grad, phi::WhereGradKernel, where_grad, kFloats, 1)
 MPS_KERNEL(masked_fill, phi::MaskedFillKernel, masked_fill, kAllDTypes)
 MPS_KERNEL(masked_fill_grad, phi::MaskedFillGradKernel, masked_fill_grad, kFloats)

@@ -226,21 +226,21 @@ void transpose_grad(const CustomContext& ctx, const DenseTensor& dout, const std
 
 }  // namespace
 
-MPS_KERNEL(concat, phi::ConcatKernel, concat, kAllDTypes)
-MPS_KERNEL(concat_grad, phi::ConcatGradKernel, concat_grad, kAllDTypes)
-MPS_KERNEL(stack, phi::StackKernel, stack, kAllDTypes)
-MPS_KERNEL(stack_grad, phi::StackGradKernel, stack_grad, kAllDTypes)
-MPS_KERNEL(split, phi::SplitKernel, split, kAllDTypes)
+MPS_KERNEL(concat, phi::ConcatKernel, concat, kMovedDTypes)
+MPS_KERNEL(concat_grad, phi::ConcatGradKernel, concat_grad, kMovedDTypes)
+MPS_KERNEL(stack, phi::StackKernel, stack, kMovedDTypes)
+MPS_KERNEL(stack_grad, phi::StackGradKernel, stack_grad, kMovedDTypes)
+MPS_KERNEL(split, phi::SplitKernel, split, kMovedDTypes)
 MPS_KERNEL(split_with_num, phi::SplitWithNumKernel, split_with_num, kAllDTypes)
-MPS_KERNEL(expand, phi::ExpandKernel, expand, kAllDTypes)
+MPS_KERNEL(expand, phi::ExpandKernel, expand, kMovedDTypes)
 MPS_KERNEL(expand_grad, phi::ExpandGradKernel, expand_grad, kNumbers)
 MPS_KERNEL(expand_as, phi::ExpandAsKernel, expand_as, kAllDTypes)
 MPS_KERNEL(expand_as_grad, phi::ExpandAsGradKernel, expand_as_grad, kNumbers)
-MPS_KERNEL(broadcast_tensors, phi::BroadcastTensorsKernel, broadcast_tensors, kAllDTypes)
+MPS_KERNEL(broadcast_tensors, phi::BroadcastTensorsKernel, broadcast_tensors, kMovedDTypes)
 MPS_KERNEL_KEYED(broadcast_tensors_grad, phi::BroadcastTensorsGradKernel, broadcast_tensors_grad, kFloatsAndInts, 1)
 MPS_KERNEL(reduce_as, phi::ReduceAsKernel, reduce_as, kNumbers)
 MPS_KERNEL_WITH_DEFINE(reduce_as_grad, phi::ReduceAsGradKernel, reduce_as_grad, kNumbers, define_by_metadata)
-MPS_KERNEL(transpose, phi::TransposeKernel, transpose, kAllDTypes)
-MPS_KERNEL(transpose_grad, phi::TransposeGradKernel, transpose_grad, kAllDTypes)
+MPS_KERNEL(transpose, phi::TransposeKernel, transpose, kMovedDTypes)
+MPS_KERNEL(transpose_grad, phi::TransposeGradKernel, transpose_grad, kMovedDTypes)
 
 }  // namespace mps::paddle

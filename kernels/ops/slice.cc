@@ -76,9 +76,9 @@ void strided_slice_grad(const CustomContext& ctx, const DenseTensor& x, const De
 
 }  // namespace
 
-MPS_KERNEL(slice, phi::SliceKernel, slice, kAllDTypes)
-MPS_KERNEL(slice_grad, phi::SliceGradKernel, slice_grad, kAllDTypes)
-MPS_KERNEL(strided_slice, phi::StridedSliceKernel, strided_slice, kAllDTypes)
-MPS_KERNEL(strided_slice_grad, phi::StridedSliceGradKernel, strided_slice_grad, kAllDTypes)
+MPS_KERNEL(slice, phi::SliceKernel, slice, kMovedDTypes)
+MPS_KERNEL(slice_grad, phi::SliceGradKernel, slice_grad, kMovedDTypes)
+MPS_KERNEL(strided_slice, phi::StridedSliceKernel, strided_slice, kMovedDTypes)
+MPS_KERNEL(strided_slice_grad, phi::StridedSliceGradKernel, strided_slice_grad, kMovedDTypes)
 
 }  // namespace mps::paddle

@@ -13,13 +13,15 @@ namespace {
 // A piece should take long enough (some 20 us) for a second thread to be worth waking. Reading a byte from memory takes
 // as long as some operations.
 constexpr int64_t kPieceFlops = int64_t{4} << 20;
+// The same for a thread that is awake, as it is within a chain of products.
+constexpr int64_t kAwakePieceFlops = int64_t{1} << 20;
 constexpr int64_t kFlopsPerByte = 8;
 // A matrix of this size stays in the second-level cache.
 constexpr int64_t kCachedElements = 128 << 10;
 // Pieces per thread, so that a thread that is interrupted holds up the others little.
 constexpr int64_t kPiecesPerThread = 2;
 // Kernels work on blocks of rows and columns; cutting between them costs nothing.
-constexpr int64_t kCutAlignment = 32;
+constexpr int64_t kCutAlignment = 32, kFewRows = 16;
 
 // True if a kernel reads a matrix that lies so: by rows or by columns, which may be apart but not interleaved.
 bool is_matrix(int64_t rows, int64_t columns, int64_t row, int64_t column) {
@@ -176,16 +178,21 @@ void MatmulProgram::swap_operands() {
 void MatmulProgram::choose_kernels() {
   const MatmulGeometry& g = geometry_;
   for (const BatchAxis& axis : axes_) products_ *= axis.size;
+  piece_ = g.rows;
+  if (products_ == 1) kernel_ = last_kernel_ = make_streamed_matmul(dtype_, g);
+  if (kernel_ != nullptr) return;
   const int64_t flops = 2 * g.batch * g.rows * g.columns * g.inner;
   const int64_t bytes = g.batch * (g.rows + g.columns) * g.inner * static_cast<int64_t>(size_of(dtype_));
-  // A vector reads the rows of a matrix in as long runs as can be: one piece per thread.
-  const int64_t per_thread = g.batch * g.rows == 1 && g.y_column == 1 ? 1 : kPiecesPerThread;
-  const int64_t wanted = thread_count() == 1 ? 1 : (per_thread * thread_count() + products_ - 1) / products_;
-  const int64_t worth = std::max(flops, bytes * kFlopsPerByte) / kPieceFlops;
-  const int64_t count = std::max<int64_t>(1, std::min(wanted, worth));
-  cut_ = g.batch >= count ? Cut::kBatch : g.rows >= g.columns ? Cut::kRows : Cut::kColumns;
+  const int64_t wanted = thread_count() == 1 ? 1 : (kPiecesPerThread * thread_count() + products_ - 1) / products_;
+  const int64_t effort = std::max(flops, bytes * kFlopsPerByte), worth = effort / kPieceFlops;
+  const int64_t worth_awake = std::min<int64_t>(thread_count(), effort / kAwakePieceFlops);
+  helpers_ = worth < 2 && products_ == 1 ? Helpers::kAwake : Helpers::kAll;
+  const int64_t count = std::max<int64_t>(1, helpers_ == Helpers::kAwake ? worth_awake : std::min(wanted, worth));
+  // In a chain of small products the next one finds its rows in the cache of the thread that made them.
+  const bool by_rows = helpers_ == Helpers::kAwake && g.rows >= kFewRows * count;
+  cut_ = by_rows ? Cut::kRows : g.batch >= count ? Cut::kBatch : g.rows >= g.columns ? Cut::kRows : Cut::kColumns;
   const int64_t size = cut_ == Cut::kBatch ? g.batch : cut_ == Cut::kRows ? g.rows : g.columns;
-  const int64_t alignment = cut_ == Cut::kBatch ? 1 : kCutAlignment;
+  const int64_t alignment = cut_ == Cut::kBatch ? 1 : by_rows ? kFewRows : kCutAlignment;
   const int64_t even = (size + count - 1) / count;
   piece_ = std::min(size, (even + alignment - 1) / alignment * alignment);
   pieces_ = (size + piece_ - 1) / piece_;
@@ -230,7 +237,7 @@ void MatmulProgram::run(const void* x, const void* y, void* to) const {
   if (count == 1) return run_pieces(0, 1);
   const int64_t flops = 2 * g.batch * g.rows * g.columns * g.inner / pieces_;
   const int64_t grain = pieces_ > 1 ? 1 : std::max<int64_t>(1, kPieceFlops / std::max<int64_t>(1, flops));
-  parallel_for(count, grain, run_pieces);
+  parallel_for(count, grain, run_pieces, helpers_);
 }
 
 uint64_t MatmulProgram::cost_ns() const {

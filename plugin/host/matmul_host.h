@@ -8,6 +8,7 @@
 
 #include "plugin/core/graph.h"
 #include "plugin/host/matmul_kernel_host.h"
+#include "plugin/host/threads.h"
 
 namespace mps {
 
@@ -51,6 +52,7 @@ class MatmulProgram {
   int64_t products_ = 1;                   // of their sizes
   Cut cut_ = Cut::kRows;
   int64_t piece_ = 1, pieces_ = 1;  // along `cut_`; the last piece may be smaller
+  Helpers helpers_ = Helpers::kAll;
   std::shared_ptr<const MatmulKernel> kernel_, last_kernel_;
 };
 

@@ -36,6 +36,10 @@ std::unique_ptr<MatmulKernel> make_onednn_int8_matmul(const MatmulGeometry& geom
 // One row of any float dtype; null if this is something else.
 std::unique_ptr<MatmulKernel> make_vector_matmul(DType dtype, const MatmulGeometry& geometry);
 
+// The same for one matrix that is too large for the caches. It cuts its own work: run() is called outside of other
+// loops and uses all threads.
+std::unique_ptr<MatmulKernel> make_streamed_matmul(DType dtype, const MatmulGeometry& geometry);
+
 // float32 and integers, any strides.
 std::unique_ptr<MatmulKernel> make_plain_matmul(DType dtype, const MatmulGeometry& geometry);
 

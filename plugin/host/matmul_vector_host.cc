@@ -8,84 +8,35 @@
 
 #include "plugin/core/check.h"
 #include "plugin/host/matmul_kernel_host.h"
+#include "plugin/host/threads.h"
 #include "plugin/host/vector_kernels.h"
 
 namespace mps {
 namespace {
 
-constexpr int64_t kBlock = 2048;  // elements that are converted to float at a time
-constexpr int64_t kRows = 4;      // rows, or columns, of the matrix that are read in one go
+constexpr int64_t kBlock = 2048;  // elements of a row, or of a column, that are worked on at a time
+constexpr int64_t kGroup = 8;     // rows or columns that are converted to float at a time
 
-// What every processor has a register for.
-using Lanes = float __attribute__((vector_size(16)));
-constexpr int64_t kLanes = sizeof(Lanes) / sizeof(float);
+// What a thread takes at a time of a large matrix: enough to outweigh the taking, and little enough for a thread that
+// is held up to hold up nobody.
+constexpr int64_t kTileBytes = 128 << 10;
+// Rows are cut into at most so many tiles, each with sums of its own, unless they are so long that they can be cut
+// across.
+constexpr int64_t kMostSlices = 64, kLongRow = 8192;
 
-Lanes load(const float* from) {
-  Lanes lanes;
-  std::memcpy(&lanes, from, sizeof lanes);
-  return lanes;
-}
+constexpr int64_t divide_up(int64_t x, int64_t y) { return (x + y - 1) / y; }
 
-float dot(const float* x, const float* y, int64_t count) {
-  constexpr int64_t kSums = 8;  // additions that do not wait for each other
-  Lanes sums[kSums] = {};
-  int64_t i = 0;
-  for (; i + kSums * kLanes <= count; i += kSums * kLanes) {
-    for (int64_t j = 0; j < kSums; ++j) sums[j] += load(x + i + j * kLanes) * load(y + i + j * kLanes);
-  }
-  for (int64_t j = 1; j < kSums; ++j) sums[0] += sums[j];
-  float sum = 0;
-  for (int64_t j = 0; j < kLanes; ++j) sum += sums[0][j];
-  for (; i < count; ++i) sum += x[i] * y[i];
-  return sum;
-}
-
-// The products of x with kRows others at once: as many streams out of memory, and x is fetched once for all.
-void dots(const float* x, const float* const* rows, int64_t count, float* results) {
-  constexpr int64_t kSums = 2;
-  Lanes sums[kRows][kSums] = {};
-  int64_t i = 0;
-  for (; i + kSums * kLanes <= count; i += kSums * kLanes) {
-    for (int64_t j = 0; j < kSums; ++j) {
-      const Lanes part = load(x + i + j * kLanes);
-      for (int64_t row = 0; row < kRows; ++row) sums[row][j] += part * load(rows[row] + i + j * kLanes);
-    }
-  }
-  for (int64_t row = 0; row < kRows; ++row) {
-    const Lanes all = sums[row][0] + sums[row][1];
-    float sum = 0;
-    for (int64_t j = 0; j < kLanes; ++j) sum += all[j];
-    for (int64_t rest = i; rest < count; ++rest) sum += x[rest] * rows[row][rest];
-    results[row] += sum;
-  }
-}
-
-// sums[i] += the factors times the rows, for kRows of them. What lies `ahead` of them is fetched meanwhile: a run of a
-// few hundred elements ends before the processor has seen that it is one.
-void add_rows(const float* factors, const float* const* rows, float* sums, int64_t count, int64_t ahead) {
-  constexpr int64_t kLine = 64 / sizeof(float);
-  const float a = factors[0], b = factors[1], c = factors[2], d = factors[3];
-  const auto add = [&](int64_t i) {
-    const Lanes sum = load(sums + i) + ((a * load(rows[0] + i) + b * load(rows[1] + i)) +
-                                        (c * load(rows[2] + i) + d * load(rows[3] + i)));
-    std::memcpy(sums + i, &sum, sizeof sum);
-  };
-  int64_t i = 0;
-  for (; i + kLine <= count; i += kLine) {
-    for (int64_t row = 0; row < kRows; ++row) __builtin_prefetch(rows[row] + i + ahead);
-    for (int64_t j = 0; j < kLine; j += kLanes) add(i + j);
-  }
-  for (; i + kLanes <= count; i += kLanes) add(i);
-  for (; i < count; ++i) sums[i] += (a * rows[0][i] + b * rows[1][i]) + (c * rows[2][i] + d * rows[3][i]);
-}
+// The sums of tiles, before they are added up; grows to what its largest product needs, two megabytes at most.
+thread_local std::vector<float> t_sums;
 
 template <typename T>
-class VectorMatmul final : public MatmulKernel {
+class VectorMatmul : public MatmulKernel {
  public:
   VectorMatmul(DType dtype, const MatmulGeometry& geometry)
       : g_(geometry),
-        load_(vector_kernels().load[static_cast<int>(dtype)]),
-        store_(vector_kernels().store[static_cast<int>(dtype)]) {}
+        kernels_(vector_kernels()),
+        load_(kernels_.load[static_cast<int>(dtype)]),
+        store_(kernels_.store[static_cast<int>(dtype)]) {}
   size_t bytes() const override { return sizeof *this; }
 
   void run(const void* x, const void* y, void* to) const override {
@@ -93,18 +44,61 @@ class VectorMatmul final : public MatmulKernel {
       const T* const vector = static_cast<const T*>(x) + b * g_.x_batch;
       const T* const matrix = static_cast<const T*>(y) + b * g_.y_batch;
       T* const result = static_cast<T*>(to) + b * g_.to_batch;
-      g_.y_column == 1 ? by_rows(vector, matrix, result) : by_columns(vector, matrix, result);
+      for (int64_t column = 0; column < g_.columns; column += kBlock) {
+        columns(vector, matrix, column, std::min(kBlock, g_.columns - column), result);
+      }
     }
   }
 
- private:
-  // `count` elements as floats; `room` holds that many, if they need converting.
-  const float* floats(const T* from, int64_t count, float* room) const {
-    if constexpr (std::is_same_v<T, float>) {
-      return from;
-    } else {
-      load_(from, nullptr, nullptr, room, static_cast<size_t>(count));
-      return room;
+ protected:
+  bool lies_by_rows() const { return g_.y_column == 1; }
+
+  // Up to kBlock columns of the result.
+  void columns(const T* x, const T* y, int64_t first, int64_t count, T* to) const {
+    alignas(64) float sums[kBlock];
+    std::fill_n(sums, count, 0.0f);
+    lies_by_rows() ? add_rows(x, y, 0, g_.inner, first, count, sums) : add_columns(x, y, first, count, sums);
+    store(sums, to + first, count);
+  }
+
+  // Rows [begin, end) of the matrix, scaled and added up. Its rows are dense.
+  void add_rows(const T* x, const T* y, int64_t begin, int64_t end, int64_t column, int64_t count, float* sums) const {
+    constexpr int64_t kRows = 512;
+    alignas(64) float factors[kRows];
+    for (int64_t k = begin; k < end; k += kRows) {
+      const int64_t rows = std::min(kRows, end - k);
+      for (int64_t i = 0; i < rows; ++i) factors[i] = static_cast<float>(x[(k + i) * g_.x_inner]);
+      const T* const first = y + k * g_.y_inner + column;
+      if constexpr (std::is_same_v<T, float>) {
+        kernels_.add_scaled_rows(factors, first, rows, g_.y_inner, sums, count, g_.inner - k - rows);
+      } else {
+        alignas(64) float room[kGroup * kBlock];
+        for (int64_t r = 0; r < rows; r += kGroup) {
+          const int64_t some = std::min(kGroup, rows - r);
+          load(first + r * g_.y_inner, some, g_.y_inner, count, room);
+          kernels_.add_scaled_rows(factors + r, room, some, kBlock, sums, count, 0);
+        }
+      }
+    }
+  }
+
+  // Columns [first, first + count) of the matrix, which are dense: each gives one dot product.
+  void add_columns(const T* x, const T* y, int64_t first, int64_t count, float* sums) const {
+    alignas(64) float vector[kBlock];
+    for (int64_t k = 0; k < g_.inner; k += kBlock) {
+      const int64_t length = std::min(kBlock, g_.inner - k);
+      for (int64_t i = 0; i < length; ++i) vector[i] = static_cast<float>(x[(k + i) * g_.x_inner]);
+      const T* const dense = y + first * g_.y_column + k;
+      if constexpr (std::is_same_v<T, float>) {
+        kernels_.add_dots(vector, dense, count, g_.y_column, sums, length);
+      } else {
+        alignas(64) float room[kGroup * kBlock];
+        for (int64_t c = 0; c < count; c += kGroup) {
+          const int64_t some = std::min(kGroup, count - c);
+          load(dense + c * g_.y_column, some, g_.y_column, length, room);
+          kernels_.add_dots(vector, room, some, kBlock, sums + c, length);
+        }
+      }
     }
   }
 
@@ -116,59 +110,75 @@ class VectorMatmul final : public MatmulKernel {
     }
   }
 
-  // The rows of the matrix are dense: they are scaled and added up.
-  void by_rows(const T* x, const T* y, T* to) const {
-    alignas(64) float sums[kBlock], room[kRows][kBlock];
-    for (int64_t column = 0; column < g_.columns; column += kBlock) {
-      const int64_t count = std::min(kBlock, g_.columns - column);
-      std::fill_n(sums, count, 0.0f);
-      for (int64_t k = 0; k < g_.inner; k += kRows) {
-        float factors[kRows] = {};
-        const float* rows[kRows];
-        for (int64_t i = 0; i < kRows; ++i) {
-          const bool exists = k + i < g_.inner;
-          if (exists) factors[i] = static_cast<float>(x[(k + i) * g_.x_inner]);
-          rows[i] = exists ? floats(y + (k + i) * g_.y_inner + column, count, room[i]) : zeros();
-        }
-        const bool has_more = std::is_same_v<T, float> && k + 2 * kRows <= g_.inner;
-        add_rows(factors, rows, sums, count, has_more ? kRows * g_.y_inner : 0);
-      }
-      store(sums, to + column, count);
+  // `runs` runs of elements as floats, kBlock apart.
+  void load(const T* from, int64_t runs, int64_t stride, int64_t count, float* room) const {
+    for (int64_t i = 0; i < runs; ++i) {
+      load_(from + i * stride, nullptr, nullptr, room + i * kBlock, static_cast<size_t>(count));
     }
-  }
-
-  // The columns of the matrix are dense: each gives one dot product.
-  void by_columns(const T* x, const T* y, T* to) const {
-    alignas(64) float vector[kBlock], room[kRows][kBlock];
-    std::vector<float> sums(static_cast<size_t>(g_.columns), 0.0f);
-    for (int64_t k = 0; k < g_.inner; k += kBlock) {
-      const int64_t count = std::min(kBlock, g_.inner - k);
-      for (int64_t i = 0; i < count; ++i) vector[i] = static_cast<float>(x[(k + i) * g_.x_inner]);
-      int64_t column = 0;
-      for (; column + kRows <= g_.columns; column += kRows) {
-        const float* dense[kRows];
-        for (int64_t i = 0; i < kRows; ++i) dense[i] = floats(y + (column + i) * g_.y_column + k, count, room[i]);
-        dots(vector, dense, count, sums.data() + column);
-      }
-      for (; column < g_.columns; ++column) {
-        sums[static_cast<size_t>(column)] += dot(vector, floats(y + column * g_.y_column + k, count, room[0]), count);
-      }
-    }
-    store(sums.data(), to, g_.columns);
-  }
-
-  static const float* zeros() {
-    static const float row[kBlock] = {};
-    return row;
   }
 
   const MatmulGeometry g_;
+  const VectorKernels& kernels_;
   const BlockFn load_, store_;
 };
 
-}  // namespace
+// A large matrix, which the threads share. How it is cut depends on its shape alone, so any number of threads adds up
+// the same sums.
+template <typename T>
+class StreamedMatmul final : public VectorMatmul<T> {
+ public:
+  StreamedMatmul(DType dtype, const MatmulGeometry& geometry) : VectorMatmul<T>(dtype, geometry) {}
+  size_t bytes() const override { return sizeof *this; }
 
-std::unique_ptr<MatmulKernel> make_vector_matmul(DType dtype, const MatmulGeometry& geometry) {
+  void run(const void* x, const void* y, void* to) const override {
+    const T* const vector = static_cast<const T*>(x);
+    const T* const matrix = static_cast<const T*>(y);
+    T* const result = static_cast<T*>(to);
+    this->lies_by_rows() && g_.columns <= kLongRow ? by_slices(vector, matrix, result)
+                                                   : by_columns(vector, matrix, result);
+  }
+
+ private:
+  using VectorMatmul<T>::g_;
+
+  void by_columns(const T* x, const T* y, T* to) const {
+    // Short runs out of many rows are slow; columns are in one piece anyway.
+    const int64_t fit = kTileBytes / (g_.inner * static_cast<int64_t>(sizeof(T)));
+    const int64_t tile = this->lies_by_rows() ? kBlock : std::clamp<int64_t>(fit, 1, kBlock);
+    parallel_for(divide_up(g_.columns, tile), 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        this->columns(x, y, i * tile, std::min(tile, g_.columns - i * tile), to);
+      }
+    });
+  }
+
+  // Whole rows, and so the longest runs there are.
+  void by_slices(const T* x, const T* y, T* to) const {
+    const int64_t fit = kTileBytes / (g_.columns * static_cast<int64_t>(sizeof(T)));
+    const int64_t wanted = std::max({fit, divide_up(g_.inner, kMostSlices), kGroup});
+    const int64_t rows = divide_up(wanted, kGroup) * kGroup, slices = divide_up(g_.inner, rows);
+    t_sums.resize(std::max(t_sums.size(), static_cast<size_t>(slices * g_.columns)));
+    float* const sums = t_sums.data();
+    parallel_for(slices, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        float* const own = sums + i * g_.columns;
+        std::fill_n(own, g_.columns, 0.0f);
+        const int64_t block = std::is_same_v<T, float> ? g_.columns : kBlock;  // the others are converted in between
+        for (int64_t column = 0; column < g_.columns; column += block) {
+          const int64_t count = std::min(block, g_.columns - column);
+          this->add_rows(x, y, i * rows, std::min(g_.inner, (i + 1) * rows), column, count, own + column);
+        }
+      }
+    });
+    float ones[kMostSlices];
+    std::fill_n(ones, slices, 1.0f);
+    this->kernels_.add_scaled_rows(ones + 1, sums + g_.columns, slices - 1, g_.columns, sums, g_.columns, 0);
+    this->store(sums, to, g_.columns);
+  }
+};
+
+template <template <typename> class Kernel>
+std::unique_ptr<MatmulKernel> make(DType dtype, const MatmulGeometry& geometry) {
   const bool dense = geometry.y_column == 1 || geometry.y_inner == 1;
   if (geometry.rows != 1 || !dense) return nullptr;
   return visit(dtype, [&](auto zero) -> std::unique_ptr<MatmulKernel> {
@@ -176,9 +186,21 @@ std::unique_ptr<MatmulKernel> make_vector_matmul(DType dtype, const MatmulGeomet
     if constexpr (std::is_integral_v<T>) {
       return nullptr;
     } else {
-      return std::make_unique<VectorMatmul<T>>(dtype, geometry);
+      return std::make_unique<Kernel<T>>(dtype, geometry);
     }
   });
+}
+
+}  // namespace
+
+std::unique_ptr<MatmulKernel> make_vector_matmul(DType dtype, const MatmulGeometry& geometry) {
+  return make<VectorMatmul>(dtype, geometry);
+}
+
+std::unique_ptr<MatmulKernel> make_streamed_matmul(DType dtype, const MatmulGeometry& geometry) {
+  const int64_t bytes = geometry.inner * geometry.columns * static_cast<int64_t>(size_of(dtype));
+  if (geometry.batch != 1 || bytes < 4 * kTileBytes) return nullptr;
+  return make<StreamedMatmul>(dtype, geometry);
 }
 
 }  // namespace mps

@@ -22,7 +22,7 @@ constexpr int64_t kLargeTranspose = 2048;
 class Planner {
  public:
   explicit Planner(const Graph& graph)
-      : graph_(graph), fusions_(find_fusions(graph)), views_(graph.node_count()), homes_(graph.node_count(), kNoSlot) {
+      : graph_(graph), fusions_(find_fusions(graph)), views_(graph.node_count()), homes_(graph.node_count()) {
     plan_.feeds = static_cast<uint32_t>(graph.feed_count());
     plan_.results = static_cast<uint32_t>(graph.results().size());
     plan_.slots = plan_.feeds + plan_.results;
@@ -31,8 +31,8 @@ class Planner {
   HostPlan make() {
     for (uint32_t i = 0; i < plan_.results; ++i) {
       Value value{graph_.results()[i]};
-      while (homes_[value.node] == kNoSlot) {
-        homes_[value.node] = plan_.feeds + i;
+      while (!has_home(value)) {
+        homes_[value.node] = {plan_.feeds + i, 0};
         // A reshape lies where its operand does: that is computed in the result's place.
         const Node& node = graph_.node(value);
         if (info(node.kind).family == NodeFamily::kReshape) value = graph_.operand(node, 0);
@@ -57,6 +57,11 @@ class Planner {
  private:
   static constexpr uint32_t kNoSlot = UINT32_MAX;
 
+  struct Home {
+    uint32_t slot = kNoSlot;
+    int64_t offset = 0;  // in elements
+  };
+
   struct Temporary {
     uint32_t slot;
     size_t bytes;
@@ -74,11 +79,40 @@ class Planner {
     return plan_.slots++;
   }
 
-  // Where a computed value is written: its result, else a temporary.
-  uint32_t home(Value value) {
-    uint32_t& slot = homes_[value.node];
-    if (slot == kNoSlot) slot = new_temporary(graph_.bytes(value));
-    return slot;
+  // Where a computed value is written: its result, its part of a concatenation, else a temporary.
+  View home(Value value) {
+    Home& home = homes_[value.node];
+    if (!has_home(value)) home = {new_temporary(graph_.bytes(value)), 0};
+    View view = dense_view(home.slot, graph_.shape(value));
+    view.offset = home.offset;
+    return view;
+  }
+  bool has_home(Value value) const { return homes_[value.node].slot != kNoSlot; }
+
+  // Wants the value to be computed there. In vain if it is computed already, or wanted elsewhere.
+  void settle(Value value, Home home) {
+    while (info(graph_.node(value).kind).family == NodeFamily::kReshape) value = graph_.operand(graph_.node(value), 0);
+    const Node& node = graph_.node(value);
+    const NodeFamily family = info(node.kind).family;
+    const bool computed = is_pointwise(node.kind) || is_whole(family) || family == NodeFamily::kReduce ||
+                          family == NodeFamily::kMatmul || family == NodeFamily::kConcatenation;
+    if (!computed || views_[value.node] || has_home(value)) return;
+    homes_[value.node] = home;
+    if (family == NodeFamily::kConcatenation) settle_parts(value);
+  }
+
+  // The parts of a concatenation that lie one after the other, those within them too.
+  void settle_parts(Value whole) {
+    const Node& node = graph_.node(whole);
+    const Dims shape = graph_.shape(whole);
+    for (int64_t axis = 0; axis < graph_.attributes(node)[0]; ++axis) {
+      if (shape[static_cast<size_t>(axis)] != 1) return;
+    }
+    Home part = homes_[whole.node];
+    for (size_t i = 0; i < node.operand_count; ++i) {
+      settle(graph_.operand(node, i), part);
+      part.offset += graph_.elements(graph_.operand(node, i));
+    }
   }
 
   // Adds the steps that compute the value, if they are not there yet, and says where it lies.
@@ -98,7 +132,7 @@ class Planner {
   }
 
   View dense_copy(Value value) {
-    const View copied = dense_view(home(value), graph_.shape(value));
+    const View copied = home(value);
     copy(value, view(value), copied);
     return copied;
   }
@@ -135,7 +169,7 @@ class Planner {
       case NodeFamily::kCast: {
         const Fusion& fusion = fusions_.all[fusions_.stored_by[value.node]];
         add_fusion(fusion);
-        return dense_view(home(value), graph_.shape(value));
+        return home(value);
       }
       case NodeFamily::kReshape: {
         const Dims from = graph_.shape(operand(0)), to = graph_.shape(value);
@@ -226,14 +260,15 @@ class Planner {
     PointwiseProgram program = compile(fusion);
     std::vector<SlotAt> inputs = places(program.inputs()), outputs;
     for (uint32_t i : fusion.outputs) {
-      views_[i] = dense_view(home(Value{i}), graph_.shape(Value{i}));
-      outputs.push_back({home(Value{i}), 0});
+      views_[i] = home(Value{i});
+      outputs.push_back(place(*views_[i], graph_.dtype(Value{i})));
     }
     plan_.steps.push_back(make_pointwise_step(std::move(program), std::move(inputs), std::move(outputs)));
   }
 
   View reduction(Value value, Value operand) {
-    const SlotAt to{home(value), 0};
+    const View to_view = home(value);
+    const SlotAt to = place(to_view, graph_.dtype(value));
     const uint32_t prologue = fusions_.prologue_of[value.node];
     if (prologue == Fusions::kNone) {
       const SlotAt from = place(dense(operand), graph_.dtype(operand));
@@ -243,7 +278,7 @@ class Planner {
       std::vector<SlotAt> inputs = places(program.inputs());
       plan_.steps.push_back(make_reduce_step(std::move(program), std::move(inputs), to));
     }
-    return dense_view(to.slot, graph_.shape(value));
+    return to_view;
   }
 
   View whole(Value value, const Node& node) {
@@ -252,9 +287,10 @@ class Planner {
       const Value operand = graph_.operand(node, i);
       inputs.push_back(place(dense(operand), graph_.dtype(operand)));
     }
-    const SlotAt to{home(value), 0};
+    const View to_view = home(value);
+    const SlotAt to = place(to_view, graph_.dtype(value));
     plan_.steps.push_back(make_whole_step(compile_whole(graph_, value), std::move(inputs), to));
-    return dense_view(to.slot, graph_.shape(value));
+    return to_view;
   }
 
   // One line of numbers, looked at from all sides.
@@ -272,39 +308,49 @@ class Planner {
       const View& lies = view(operand);
       return MatmulProgram::reads(graph_.shape(operand), lies.strides) ? lies : dense(operand);
     };
+    // Kernels turn a matrix that lies by columns round, time and again if they meet it often.
+    constexpr size_t kOften = 4;
+    if (const View& lies = view(y); lies.strides.back() != 1 && count_uses(y) >= kOften) dense(y);
     View x_view = matrix(x), y_view = matrix(y);
     const DType dtype = graph_.dtype(value);
     if (!MatmulProgram::reads(dtype, graph_.shape(x), x_view.strides, graph_.shape(y), y_view.strides)) {
       x_view = dense(x);
       y_view = dense(y);
     }
-    const SlotAt to{home(value), 0};
+    const View to_view = home(value);
+    const SlotAt to = place(to_view, graph_.dtype(value));
     plan_.steps.push_back(make_matmul_step(
         MatmulProgram::compile(dtype, graph_.shape(x), x_view.strides, graph_.shape(y), y_view.strides),
         place(x_view, dtype), place(y_view, dtype), to));
-    return dense_view(to.slot, graph_.shape(value));
+    return to_view;
   }
 
   View concatenation(Value value, const Node& node, size_t axis) {
-    const View whole = dense_view(home(value), graph_.shape(value));
+    const View whole = home(value);
+    settle_parts(value);
     View part = whole;
     for (size_t i = 0; i < node.operand_count; ++i) {
       const Value operand = graph_.operand(node, i);
-      copy(operand, view(operand), part);
+      const View from = view(operand);
+      const bool is_there = from.slot == part.slot && from.offset == part.offset &&
+                            is_contiguous(graph_.shape(operand), from.strides) &&
+                            is_contiguous(graph_.shape(operand), part.strides);
+      if (!is_there) copy(operand, from, part);
       part.offset += graph_.shape(operand)[axis] * whole.strides[axis];
     }
     return whole;
   }
 
   View strided_update(Value value, Value storage, Value update, int64_t offset, Dims strides) {
-    const View whole = dense_view(home(value), graph_.shape(value));
+    const View whole = home(value);
     // A storage that nobody else reads is computed where it is wanted.
     const NodeFamily family = info(graph_.node(storage).kind).family;
     const bool computed = is_pointwise(graph_.node(storage).kind) || family == NodeFamily::kStridedUpdate ||
                           family == NodeFamily::kConcatenation;
-    if (computed && homes_[storage.node] == kNoSlot && count_uses(storage) == 1) homes_[storage.node] = whole.slot;
+    const bool in_place = computed && !has_home(storage) && count_uses(storage) == 1;
+    if (in_place) homes_[storage.node] = homes_[value.node];
     const View from = view(update);
-    if (view(storage).slot != whole.slot) copy(storage, view(storage), whole);
+    if (view(storage).slot != whole.slot || view(storage).offset != whole.offset) copy(storage, view(storage), whole);
     copy(update, from, strided(whole, offset, strides));
     return whole;
   }
@@ -379,7 +425,7 @@ class Planner {
   const Fusions fusions_;
   HostPlan plan_;
   std::vector<std::optional<View>> views_;  // by node, once its steps are there
-  std::vector<uint32_t> homes_;             // by node: the slot it is written to
+  std::vector<Home> homes_;                 // by node: where it is written
   std::vector<Temporary> temporaries_;
 };
 

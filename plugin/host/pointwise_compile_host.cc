@@ -262,7 +262,8 @@ class Compiler {
     for (const PlannedOutput& output : plan_->outputs) ns += output.element_bytes / kBytesPerNs;
     plan_->ns_per_element = ns;
     const size_t grain = static_cast<size_t>(kWorthAThreadNs / ns) + 1;
-    plan_->grain = static_cast<int64_t>(round_up(grain, static_cast<size_t>(plan_->staged_block)));
+    constexpr size_t kGrainAlignment = 256;  // lines of the cache are not shared, vectors are full
+    plan_->grain = static_cast<int64_t>(round_up(grain, kGrainAlignment));
   }
 
   Region region_;

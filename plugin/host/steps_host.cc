@@ -19,8 +19,10 @@ class PointwiseStep final : public PlanStep {
  public:
   PointwiseStep(PointwiseProgram program, std::vector<SlotAt> inputs, std::vector<SlotAt> outputs)
       : program_(std::move(program)), inputs_(std::move(inputs)), outputs_(std::move(outputs)) {
+    bool at_start = true;
+    for (const SlotAt& output : outputs_) at_start = at_start && output.offset_bytes == 0;
     for (size_t i = 0; i < inputs_.size(); ++i) {
-      reads.push_back({inputs_[i].slot, program_.input_is_dense(i) && inputs_[i].offset_bytes == 0});
+      reads.push_back({inputs_[i].slot, at_start && program_.input_is_dense(i) && inputs_[i].offset_bytes == 0});
     }
     for (const SlotAt& output : outputs_) writes.push_back(output.slot);
   }

@@ -35,6 +35,11 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int kMaxThreads = 256;
 
+// A helper without work spins so long before it sleeps.
+constexpr auto kSpin = std::chrono::microseconds(20), kSpinWhileWaitedFor = std::chrono::microseconds(300);
+// A background thread works so long before it wakes helpers, which takes them some 30 us.
+constexpr auto kAlone = std::chrono::microseconds(500);
+
 void pause_cpu() {
 #if defined(__x86_64__)
   _mm_pause();
@@ -82,11 +87,19 @@ std::atomic<int>& thread_count_setting() {
 
 // True on helpers, and on a caller inside its loop: a loop started there runs alone.
 thread_local bool t_inside_loop = false;
+thread_local bool t_in_background = false;
+
+// Threads that wait for the device.
+std::atomic<int> g_waiting{0};
 
 class Pool {
  public:
-  // False if another thread's loop is running; then nothing was done.
-  bool run(int64_t count, int64_t grain, int threads, detail::ParallelBody body, void* context);
+  // False if another thread's loop is running, or nobody is there to help; then nothing was done.
+  bool run(int64_t count, int64_t grain, int threads, Helpers helpers, detail::ParallelBody body, void* context);
+  // Takes part in the running loop, if there is one.
+  void help();
+
+  std::atomic<int> spare{0};  // threads that call help() all the time
 
  private:
   // A thread's share of the range, of which it takes one piece after the other; when it is through, it helps with the
@@ -119,22 +132,32 @@ class Pool {
 
   void start_helpers(int wanted);
   void helper();
+  void wake_helpers();
   bool enter();
-  void work();
+  void work(int own, bool wakes_late);
   uint64_t wait_for_change(uint64_t seen);
 
   std::atomic<bool> busy_{false};
   std::atomic<uint64_t> gate_{0};
   Loop loop_;
   std::array<Share, kMaxThreads> shares_;
-  int helpers_ = 0;  // guarded by busy_
-  std::atomic<int> sleepers_{0};
+  int helpers_ = 0;                          // guarded by busy_
+  std::atomic<int> sleepers_{0}, awake_{0};  // helpers
   std::mutex mutex_;
   std::condition_variable wake_;
 };
 
-void Pool::work() {
-  const int own = loop_.entered.fetch_add(1, std::memory_order_relaxed);
+void Pool::wake_helpers() {
+  if (sleepers_.load() == 0) return;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+  }  // whoever is about to sleep has seen the gate or is asleep
+  wake_.notify_all();
+}
+
+// Share `own` first. The caller's is always the first: what one loop wrote is in the cache of who reads it in the next.
+void Pool::work(int own, bool wakes_late) {
+  const auto start = wakes_late ? Clock::now() : Clock::time_point();
   for (int i = 0; i < loop_.shares; ++i) {
     Share& share = shares_[static_cast<size_t>((own + i) % loop_.shares)];
     for (;;) {
@@ -145,6 +168,10 @@ void Pool::work() {
         loop_.body(loop_.context, begin, std::min(share.end, begin + loop_.piece));
       } catch (...) {
         if (!loop_.failed.exchange(true)) loop_.error = std::current_exception();
+      }
+      if (wakes_late && (g_waiting.load(std::memory_order_relaxed) > 0 || Clock::now() - start > kAlone)) {
+        wakes_late = false;
+        wake_helpers();
       }
     }
   }
@@ -160,32 +187,42 @@ bool Pool::enter() {
 
 // Returns when the number of the loop is no longer `seen`: spins first, since the next loop usually follows at once.
 uint64_t Pool::wait_for_change(uint64_t seen) {
-  constexpr auto kSpin = std::chrono::microseconds(20);
   const auto start = Clock::now();
+  const auto may_spin = [&] {
+    const auto spun = Clock::now() - start;
+    return spun < kSpin || (g_waiting.load(std::memory_order_relaxed) > 0 && spun < kSpinWhileWaitedFor);
+  };
   do {
     for (int i = 0; i < 32; ++i) {
       const uint64_t now = number(gate_.load(std::memory_order_acquire));
       if (now != seen) return now;
       pause_cpu();
     }
-  } while (Clock::now() - start < kSpin);
+  } while (may_spin());
   std::unique_lock<std::mutex> lock(mutex_);
   // Ordered against run(), which changes the gate and then looks for sleepers: one of the two sees the other.
   sleepers_.fetch_add(1);
+  awake_.fetch_sub(1, std::memory_order_relaxed);
   wake_.wait(lock, [&] { return number(gate_.load()) != seen; });
   sleepers_.fetch_sub(1);
+  awake_.fetch_add(1, std::memory_order_relaxed);
   return number(gate_.load(std::memory_order_acquire));
+}
+
+void Pool::help() {
+  while (enter()) {
+    work(loop_.entered.fetch_add(1, std::memory_order_relaxed), /*wakes_late=*/false);
+    gate_.fetch_sub(kInside, std::memory_order_acq_rel);
+  }
 }
 
 void Pool::helper() {
   t_inside_loop = true;
+  awake_.fetch_add(1, std::memory_order_relaxed);
   uint64_t seen = 0;
   for (;;) {
     seen = wait_for_change(seen);
-    while (enter()) {
-      work();
-      gate_.fetch_sub(kInside, std::memory_order_acq_rel);
-    }
+    help();
   }
 }
 
@@ -208,7 +245,9 @@ void Pool::start_helpers(int wanted) {
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
-bool Pool::run(int64_t count, int64_t grain, int threads, detail::ParallelBody body, void* context) {
+bool Pool::run(int64_t count, int64_t grain, int threads, Helpers helpers, detail::ParallelBody body, void* context) {
+  const bool wakes = helpers == Helpers::kAll;
+  if (!wakes && spare.load(std::memory_order_relaxed) + awake_.load(std::memory_order_relaxed) == 0) return false;
   if (busy_.exchange(true, std::memory_order_acquire)) return false;
   start_helpers(threads - 1);
   const int64_t grains = (count + grain - 1) / grain;
@@ -222,19 +261,15 @@ bool Pool::run(int64_t count, int64_t grain, int threads, detail::ParallelBody b
   loop_.shares = threads;
   loop_.body = body;
   loop_.context = context;
-  loop_.entered.store(0, std::memory_order_relaxed);
+  loop_.entered.store(1, std::memory_order_relaxed);
   loop_.failed.store(false, std::memory_order_relaxed);
   const uint64_t admitted = static_cast<uint64_t>(std::min(threads - 1, helpers_));
   gate_.store((number(gate_.load(std::memory_order_relaxed)) + 1) * kNumber + admitted * kMayEnter);
-  if (sleepers_.load() > 0) {
-    {
-      std::lock_guard<std::mutex> lock(mutex_);
-    }  // whoever is about to sleep has seen the gate or is asleep
-    wake_.notify_all();
-  }
+  const bool wakes_late = wakes && t_in_background && g_waiting.load(std::memory_order_relaxed) == 0;
+  if (wakes && !wakes_late && spare.load(std::memory_order_relaxed) < threads - 1) wake_helpers();
 
   t_inside_loop = true;
-  work();
+  work(0, wakes_late);
   t_inside_loop = false;
 
   // Nobody enters any more; those inside finish the piece that they have.
@@ -259,6 +294,7 @@ Pool& pool() {
   static const int registered = pthread_atfork(nullptr, nullptr, [] {
     g_pool.store(nullptr, std::memory_order_relaxed);
     t_inside_loop = false;
+    g_waiting.store(0, std::memory_order_relaxed);
   });
   static_cast<void>(registered);
   Pool* const fresh = new Pool;
@@ -277,12 +313,28 @@ void set_thread_count(int count) {
   thread_count_setting().store(count, std::memory_order_relaxed);
 }
 
+WaitingForDevice::WaitingForDevice() { g_waiting.fetch_add(1, std::memory_order_relaxed); }
+
+WaitingForDevice::~WaitingForDevice() { g_waiting.fetch_sub(1, std::memory_order_relaxed); }
+
+void this_is_a_background_thread() { t_in_background = true; }
+
+SpareThread::SpareThread() { pool().spare.fetch_add(1, std::memory_order_relaxed); }
+
+SpareThread::~SpareThread() { pool().spare.fetch_sub(1, std::memory_order_relaxed); }
+
+void SpareThread::help() {
+  t_inside_loop = true;
+  pool().help();
+  t_inside_loop = false;
+}
+
 namespace detail {
-void parallel_for(int64_t count, int64_t grain, ParallelBody body, void* context) {
+void parallel_for(int64_t count, int64_t grain, Helpers helpers, ParallelBody body, void* context) {
   if (count <= 0) return;
   grain = std::max<int64_t>(grain, 1);
   const int threads = static_cast<int>(std::min<int64_t>(thread_count(), (count + grain - 1) / grain));
-  if (threads > 1 && !t_inside_loop && pool().run(count, grain, threads, body, context)) return;
+  if (threads > 1 && !t_inside_loop && pool().run(count, grain, threads, helpers, body, context)) return;
   body(context, 0, count);
 }
 }  // namespace detail

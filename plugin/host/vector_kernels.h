@@ -58,9 +58,15 @@ struct VectorKernels {
   ReduceFns reduce[kNodeCount][kDTypeCount];  // by the operand's register dtype
   // Blocks index ... index + count - 1 of random_bits() of graph.h, of four words each.
   void (*random_bits)(const RandomCounter& counter, uint64_t index, uint32_t* out, size_t count);
-  // The same with stores that go past the caches, for results too large to be found there again: float32 nodes,
-  // binary ones of int64, and a copy of anything. Other threads may read them once this one has called end_stream and
-  // told them so.
+  // float32: sums[i] += the sum over r of factors[r] * x[r * stride + i], for i < n. So many rows `following` will be
+  // asked for next.
+  void (*add_scaled_rows)(const float* factors, const float* x, size_t rows, size_t stride, float* sums, size_t n,
+                          size_t following);
+  // float32: sums[r] += the sum over i < n of x[i] * rows[r * stride + i].
+  void (*add_dots)(const float* x, const float* rows, size_t count, size_t stride, float* sums, size_t n);
+  // What has the same name above, with stores that go past the caches, for results too large to be found there again:
+  // float32 nodes, binary ones of int64, and a copy of anything. Other threads may read them once this one has called
+  // end_stream and told them so.
   BlockFn stream_pointwise[kNodeCount], stream_int64[kNodeCount];
   BlockFn stream_select;  // of four bytes; null where it would be no faster
   BlockFn stream_add_product, stream_at_least, stream_at_most;

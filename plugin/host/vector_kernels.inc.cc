@@ -17,6 +17,7 @@
 #include "plugin/host/vector_function_ops.h"
 #include "plugin/host/vector_loops.h"
 #include "plugin/host/vector_ops.h"
+#include "plugin/host/vector_products.h"
 #include "plugin/host/vector_random.h"
 #include "plugin/host/vector_reductions.h"
 
@@ -383,6 +384,8 @@ constexpr VectorKernels make_table(const char* name) {
   table.round[kFloat16] = round<Float16>;
   table.round[kBfloat16] = round<Bfloat16>;
   table.random_bits = random_bits;
+  table.add_scaled_rows = add_scaled_rows;
+  table.add_dots = add_dots;
   table.add_product = add_product;
   table.stream_add_product = stream_add_product;
   table.at_least = binary<AtLeast, float>;

@@ -38,6 +38,11 @@ inline constexpr DTypes kNumbers = {phi::DataType::FLOAT32, phi::DataType::FLOAT
 inline constexpr DTypes kAllDTypes = {phi::DataType::FLOAT32, phi::DataType::FLOAT16, phi::DataType::BFLOAT16,
                                       phi::DataType::INT32,   phi::DataType::INT64,   phi::DataType::UINT8,
                                       phi::DataType::INT8,    phi::DataType::INT16,   phi::DataType::BOOL};
+// Also complex64, which moves as an integer of its size (dtype_of).
+inline constexpr DTypes kMovedDTypes = {phi::DataType::FLOAT32,  phi::DataType::FLOAT16, phi::DataType::BFLOAT16,
+                                        phi::DataType::INT32,    phi::DataType::INT64,   phi::DataType::UINT8,
+                                        phi::DataType::INT8,     phi::DataType::INT16,   phi::DataType::BOOL,
+                                        phi::DataType::COMPLEX64};
 // Also types that no Metal kernel computes with: for kernels that only move elements.
 inline constexpr DTypes kEveryPaddleDType = {
     phi::DataType::FLOAT32,    phi::DataType::FLOAT16,   phi::DataType::BFLOAT16,   phi::DataType::INT32,

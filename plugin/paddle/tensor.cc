@@ -27,6 +27,7 @@ phi::DataType to_phi(DType dtype) {
 }
 
 DType dtype_of(const phi::DenseTensor& tensor) {
+  if (tensor.dtype() == phi::DataType::COMPLEX64) return DType::int64;
   DType dtype;
   MPS_CHECK(to_dtype(tensor.dtype(), &dtype), kUnsupported,
             "dtype not available on mps: expected a row of dtype.def, got ", phi::DataTypeToString(tensor.dtype()),

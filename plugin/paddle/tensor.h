@@ -11,7 +11,8 @@ namespace mps::paddle {
 bool to_dtype(phi::DataType from, DType* dtype);
 phi::DataType to_phi(DType dtype);
 
-// Throws kUnsupported for a type without a row in dtype.def.
+// Throws kUnsupported for a type without a row in dtype.def. complex64 is an integer of its size here: kernels that
+// only move elements take it so, and those that compute with it read pairs (kernels/ops/pairs.h).
 DType dtype_of(const phi::DenseTensor& tensor);
 
 // A view of the tensor's own dimensions; valid as long as the tensor's metadata.

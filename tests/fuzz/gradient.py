@@ -13,6 +13,7 @@ from documented import leaves_out_gradient
 from machine import Difference, Machine, Refused, Step, short
 from paddle_mps.selftest import gradients as questions
 from paddle_mps.selftest import harness
+from paddle_mps.selftest.cases import second
 from paddle_mps.selftest.tolerance import FORMATS, allowed_error, rounded, ulp
 from program import function
 
@@ -22,6 +23,8 @@ def _has_gradient(step: Step, machine: Machine) -> bool:
     if gradient is None or gradient.inputs is not None:
         return False
     if leaves_out_gradient(step.line.row):
+        return False
+    if step.case in second.CASES:  # Paddle trips there over retained gradients of several results
         return False
     dtype = machine.variables[step.line.operands[0]].dtype
     return dtype in gradient.dtypes and dtype in FORMATS

@@ -38,7 +38,7 @@ def value(case: Case, dtype: str) -> None:
                 scales,
                 terms(case, shapes),
             )
-    ran.assert_ran([case.kernel, *case.also], dtype, f"[{case.id}]")
+    ran.assert_ran([case.kernel, *case.also], case.runs_in or dtype, f"[{case.id}]")
 
 
 def is_large(case: Case, dtype: str) -> bool:
@@ -171,4 +171,4 @@ def in_a_program(case: Case, dtype: str) -> None:
     what = describe(case, dtype, shapes, run_in="a static program")
     check_all(got, truth(case, dtype, numbers), case, what, scales, terms(case, shapes))
     kernel = "assign_raw" if case.kernel == "assign" else case.kernel
-    ran.assert_ran([kernel], dtype, what)
+    ran.assert_ran([kernel], case.runs_in or dtype, what)

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <random>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "plugin/host/matmul_host.h"
@@ -58,6 +59,30 @@ TEST(MatmulKernels, AgreeWithEachOther) {
       }
     }
   }
+}
+
+// Long rows, long columns, and few of either; sums of integers are exact in any order.
+TEST(MatmulKernels, OneThatStreamsALargeMatrixAgreesOnAnyNumberOfThreads) {
+  const int before = thread_count();
+  for (const auto& [k, n] : {std::pair<int64_t, int64_t>{515, 1030}, {300, 9001}, {20000, 8}, {7, 40000}}) {
+    for (bool transpose_y : {false, true}) {
+      const MatmulGeometry g = dense(1, 1, k, n, transpose_y);
+      const auto x = numbers(k, 1), y = numbers(k * n, 2);
+      std::vector<float> want(static_cast<size_t>(n));
+      make_plain_matmul(DType::float32, g)->run(x.data(), y.data(), want.data());
+      for (int threads : {1, 2, 5}) {
+        set_thread_count(threads);
+        const auto kernel = make_streamed_matmul(DType::float32, g);
+        ASSERT_NE(kernel, nullptr) << k << " " << n;
+        std::vector<float> got(want.size(), -1.0f);
+        kernel->run(x.data(), y.data(), got.data());
+        ASSERT_EQ(got, want) << k << " " << n << " " << transpose_y << " " << threads;
+      }
+    }
+  }
+  set_thread_count(before);
+  EXPECT_EQ(make_streamed_matmul(DType::float32, dense(1, 1, 100, 100, false)), nullptr);
+  EXPECT_EQ(make_streamed_matmul(DType::float32, dense(2, 1, 1000, 1000, false)), nullptr);
 }
 
 TEST(MatmulKernels, EachTakesWhatItIsMadeFor) {

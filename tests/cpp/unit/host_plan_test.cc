@@ -1,5 +1,7 @@
 // How a graph becomes steps: lowering, views, fusions.
 #include <algorithm>
+#include <cmath>
+#include <memory>
 
 #include "plugin/core/print.h"
 #include "plugin/host/fusion_host.h"
@@ -96,6 +98,36 @@ TEST(Plan, AReshapedResultIsComputedInItsPlace) {
   compile_plan(g, scratch)->run({&feed, 1}, {&result, 1});
   EXPECT_EQ(scratch->bytes(), 0u);
   EXPECT_EQ(std::vector<float>(to, to + 6), (std::vector<float>{1, 3, 6, 4, 9, 15}));
+}
+
+TEST(Plan, PartsOfAConcatenationAreComputedInTheirPlaces) {
+  Graph g;
+  const Value x = g.placeholder(DType::float32, {3});
+  const Value a = g.exponent(x), sum = g.reduction_sum(a, {0}), b = g.negative(a);
+  const Value pair = g.concatenation({g.reshape(a, {1, 3}), g.reshape(b, {1, 3})}, 0);  // 2 x 3
+  const Value tail = g.reshape(g.multiplication(a, sum), {1, 3});
+  g.result(g.concatenation({pair, tail, g.reshape(x, {1, 3}), tail}, 0));
+  g.result(b);  // twice: in its part, and by itself
+  const auto executable = compile_plan(g, std::make_shared<Scratch>());
+  float feed[3] = {0, 1, -2}, all[15] = {}, alone[3] = {};
+  const auto binding = [](float* at, size_t count) {
+    HostBinding made;
+    made.address = reinterpret_cast<char*>(at);
+    made.bytes = count * sizeof(float);
+    return made;
+  };
+  const HostBinding feeds[] = {binding(feed, 3)}, results[] = {binding(all, 15), binding(alone, 3)};
+  executable->run({feeds, 1}, {results, 2});
+  const float total = std::exp(0.0f) + std::exp(1.0f) + std::exp(-2.0f);
+  for (size_t i = 0; i < 3; ++i) {
+    const float e = std::exp(feed[i]);
+    EXPECT_FLOAT_EQ(all[i], e);
+    EXPECT_FLOAT_EQ(all[3 + i], -e);
+    EXPECT_FLOAT_EQ(all[6 + i], e * total);
+    EXPECT_EQ(all[9 + i], feed[i]);
+    EXPECT_EQ(all[12 + i], all[6 + i]);
+    EXPECT_EQ(alone[i], all[3 + i]);
+  }
 }
 
 // -- fusions ---------------------------------------------------------------------------------------------------------

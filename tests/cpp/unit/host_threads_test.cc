@@ -69,6 +69,57 @@ TEST_F(Threads, WorkOnSeveralThreadsAtOnce) {
   EXPECT_TRUE(met);
 }
 
+// A loop that returns only when two threads are in it.
+void meet_in_a_loop() {
+  std::atomic<int> inside{0};
+  parallel_for(64, 1, [&](int64_t, int64_t) {
+    ++inside;
+    const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(1);
+    while (inside < 2 && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+  });
+  EXPECT_GE(inside, 2);
+}
+
+TEST_F(Threads, HelpersComeToALongLoopOfABackgroundThread) {
+  meet_in_a_loop();
+  std::this_thread::sleep_for(std::chrono::milliseconds(2));  // helpers fall asleep
+  std::thread([] {
+    this_is_a_background_thread();
+    meet_in_a_loop();
+    expect_each_once(1000, 1);
+  }).join();
+}
+
+TEST_F(Threads, ASpareThreadTakesPart) {
+  set_thread_count(2);
+  meet_in_a_loop();
+  std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  std::atomic<bool> over{false}, ready{false};
+  std::atomic<int> helped{0};
+  std::thread spare([&] {
+    SpareThread self;
+    ready = true;
+    while (!over) self.help();
+  });
+  while (!ready) std::this_thread::yield();
+  const auto id = spare.get_id();
+  parallel_for(1000, 1, [&](int64_t, int64_t) {
+    if (std::this_thread::get_id() == id) ++helped;
+    std::this_thread::sleep_for(std::chrono::microseconds(20));
+  });
+  over = true;
+  spare.join();
+  EXPECT_GT(helped, 0);
+}
+
+TEST_F(Threads, WaitingForTheDeviceKeepsHelpersAwake) {
+  const WaitingForDevice waiting;
+  for (int i = 0; i < 20; ++i) {
+    std::this_thread::sleep_for(std::chrono::microseconds(100));
+    expect_each_once(100, 1);
+  }
+}
+
 TEST_F(Threads, NestedLoopsRunAlone) {
   std::atomic<int> visits{0};
   parallel_for(8, 1, [&](int64_t begin, int64_t end) {

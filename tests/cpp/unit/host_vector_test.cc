@@ -2,6 +2,7 @@
 // values, and the same bits as the specification for everything else.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -358,6 +359,43 @@ TEST(VectorKernels, StreamedNodesGiveTheSameBits) {
     }
   }
   EXPECT_GT(compared, 40);
+}
+
+TEST(VectorKernels, VectorsMeetMatricesWithTheSameBitsOnEveryInstructionSet) {
+  std::mt19937 random(7);
+  std::normal_distribution<float> normal;
+  for (size_t rows : {1, 4, 8, 19}) {
+    for (size_t n : {1, 15, 16, 70, 515}) {
+      const size_t stride = n + 3;
+      std::vector<float> x(std::max(rows, n)), matrix((rows + 8) * stride), sums(std::max(rows, n));
+      for (auto* values : {&x, &matrix, &sums}) {
+        for (float& value : *values) value = normal(random);
+      }
+      std::vector<float> scaled, dots;
+      for (const VectorKernels* kernels : all_vector_kernels()) {
+        std::vector<float> by_rows = sums, by_columns = sums;
+        kernels->add_scaled_rows(x.data(), matrix.data(), rows, stride, by_rows.data(), n, 8);
+        kernels->add_dots(x.data(), matrix.data(), rows, stride, by_columns.data(), n);
+        if (scaled.empty()) {
+          scaled = by_rows;
+          dots = by_columns;
+        }
+        ASSERT_EQ(by_rows, scaled) << rows << " " << n << ", " << kernels->name;
+        ASSERT_EQ(by_columns, dots) << rows << " " << n << ", " << kernels->name;
+      }
+      for (size_t i = 0; i < n; ++i) {
+        double sum = static_cast<double>(sums[i]);
+        for (size_t r = 0; r < rows; ++r)
+          sum += static_cast<double>(x[r]) * static_cast<double>(matrix[r * stride + i]);
+        ASSERT_NEAR(static_cast<double>(scaled[i]), sum, 1e-5);
+      }
+      for (size_t r = 0; r < rows; ++r) {
+        double sum = static_cast<double>(sums[r]);
+        for (size_t i = 0; i < n; ++i) sum += static_cast<double>(x[i]) * static_cast<double>(matrix[r * stride + i]);
+        ASSERT_NEAR(static_cast<double>(dots[r]), sum, 1e-4);
+      }
+    }
+  }
 }
 
 TEST(VectorKernels, StreamCopiesAnyAlignmentAndLength) {

@@ -102,6 +102,7 @@ class Case:
     like_cpu: bool = True  # exact, and so is Paddle's CPU device in float32
     large: tuple[Shape, ...] | None = None  # shapes of some millions of elements, in float32
     also: tuple[str, ...] = field(default=())  # other kernels that it must run on the device
+    runs_in: str = ""  # the dtype that its kernels run in, where it is not that of the inputs
     gradient: Gradient | None = None
 
     @property

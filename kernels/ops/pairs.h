@@ -1,0 +1,24 @@
+// Tensors of complex64 as a graph sees them: pairs of float32.
+#pragma once
+
+#include "kernels/graphs/complex.h"
+#include "plugin/paddle/recorder.h"
+
+namespace mps::paddle {
+
+inline graphs::Complex read_pairs(Recorder& record, const phi::DenseTensor& tensor) {
+  Shape shape(dims_of(tensor));
+  shape.push_back(2);
+  const void* const address = tensor.numel() == 0 ? nullptr : tensor.data();
+  const Value pairs = record.input(address, DType::float32, 2 * tensor.numel());
+  return graphs::from_pairs(record.graph, record.graph.reshape(pairs, shape));
+}
+
+// Allocates `tensor`, whose dimensions are set.
+inline void write_pairs(const phi::CustomContext& ctx, Recorder& record, phi::DenseTensor* tensor,
+                        graphs::Complex value) {
+  void* const address = ctx.Alloc(tensor, phi::DataType::COMPLEX64);
+  if (tensor->numel() != 0) record.output(address, graphs::to_pairs(record.graph, value));
+}
+
+}  // namespace mps::paddle
