@@ -74,9 +74,13 @@ Value with_replacement(Random& random, Graph& g, Value weights, int64_t samples)
 }
 
 // The first arrivals, at rates that are the weights: a time is exponential / weight (Efraimidis and Spirakis, 2006).
+// The greatest weight of a row counts as 2^60, so that none of the rates 1 / time is too large or too small for
+// float32.
 Value without_replacement(Random& random, Graph& g, Value weights, int64_t samples) {
-  const Value time = g.logarithm(graphs::exponential(g, random.words(Shape(g.shape(weights)))));
-  return g.arg_sort(g.subtraction(g.logarithm(weights), time), 1, /*descending=*/true, samples);
+  const Value most = g.reduction(NodeKind::reduction_maximum, weights, {1});
+  const Value scaled = g.multiplication(weights, g.division(graphs::like(g, most, 0x1p60), most));
+  const Value rate = g.division(scaled, graphs::exponential(g, random.words(Shape(g.shape(weights)))));
+  return g.arg_sort(rate, 1, /*descending=*/true, samples);
 }
 
 void multinomial(const CustomContext& ctx, const DenseTensor& x, const phi::Scalar& num_samples, bool replacement,
