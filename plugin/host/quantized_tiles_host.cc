@@ -1,6 +1,7 @@
 // Many rows of activations, times a matrix of few bits, in tiles. Both sides are cut into pieces of bfloat16, the
 // matrix a part of some columns of the result and some inner elements at a time.
 #include <algorithm>
+#include <atomic>
 #include <vector>
 
 #include "plugin/host/quantized_product_host.h"
@@ -110,7 +111,11 @@ bool run_in_tiles(const QuantizedProduct& p, Span<const void* const> inputs, voi
   if (!is_moderate(w.absmax, blocks) || !is_moderate(w.numbers, p.entries)) return false;
   std::vector<float> room;
   const float* const x = p.floats(inputs[0], &room);
-  if (!rows_are_moderate(x, p.m, p.inner)) return false;
+  std::atomic<bool> moderate{true};
+  parallel_for(p.m, grain_of(p.inner), [&](int64_t first, int64_t last) {
+    if (!rows_are_moderate(x + first * p.inner, last - first, p.inner)) moderate = false;
+  });
+  if (!moderate) return false;
   for (int64_t row = 0; row < p.m; row += kRowsAtATime) {
     run_rows(p, w, x, row, std::min(kRowsAtATime, p.m - row), output);
   }

@@ -10,7 +10,7 @@
 namespace mps {
 namespace {
 
-constexpr int64_t kTileRows = 16, kTileElements = kTileRows * kTileStep, kRowBytes = 64;
+constexpr int64_t kTileRows = 16, kTileElements = kTileRows * kTileStep, kRowBytes = 64, kLine = 32;
 
 inline __mmask16 first(int64_t count) {
   return count >= 16 ? 0xffff : count <= 0 ? 0 : static_cast<__mmask16>((1 << count) - 1);
@@ -163,13 +163,23 @@ class Configured {
   MPS_X2(x_piece); _tile_dpbf16ps(2, 5, 6); _tile_dpbf16ps(3, 5, 7)
 // clang-format on
 
+// What will be read next, line by line, some of it at each step, so that it lies in the second-level cache by then. It
+// may go beyond what there is: asking for memory early never fails.
+struct Soon {
+  const uint16_t* at;
+  int64_t lines;  // at a step
+};
+
 template <int kX, int kW>
-void sum_strips(const uint16_t* x, const uint16_t* w, int64_t steps, float* sums) {
+void sum_strips(const uint16_t* x, const uint16_t* w, int64_t steps, Soon soon, float* sums) {
   _tile_zero(0);
   _tile_zero(1);
   _tile_zero(2);
   _tile_zero(3);
   for (int64_t step = 0; step < steps; ++step, x += 2 * kX * kTileElements, w += 2 * kW * kTileElements) {
+    for (int64_t i = 0; i < soon.lines; ++i, soon.at += kLine) {
+      _mm_prefetch(reinterpret_cast<const char*>(soon.at), _MM_HINT_T1);
+    }
     if constexpr (kX == 3) {
       MPS_BOTH(2, 0);
       MPS_NEXT_X(1);
@@ -196,11 +206,17 @@ void multiply(const uint16_t* x, int64_t rows, const uint16_t* w, int64_t column
   const Configured configured;
   const auto sum = pieces.x == 3 ? sum_strips<3, 3> : pieces.x == 2 ? sum_strips<2, 2> : sum_strips<1, 2>;
   const int64_t x_strip = strip_elements(inner, pieces.x), w_strip = strip_elements(inner, pieces.w);
+  const int64_t steps = tile_steps(inner), strips = (columns + kTileStrip - 1) / kTileStrip;
+  const int64_t step_lines = kTileStrip * kTileStep * pieces.x / kLine, lines = (step_lines + strips - 1) / strips;
   alignas(64) float sums[kTileStrip * kTileStrip];
   for (int64_t row = 0; row < rows; row += kTileStrip) {
     const int64_t many = std::min(kTileStrip, rows - row);
     for (int64_t column = 0; column < columns; column += kTileStrip) {
-      sum(x + row / kTileStrip * x_strip, w + column / kTileStrip * w_strip, tile_steps(inner), sums);
+      const int64_t strip = column / kTileStrip;
+      const uint16_t* const now = x + row / kTileStrip * x_strip;
+      const bool has_next = row + kTileStrip < rows;
+      const Soon soon = {now + (has_next ? x_strip + strip * steps * lines * kLine : 0), has_next ? lines : 0};
+      sum(now, w + strip * w_strip, steps, soon, sums);
       const __mmask16 low = first(columns - column), high = first(columns - column - 16);
       for (int64_t i = 0; i < many; ++i) {
         float* const at = to + (row + i) * to_row + column;
