@@ -18,7 +18,7 @@ OLDEST, NEWEST = "12.0", "26.0"
 LATE = ("bfloat16", "int64")
 NEW = {"13.3": "int64", "14.0": "bfloat16"}
 VALUES = "test_value"
-# Gradients are asked of the newest release alone, in the dtype of most and in that of fewest digits.
+# Gradients are asked of the newest release, in the dtype of most and in that of fewest digits.
 GRADIENTS = ("float32", "bfloat16")
 # They ask Paddle's CPU device, not ours.
 NOT_OURS = {
