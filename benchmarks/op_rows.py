@@ -3,7 +3,7 @@
 A row is what to call, on what, and which promise it is held to:
 
     memory    does next to no arithmetic: no slower than the CPU, within 1.25 of STREAM's time
-    function  a transcendental function, or as much arithmetic: 4 times as fast as the CPU
+    function  a transcendental function: 4 times as fast as the CPU
     outer     a reduction over outer axes, or a strided copy: twice as fast
     plain     anything else: no slower
 """
@@ -74,8 +74,7 @@ ELEMENTWISE = [
     *named("memory", (BOTH,), "abs", "square", "sign", "floor", "ceil", "round", "trunc"),
     *rows("memory", (BOTH,), neg=lambda x: -x, scale=lambda x: paddle.scale(x, 2.0, 1.0)),
     *rows("memory", (BOTH,), clip=lambda x: paddle.clip(x, -1.0, 1.0)),
-    *named("memory", (X,), "sqrt", "reciprocal"),
-    *named("function", (X,), "rsqrt"),  # takes a root and divides: the divider is its bound
+    *named("memory", (X,), "sqrt", "rsqrt", "reciprocal"),
     *named("memory", (BOTH,), "isnan", "isinf", "isfinite"),
     *named("memory", (X, BOTH), "add", "subtract", "multiply", "divide", "maximum", "minimum"),
     *named("memory", (X, BOTH), "fmax", "fmin"),
@@ -218,12 +217,7 @@ INDEXING = [
     *rows("memory", (whole(64, 128, high=30000), real(30000, 512)), embedding=F.embedding),
     *rows("plain", (X, truth()), masked_select=paddle.masked_select),
     *rows("plain", (truth(),), nonzero=paddle.nonzero),
-    # paddle.masked_fill copies the mask first, which would count as part of it.
-    *rows(
-        "memory",
-        (X, truth(), real(1)),
-        masked_fill=lambda x, m, y: paddle._C_ops.masked_fill(x, m, y),
-    ),
+    *rows("memory", (X, truth()), masked_fill=lambda x, m: paddle.masked_fill(x, m, 0.0)),
     *rows("plain", (whole(SIDE, high=SMALL),), one_hot=lambda i: F.one_hot(i, SMALL)),
 ]
 
