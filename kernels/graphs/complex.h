@@ -34,9 +34,6 @@ inline Complex addition(Graph& g, Complex x, Complex y) { return {g.addition(x.r
 inline Complex subtraction(Graph& g, Complex x, Complex y) {
   return {g.subtraction(x.re, y.re), g.subtraction(x.im, y.im)};
 }
-inline Complex scaled(Graph& g, Complex x, Value by) {
-  return {g.multiplication(x.re, by), g.multiplication(x.im, by)};
-}
 
 // Any product of two real values makes the product of two complex ones.
 template <typename Product>

@@ -2,11 +2,14 @@
 #pragma once
 
 #include "kernels/graphs/complex.h"
+#include "plugin/core/check.h"
 #include "plugin/paddle/recorder.h"
 
 namespace mps::paddle {
 
 inline graphs::Complex read_pairs(Recorder& record, const phi::DenseTensor& tensor) {
+  MPS_CHECK(tensor.dtype() == phi::DataType::COMPLEX64, kArgument, "wrong dtype: expected complex64, got ",
+            phi::DataTypeToString(tensor.dtype()), ". Cast it.");
   Shape shape(dims_of(tensor));
   shape.push_back(2);
   const void* const address = tensor.numel() == 0 ? nullptr : tensor.data();
