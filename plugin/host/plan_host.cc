@@ -69,6 +69,12 @@ class Planner {
     size_t offset;
   };
 
+  struct PackedY {
+    SlotAt y;
+    std::shared_ptr<const SplitProduct> product;
+    uint32_t slot;
+  };
+
   SlotAt place(const View& view, DType dtype) const {
     return {view.slot, view.offset * static_cast<int64_t>(size_of(dtype))};
   }
@@ -308,21 +314,40 @@ class Planner {
       const View& lies = view(operand);
       return MatmulProgram::reads(graph_.shape(operand), lies.strides) ? lies : dense(operand);
     };
-    // Kernels turn a matrix that lies by columns round, time and again if they meet it often.
-    constexpr size_t kOften = 4;
-    if (const View& lies = view(y); lies.strides.back() != 1 && count_uses(y) >= kOften) dense(y);
-    View x_view = matrix(x), y_view = matrix(y);
     const DType dtype = graph_.dtype(value);
+    constexpr size_t kOften = 4;
+    const bool shares_y = count_uses(y) >= kOften;
+    const auto compiled = [&](const View& x_view, const View& y_view) {
+      return MatmulProgram::compile(dtype, graph_.shape(x), x_view.strides, graph_.shape(y), y_view.strides, shares_y);
+    };
+    View x_view = matrix(x), y_view = matrix(y);
+    // Kernels that do not pack turn a matrix that lies by columns round, time and again if they meet it often.
+    if (shares_y && y_view.strides.back() != 1 && compiled(x_view, y_view).packs_y() == nullptr) y_view = dense(y);
     if (!MatmulProgram::reads(dtype, graph_.shape(x), x_view.strides, graph_.shape(y), y_view.strides)) {
       x_view = dense(x);
       y_view = dense(y);
     }
+    MatmulProgram program = compiled(x_view, y_view);
+    const SlotAt y_at = place(y_view, dtype);
+    std::optional<SlotAt> packed;
+    if (const auto product = program.packs_y()) packed = packed_y(y_at, product);
     const View to_view = home(value);
-    const SlotAt to = place(to_view, graph_.dtype(value));
-    plan_.steps.push_back(make_matmul_step(
-        MatmulProgram::compile(dtype, graph_.shape(x), x_view.strides, graph_.shape(y), y_view.strides),
-        place(x_view, dtype), place(y_view, dtype), to));
+    plan_.steps.push_back(
+        make_matmul_step(std::move(program), place(x_view, dtype), y_at, packed, place(to_view, dtype)));
     return to_view;
+  }
+
+  // Where y is packed: once for all products that take it so.
+  SlotAt packed_y(SlotAt y, const std::shared_ptr<const SplitProduct>& product) {
+    for (const PackedY& other : packed_) {
+      if (other.y.slot == y.slot && other.y.offset_bytes == y.offset_bytes && other.product->y() == product->y()) {
+        return {other.slot, 0};
+      }
+    }
+    const uint32_t slot = new_temporary(product->packed_bytes());
+    packed_.push_back({y, product, slot});
+    plan_.steps.push_back(make_pack_step(product, y, {slot, 0}));
+    return {slot, 0};
   }
 
   View concatenation(Value value, const Node& node, size_t axis) {
@@ -427,6 +452,7 @@ class Planner {
   std::vector<std::optional<View>> views_;  // by node, once its steps are there
   std::vector<Home> homes_;                 // by node: where it is written
   std::vector<Temporary> temporaries_;
+  std::vector<PackedY> packed_;
 };
 
 }  // namespace
