@@ -17,9 +17,9 @@ Inputs addresses(char* const* slots, const std::vector<SlotAt>& places) {
 
 class PointwiseStep final : public PlanStep {
  public:
-  PointwiseStep(PointwiseProgram program, std::vector<SlotAt> inputs, std::vector<SlotAt> outputs)
+  PointwiseStep(PointwiseProgram program, std::vector<SlotAt> inputs, std::vector<SlotAt> outputs, bool in_rows)
       : program_(std::move(program)), inputs_(std::move(inputs)), outputs_(std::move(outputs)) {
-    bool at_start = true;
+    bool at_start = !in_rows;
     for (const SlotAt& output : outputs_) at_start = at_start && output.offset_bytes == 0;
     for (size_t i = 0; i < inputs_.size(); ++i) {
       reads.push_back({inputs_[i].slot, at_start && program_.input_is_dense(i) && inputs_[i].offset_bytes == 0});
@@ -132,8 +132,8 @@ class CopyStep final : public PlanStep {
 }  // namespace
 
 std::unique_ptr<PlanStep> make_pointwise_step(PointwiseProgram program, std::vector<SlotAt> inputs,
-                                              std::vector<SlotAt> outputs) {
-  return std::make_unique<PointwiseStep>(std::move(program), std::move(inputs), std::move(outputs));
+                                              std::vector<SlotAt> outputs, bool in_rows) {
+  return std::make_unique<PointwiseStep>(std::move(program), std::move(inputs), std::move(outputs), in_rows);
 }
 
 std::unique_ptr<PlanStep> make_reduce_step(ReduceProgram program, std::vector<SlotAt> inputs, SlotAt output) {

@@ -37,8 +37,9 @@ class PlanStep {
   std::vector<uint32_t> writes;
 };
 
+// `in_rows`: an output does.
 std::unique_ptr<PlanStep> make_pointwise_step(PointwiseProgram program, std::vector<SlotAt> inputs,
-                                              std::vector<SlotAt> outputs);
+                                              std::vector<SlotAt> outputs, bool in_rows = false);
 std::unique_ptr<PlanStep> make_reduce_step(ReduceProgram program, std::vector<SlotAt> inputs, SlotAt output);
 std::unique_ptr<PlanStep> make_whole_step(WholeProgram program, std::vector<SlotAt> inputs, SlotAt output);
 // `packed_y`: where a pack step wrote what the program packs of y; nothing if it packs nothing.
