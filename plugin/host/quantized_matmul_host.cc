@@ -21,8 +21,9 @@ using Product = QuantizedProduct;
 
 // Up to so many rows of activations are multiplied in registers, if there are no tiles.
 constexpr int64_t kMostDotRows = 96;
-// Columns of the activations that are multiplied at a time: those of kRowsAtOnce rows stay in the first-level cache.
-constexpr int64_t kDotColumns = 512;
+// Elements of the activations that are multiplied at a time: they stay in the first-level cache. The longer the pieces
+// of the rows of the matrix, the better the processor foresees what is read next.
+constexpr int64_t kDotElements = 4096;
 // From so many on, reading them again for every panel costs more than a panel that leaves the second-level cache.
 constexpr int64_t kManyRows = 64;
 constexpr int64_t kPanelElements = int64_t{1} << 18, kLargePanelElements = int64_t{1} << 20;
@@ -98,8 +99,10 @@ void split(const Product& p, const float* x, int64_t piece, float* to) {
 }
 
 void run_dots(const Product& p, Span<const void* const> inputs, void* output) {
-  const bool in_pieces = kDotColumns % p.blocksize == 0 || p.blocksize % kDotColumns == 0;
-  const int64_t piece = in_pieces ? std::min(kDotColumns, p.inner) : p.inner;
+  int64_t columns_at_once = kDotElements;
+  while (columns_at_once * std::min(p.m, kRowsAtOnce) > kDotElements) columns_at_once /= 2;
+  const bool in_pieces = columns_at_once % p.blocksize == 0 || p.blocksize % columns_at_once == 0;
+  const int64_t piece = in_pieces ? std::min(columns_at_once, p.inner) : p.inner;
   std::vector<float> room;
   // Vectors of it must not cross the lines of a cache.
   const std::unique_ptr<float[], FreeAligned> x(
