@@ -83,6 +83,13 @@ struct FreeAligned {
   void operator()(float* data) const { ::operator delete(data, kCacheLine); }
 };
 
+using AlignedFloats = std::unique_ptr<float[], FreeAligned>;
+
+// Vectors of it do not cross the lines of a cache.
+AlignedFloats aligned_floats(int64_t count) {
+  return AlignedFloats(static_cast<float*>(::operator new(static_cast<size_t>(count) * sizeof(float), kCacheLine)));
+}
+
 // A few rows of activations, in pieces of `piece` columns: of each piece, kRowsAtOnce rows at a time, the even elements
 // of a row and then its odd ones.
 void split(const Product& p, const float* x, int64_t piece, float* to) {
@@ -104,9 +111,7 @@ void run_dots(const Product& p, Span<const void* const> inputs, void* output) {
   const bool in_pieces = columns_at_once % p.blocksize == 0 || p.blocksize % columns_at_once == 0;
   const int64_t piece = in_pieces ? std::min(columns_at_once, p.inner) : p.inner;
   std::vector<float> room;
-  // Vectors of it must not cross the lines of a cache.
-  const std::unique_ptr<float[], FreeAligned> x(
-      static_cast<float*>(::operator new(static_cast<size_t>(p.m * p.inner) * sizeof(float), kCacheLine)));
+  const AlignedFloats x = aligned_floats(p.m * p.inner);
   split(p, p.floats(inputs[0], &room), piece, x.get());
   const QuantizedTensor w = p.matrix(inputs);
   constexpr int64_t kColumns = 64;  // of the result, at a time
@@ -140,6 +145,30 @@ void run_dots(const Product& p, Span<const void* const> inputs, void* output) {
           p.store(sums, output, row + m, column, count);
         }
       }
+    }
+  });
+}
+
+// One row of activations, and rows of the matrix that are whole blocks.
+bool fits_row(const Product& p) {
+  const int64_t unit = std::max(p.blocksize, kRowUnit);
+  return p.m == 1 && fits_dot(p) && p.columns % unit == 0 && unit % p.blocksize == 0 && unit % kRowUnit == 0;
+}
+
+void run_row(const Product& p, Span<const void* const> inputs, void* output) {
+  std::vector<float> room;
+  const float* const from = p.floats(inputs[0], &room);
+  const AlignedFloats x = aligned_floats(p.inner);
+  for (int64_t i = 0; i < p.inner; ++i) x[static_cast<size_t>(place_in_row(i))] = from[i];
+  const QuantizedTensor w = p.matrix(inputs);
+  constexpr int64_t kColumns = 64;  // of the result, at a time
+  parallel_for((p.width + kColumns - 1) / kColumns, grain_of(kColumns * p.inner / 4), [&](int64_t first, int64_t last) {
+    float sums[kColumns];
+    for (int64_t i = first; i < last; ++i) {
+      const int64_t column = i * kColumns, count = std::min(kColumns, p.width - column), at = column * p.inner;
+      quantized_kernels().dot_row(x.get(), w.codes + at / 2, w.absmax + at / p.blocksize, p.blocksize, w.numbers,
+                                  p.inner, count, sums);
+      p.store(sums, output, 0, column, count);
     }
   });
 }
@@ -289,6 +318,10 @@ WholeProgram compile_quantized_matmul(const Graph& graph, Value value) {
   const Product p(graph, value);
   WholeProgram program;
   program.cost_ns = cost_of(p.m, p.rows * p.columns);
+  if (fits_row(p)) {
+    program.run = [p](Span<const void* const> inputs, void* output) { run_row(p, inputs, output); };
+    return program;
+  }
   if (fits_dot(p)) {
     program.run = [p](Span<const void* const> inputs, void* output) { run_dots(p, inputs, output); };
     return program;
