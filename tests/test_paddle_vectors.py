@@ -1,4 +1,4 @@
-"""Paddle's own quantised numbers, as its CPU device gave them once: bytes, scales, simulated codes."""
+"""Paddle's own quantised numbers, as its CPU device gave them: bytes, scales, simulated codes."""
 
 from __future__ import annotations
 

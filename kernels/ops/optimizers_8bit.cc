@@ -5,8 +5,8 @@
 //
 // The first five are written in place. With 8 bits the state is uint8, and book and points say what its codes mean;
 // with 32 bits it is float32, and absmax, books and points are not looked at. What an optimiser has no use for is not,
-// either. kind: the order of Kind below. Everything is computed in float32. rest1 is 1 - beta1 and so on: of a beta near
-// 1, a float keeps that better.
+// either. kind: the order of Kind below. Everything is computed in float32. rest1 is 1 - beta1 and so on: of a beta
+// near 1, a float keeps that better.
 #include <algorithm>
 #include <cmath>
 #include <utility>

@@ -235,8 +235,8 @@ def bitnet_linear(
 ) -> Tensor:
     """Return a linear layer of BitNet b1.58, in one graph: normalise, quantise, multiply, rescale.
 
-    With norm, x is x / sqrt(mean(x^2) + epsilon) * norm first, rounded to its dtype. Then q and a are those of
-    `int8_absmax_quantize`, and the result is (q @ W^T) / (a * scale) + bias.
+    With norm, x is x / sqrt(mean(x^2) + epsilon) * norm first, rounded to its dtype. Then q and a
+    are those of `int8_absmax_quantize`, and the result is (q @ W^T) / (a * scale) + bias.
 
     Args:
         x: [.., K], float32, float16 or bfloat16, on mps.
