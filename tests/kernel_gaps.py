@@ -29,9 +29,6 @@ KERNELS: dict[str, str] = {
         lu_unpack matrix_rank matrix_rank_atol_rtol matrix_rank_tol qr slogdet slogdet_v2 solve
         svd svdvals triangular_solve
     """,
-    "spectra: MPSGraph's FFT is macOS 14's": """
-        fft_c2c fft_c2r fft_r2c frame overlap_add stft
-    """,
     "general ops that are still to come": """
         embedding_with_scaled_gradient_grad gammaincc nextafter set
     """,
@@ -112,8 +109,8 @@ DTYPES: tuple[tuple[str, str, str], ...] = (
     ),
     (
         """where_grad cumprod_grad elementwise_pow_grad exp_grad fill_grad fmax_grad fmin_grad
-        heaviside_grad maximum_grad minimum_grad nansum_grad remainder_grad round_grad topk_grad
-        trunc_grad""",
+        frame_grad heaviside_grad maximum_grad minimum_grad nansum_grad overlap_add_grad
+        remainder_grad round_grad topk_grad trunc_grad""",
         "int32 int64",
         "no gradient of integers",
     ),
