@@ -11,9 +11,6 @@ import re
 
 # reason -> kernels; a name stands for its gradient too.
 KERNELS: dict[str, str] = {
-    "losses that go step by step or draw classes, and metrics of what was computed": """
-        warprnnt class_center_sample ctc_align auc accuracy_check check_numerics
-    """,
     "for other chips, servers or old programs: no class or function of Paddle's Python asks": """
         cross_entropy decayed_adagrad dpsgd ftrl
         pow2_decay_with_linear_warmup einsum_infer negative rint sequence_mask tril_triu
@@ -119,7 +116,7 @@ DTYPES: tuple[tuple[str, str, str], ...] = (
     ("bincount", "float32", "counts integers"),
     (
         """concat concat_grad diagonal diagonal_grad full slice slice_grad strided_slice
-        strided_slice_grad unbind cast transpose transpose_grad""",
+        strided_slice_grad unbind cast transpose transpose_grad check_numerics""",
         "float8_e4m3fn float8_e5m2",
         "8-bit floats are moved whole; taking them apart waits for what computes with them",
     ),
