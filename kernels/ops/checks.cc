@@ -2,7 +2,6 @@
 // be. Only what was found comes to the host, not the tensor; both wait for it, because they print it or throw.
 #include <cmath>
 #include <cstdio>
-#include <filesystem>
 #include <fstream>
 #include <limits>
 #include <sstream>
@@ -13,6 +12,7 @@
 #include "paddle/phi/core/enforce.h"
 #include "paddle/phi/kernels/accuracy_check_kernel.h"
 #include "paddle/phi/kernels/check_numerics_kernel.h"
+#include "plugin/core/files.h"
 #include "plugin/paddle/host_value.h"
 #include "plugin/paddle/register.h"
 
@@ -85,10 +85,10 @@ void check_numerics(const CustomContext& ctx, const DenseTensor& tensor, const s
     if (output_dir.empty()) {
       std::fputs(line.str().c_str(), stdout);
     } else {
-      std::filesystem::create_directories(output_dir);
-      const std::filesystem::path path = output_dir + "worker_mps." + device;
+      const std::string path = output_dir + "worker_mps." + device;
+      files::make_folders(output_dir);
       std::ofstream file(path, std::ios::app);
-      MPS_CHECK(file << line.str() << std::flush, kArgument, "cannot write ", path.string(),
+      MPS_CHECK(file << line.str() << std::flush, kArgument, "cannot write ", path,
                 ": expected a folder that can be written to. Give another output_dir.");
     }
   }
