@@ -19,15 +19,15 @@ KERNELS: dict[str, str] = {
         coalesce_tensor linear_v2 std var
     """,
     "random numbers that nothing in Python asks for": """
-        dropout_nd randint_with_seed seed uniform_random_batch_size_like shuffle_batch
+        dropout_nd randint_with_seed seed
     """,
     "decompositions and solvers: MPSGraph has none; iterative and small, the CPU is no slower": """
         cholesky cholesky_solve determinant eig eigh eigvals eigvalsh inverse lstsq lu lu_solve
         lu_unpack matrix_rank matrix_rank_atol_rtol matrix_rank_tol qr slogdet slogdet_v2 solve
         svd svdvals triangular_solve
     """,
-    "general ops that are still to come": """
-        embedding_with_scaled_gradient_grad gammaincc nextafter set
+    "iterates until it has converged, as often as the numbers need; a graph has no such loop": """
+        gammaincc
     """,
 }
 
@@ -107,7 +107,7 @@ DTYPES: tuple[tuple[str, str, str], ...] = (
     (
         """where_grad cumprod_grad elementwise_pow_grad exp_grad fill_grad fmax_grad fmin_grad
         frame_grad heaviside_grad maximum_grad minimum_grad nansum_grad overlap_add_grad
-        remainder_grad round_grad topk_grad trunc_grad""",
+        remainder_grad round_grad shuffle_batch_grad topk_grad trunc_grad""",
         "int32 int64",
         "no gradient of integers",
     ),
