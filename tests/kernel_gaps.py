@@ -26,9 +26,6 @@ KERNELS: dict[str, str] = {
         lu_unpack matrix_rank matrix_rank_atol_rtol matrix_rank_tol qr slogdet slogdet_v2 solve
         svd svdvals triangular_solve
     """,
-    "iterates until it has converged, as often as the numbers need; a graph has no such loop": """
-        gammaincc
-    """,
 }
 
 # Names that no program for one GPU calls by itself, as patterns -> reasons.
