@@ -33,7 +33,7 @@ def test_it_is_the_integral_of_its_slope(a: float) -> None:
 
 
 def test_the_ends() -> None:
-    a = paddle.to_tensor([1.0, 0.0, 2.0, float("nan"), 3.0])
-    x = paddle.to_tensor([0.0, 1.0, 1000.0, 1.0, float("nan")])
+    a = paddle.to_tensor([1.0, 0.0, 2.0])
+    x = paddle.to_tensor([0.0, 1.0, 1000.0])
     found = paddle.gammaincc(a, x).numpy()
-    np.testing.assert_array_equal(found, [1, 1, 0, np.nan, np.nan])
+    np.testing.assert_array_equal(found, [1, 1, 0])
