@@ -22,8 +22,9 @@ using Clock = std::chrono::steady_clock;
 // thread several. A program submits ten ops in that time; what is small among them it does by itself, and what is
 // larger follows. Meanwhile the worker helps where it can.
 constexpr auto kWorkerSpin = std::chrono::microseconds(100);
-// A waiting thread spins less: it may be taking the core that the work needs.
-constexpr auto kWaiterSpin = std::chrono::microseconds(5);
+// A waiting thread takes part in the loops of the work that it waits for: it is awake, and its core is free. Between two
+// loops it spins so long before it sleeps, or, where one thread does all loops, so short: it may be taking the only core.
+constexpr auto kWaiterSpin = std::chrono::microseconds(300), kWaiterSpinAlone = std::chrono::microseconds(5);
 // A program that submits faster than the device works should not fill the memory with tasks.
 constexpr size_t kMaxQueued = 4096;
 // A task that runs longer than this at exit is left alone: an exit must not hang.
@@ -64,14 +65,15 @@ inline void pause() {
 #endif
 }
 
-template <typename Condition>
-bool spin(Clock::duration time, const Condition& condition) {
+template <typename Condition, typename Rest>
+bool spin(Clock::duration time, const Condition& condition, const Rest& rest) {
   const auto end = Clock::now() + time;
   do {
     for (int i = 0; i < 16; ++i) {
       if (condition()) return true;
       pause();
     }
+    rest();
   } while (Clock::now() < end);
   return false;
 }
@@ -179,8 +181,8 @@ void HostQueue::wait(Ticket ticket) {
     } else if (!has_spun) {
       waiting.emplace();
       lock.unlock();
-      has_spun = true;
-      spin(kWaiterSpin, [&] { return reached(ticket); });
+      // Who was interrupted by a look for signals goes on helping.
+      has_spun = !help_until(ticket, next_check);
       lock.lock();
     } else {
       if (!waiting) waiting.emplace();
@@ -192,6 +194,24 @@ void HostQueue::wait(Ticket ticket) {
       }
     }
   }
+}
+
+// Takes part in loops until the ticket is reached, or the deadline: then it is true. False if there was nothing to do.
+bool HostQueue::help_until(Ticket ticket, Clock::time_point deadline) const {
+  const auto patience = thread_count() > 1 ? kWaiterSpin : kWaiterSpinAlone;
+  SpareThread spare;
+  bool helped;
+  do {
+    helped = false;
+    const auto condition = [&] {
+      helped = spare.help();
+      return helped || reached(ticket);
+    };
+    // The worker may be on this very core.
+    spin(patience, condition, [] { std::this_thread::yield(); });
+    if (reached(ticket)) return true;
+  } while (helped && Clock::now() < deadline);
+  return helped;
 }
 
 bool HostQueue::may_help() const {
@@ -266,10 +286,11 @@ void HostQueue::work_loop() {
       run(std::move(task));
       // The next task usually follows at once.
       SpareThread spare;
-      spin(kWorkerSpin, [&] {
+      const auto follows = [&] {
         spare.help();
         return queued_.load(std::memory_order_acquire) != 0;
-      });
+      };
+      spin(kWorkerSpin, follows, [] {});
       lock.lock();
     } else if (tasks_.empty() && stopping_) {
       return;

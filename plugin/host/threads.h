@@ -48,7 +48,7 @@ class SpareThread {
   ~SpareThread();
   SpareThread(const SpareThread&) = delete;
   SpareThread& operator=(const SpareThread&) = delete;
-  void help();
+  bool help();  // whether there was something to do
 };
 
 // Whether a loop is long enough for those who sleep. The short ones between long ones find helpers awake.
