@@ -18,10 +18,10 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// A worker looks for the next task this long before it sleeps: waking it takes some 70 us, and costs the submitting
-// thread several. A program submits ten ops in that time; what is small among them it does by itself, and what is
-// larger follows. Meanwhile the worker helps where it can.
-constexpr auto kWorkerSpin = std::chrono::microseconds(100);
+// A worker looks for the next task this long before it sleeps: waking it takes some 70 us, and the submitting thread 30 of
+// them. A program submits some thirty ops in that time; what is small among them it does by itself, and what is larger
+// follows. Meanwhile the worker helps where it can.
+constexpr auto kWorkerSpin = std::chrono::microseconds(300);
 // A waiting thread takes part in the loops of the work that it waits for: it is awake, and its core is free. Between two
 // loops it spins so long before it sleeps, or, where one thread does all loops, so short: it may be taking the only core.
 constexpr auto kWaiterSpin = std::chrono::microseconds(300), kWaiterSpinAlone = std::chrono::microseconds(5);
@@ -65,15 +65,16 @@ inline void pause() {
 #endif
 }
 
-template <typename Condition, typename Rest>
-bool spin(Clock::duration time, const Condition& condition, const Rest& rest) {
+// Whoever else may be on this core, of the program too, goes first.
+template <typename Condition>
+bool spin(Clock::duration time, const Condition& condition) {
   const auto end = Clock::now() + time;
   do {
     for (int i = 0; i < 16; ++i) {
       if (condition()) return true;
       pause();
     }
-    rest();
+    std::this_thread::yield();
   } while (Clock::now() < end);
   return false;
 }
@@ -207,8 +208,7 @@ bool HostQueue::help_until(Ticket ticket, Clock::time_point deadline) const {
       helped = spare.help();
       return helped || reached(ticket);
     };
-    // The worker may be on this very core.
-    spin(patience, condition, [] { std::this_thread::yield(); });
+    spin(patience, condition);
     if (reached(ticket)) return true;
   } while (helped && Clock::now() < deadline);
   return helped;
@@ -290,7 +290,7 @@ void HostQueue::work_loop() {
         spare.help();
         return queued_.load(std::memory_order_acquire) != 0;
       };
-      spin(kWorkerSpin, follows, [] {});
+      spin(kWorkerSpin, follows);
       lock.lock();
     } else if (tasks_.empty() && stopping_) {
       return;

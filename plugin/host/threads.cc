@@ -37,8 +37,8 @@ constexpr int kMaxThreads = 256;
 
 // A helper without work spins so long before it sleeps.
 constexpr auto kSpin = std::chrono::microseconds(20), kSpinWhileWaitedFor = std::chrono::microseconds(300);
-// A background thread works so long before it wakes helpers, which takes them some 30 us, although the program goes on.
-constexpr auto kAlone = std::chrono::milliseconds(2);
+// A background thread works so long before it wakes helpers, which takes them some 30 us.
+constexpr auto kAlone = std::chrono::microseconds(500);
 // A program that has given the device no work for so long does something else, or nothing.
 constexpr auto kBusy = std::chrono::milliseconds(1);
 
