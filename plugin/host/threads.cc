@@ -129,6 +129,7 @@ class Pool {
     int shares = 0;
     detail::ParallelBody body = nullptr;
     void* context = nullptr;
+    const char* op = nullptr;  // for errors
     std::atomic<int> entered{0};
     std::atomic<bool> failed{false};
     std::exception_ptr error;  // of whoever set `failed`
@@ -228,6 +229,7 @@ uint64_t Pool::wait_for_change(uint64_t seen) {
 bool Pool::help() {
   bool helped = false;
   for (; enter(); helped = true) {
+    const OpScope scope(loop_.op);
     work(loop_.entered.fetch_add(1, std::memory_order_relaxed), /*wakes_late=*/false);
     gate_.fetch_sub(kInside, std::memory_order_acq_rel);
   }
@@ -279,6 +281,7 @@ bool Pool::run(int64_t count, int64_t grain, int threads, Helpers helpers, detai
   loop_.shares = threads;
   loop_.body = body;
   loop_.context = context;
+  loop_.op = current_op();
   loop_.entered.store(1, std::memory_order_relaxed);
   loop_.failed.store(false, std::memory_order_relaxed);
   const uint64_t admitted = static_cast<uint64_t>(std::min(threads - 1, helpers_));
