@@ -18,12 +18,13 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// A worker looks for the next task this long before it sleeps: waking it takes some 70 us, and the submitting thread 30 of
-// them. A program submits some thirty ops in that time; what is small among them it does by itself, and what is larger
-// follows. Meanwhile the worker helps where it can.
+// A worker looks for the next task this long before it sleeps: waking it takes some 70 us, of which the submitting
+// thread spends 30. A program submits some thirty ops in that time; what is small among them it does by itself, and
+// what is larger follows. Meanwhile the worker helps where it can.
 constexpr auto kWorkerSpin = std::chrono::microseconds(300);
-// A waiting thread takes part in the loops of the work that it waits for: it is awake, and its core is free. Between two
-// loops it spins so long before it sleeps, or, where one thread does all loops, so short: it may be taking the only core.
+// A waiting thread takes part in the loops of the work that it waits for: it is awake, and its core is free. Between
+// two loops it spins so long before it sleeps. Where one thread does all loops it is shorter: that may be the only
+// core.
 constexpr auto kWaiterSpin = std::chrono::microseconds(300), kWaiterSpinAlone = std::chrono::microseconds(5);
 // A program that submits faster than the device works should not fill the memory with tasks.
 constexpr size_t kMaxQueued = 4096;
