@@ -92,7 +92,10 @@ class Compiler {
 
   void emit(const Step& step) {
     Location x[3];  // operands that there are not repeat the first
-    for (uint32_t i = 0; i < 3; ++i) x[i] = place_of(step.operands[i < step.operand_count ? i : 0]);
+    for (uint32_t i = 0; i < 3; ++i) {
+      const uint32_t operand = step.operands[i < step.operand_count ? i : 0];
+      x[i] = step.is_polynomial && i == 1 ? single_of(operand) : place_of(operand);
+    }
     // The result may take the slot of an operand that nobody else reads.
     for (uint32_t i = 0; i < step.operand_count; ++i) {
       Life& operand = lives_[step.operands[i]];

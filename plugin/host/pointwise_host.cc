@@ -80,6 +80,47 @@ Deliveries choose_deliveries(const Plan& plan, Span<const void* const> inputs, S
   return deliveries;
 }
 
+// Asks for the dense inputs' next blocks a few lines before each step, so that memory works while the processor
+// computes. Where there are few steps, the processor does by itself what is needed.
+class Ahead {
+ public:
+  Ahead(const Plan& plan, bool is_needed) : plan_(plan) {
+    constexpr size_t kFewSteps = 2;
+    is_needed_ = is_needed && plan.body.size() > kFewSteps;
+  }
+
+  void begin_block(Span<char* const> at, int64_t count, int64_t following) {
+    cursors_.clear();
+    if (!is_needed_ || following <= 0) return;
+    for (size_t i = 0; i < plan_.inputs.size(); ++i) {
+      if (plan_.inputs[i].access != InputAccess::kDense) continue;
+      const int64_t bytes = plan_.inputs[i].element_bytes;
+      const char* const from = at[i] + count * bytes;
+      cursors_.push_back({from, from + following * bytes});
+      const size_t lines = static_cast<size_t>(following * bytes) / kLine + 1;
+      lines_per_step_ = (lines + plan_.body.size() - 1) / plan_.body.size();
+    }
+  }
+
+  void begin_step() {
+    for (Cursor& cursor : cursors_) {
+      for (size_t n = 0; n < lines_per_step_ && cursor.at < cursor.end; ++n, cursor.at += kLine) {
+        __builtin_prefetch(cursor.at);
+      }
+    }
+  }
+
+ private:
+  static constexpr size_t kLine = 64;
+  struct Cursor {
+    const char *at, *end;
+  };
+  const Plan& plan_;
+  bool is_needed_;
+  SmallVector<Cursor, 8> cursors_;
+  size_t lines_per_step_ = 0;
+};
+
 // Elements [begin, begin + count) of an output that lies in rows.
 void deliver_rows(const PlannedOutput& output, const char* from, int64_t begin, int64_t count, char* to) {
   const int64_t row = output.rows.elements, size = output.element_bytes;
@@ -128,9 +169,12 @@ void evaluate(const Plan& plan, Span<const void* const> inputs, Span<void* const
   }
   SmallVector<bool, 8> passes;
   passes.resize(plan.guards + 1, true);
+  Ahead ahead(plan, deliveries != nullptr);
   for (int64_t first = begin; first < end; first += block) {
     const int64_t count = std::min(block, end - first);
+    ahead.begin_block({at.data(), at.size()}, count, std::min(block, end - first - count));
     for (const Instruction& step : plan.body) {
+      ahead.begin_step();
       if (!passes[step.guard]) continue;
       if (step.tests != 0) {
         passes[step.tests] = std::memchr(at[step.x], step.wanted ? 1 : 0, static_cast<size_t>(count)) != nullptr;
