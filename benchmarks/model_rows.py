@@ -187,8 +187,8 @@ def decode() -> tuple[Step, nn.Layer]:
 
 
 ARITHMETIC = (
-    "its convolutions and products take most of the time, on both sides; the convolutions in oneDNN, "
-    "and the products too where the processor has no AMX."
+    "its convolutions and products take most of the time, on both sides: in oneDNN, but for large "
+    "products where the processor has AMX."
 )
 ROWS = [
     Row("resnet18", resnet18, ARITHMETIC, "resnet18", sample_s=0.5),
@@ -197,10 +197,10 @@ ROWS = [
         "lstm",
         lstm,
         "3.2 GFLOP of products. Without AMX they alone take 14 ms at the 233 GFLOP/s that two such "
-        "cores can do (`benchmarks/machine.py`); with it, half of that. A third of them are 256 "
-        "products of 32 rows, each of which waits for the one before, and the gates of all steps, "
-        "4 MB per layer, go to memory and back. 256 loops over the gates, the optimiser and the "
-        "gradient of the embedding come on top.",
+        "cores can do (`benchmarks/machine.py`), with it three quarters of that: a third of them are "
+        "256 products of 32 rows, each of which waits for the one before, and the others read and "
+        "write the gates of all steps, 4 MB per layer. 256 loops over the gates, the optimiser and "
+        "the gradient of the embedding come on top.",
         "lstm",
     ),
     Row("char_gpt", gpt, ARITHMETIC, "gpt"),
