@@ -47,6 +47,8 @@ NEWEST = (
     "tests/test_quantised_matmul.py",
     "tests/test_quantised_layers.py",
     "tests/test_quantised_optimizers.py",
+    "tests/test_quantised_sweep.py",
+    "tests/test_paddle_vectors.py",
     "tests/test_bitnet.py",
 )
 # Of the newest too, with one op in each command buffer: the profiler shows command buffers, by the
