@@ -107,7 +107,7 @@ def measure(row: Row, machine: Machine, seconds: float) -> Result:
         return min(taken)
 
     paddle.set_device("mps")
-    bytes_moved = moved_bytes(ways["mps"][1], row.call(*ways["mps"][1]))
+    bytes_moved = moved_bytes(ways["mps"][1], row.call(*ways["mps"][1])) + row.rest
     best = {name: turn(name) for name in ways}
     copy = float("inf")
     begin, passes = time.perf_counter(), 0
@@ -181,6 +181,8 @@ def main() -> int:
     found = timing.conditions()
     timing.print_conditions(found)
     chosen = [row for row in ROWS if re.search(args.only, row.name)]
+    if not chosen:
+        parser.error(f"no row's name contains {args.only}")
     results: dict[str, Result] = {}
     for row in chosen:
         results[row.name] = measure(row, machine, args.seconds)

@@ -1,11 +1,12 @@
 // The custom op behind paddle_mps.optimizer: one step of an optimiser whose state is quantised by blocks, or float32.
 //
 //   mps_optimizer_update(param, state1, state2, absmax1, absmax2, grad, book1, points1, book2, points2, codes,
-//                        kind, bits, blocksize, step, rate, beta1, beta2, beta3, alpha, epsilon, decay, gradient_scale)
+//                        kind, bits, blocksize, step, rate, rest1, rest2, rest3, alpha, epsilon, decay, gradient_scale)
 //
 // The first five are written in place. With 8 bits the state is uint8, and book and points say what its codes mean;
 // with 32 bits it is float32, and absmax, books and points are not looked at. What an optimiser has no use for is not,
-// either. kind: the order of Kind below. Everything is computed in float32.
+// either. kind: the order of Kind below. Everything is computed in float32. rest1 is 1 - beta1 and so on: of a beta
+// near 1, a float keeps that better.
 #include <algorithm>
 #include <cmath>
 #include <utility>
@@ -25,7 +26,7 @@ enum class Kind : uint8_t { kAdam, kLion, kMomentum, kRmsProp, kAdagrad, kAdEMAM
 
 struct Numbers {
   int64_t step;
-  float rate, beta1, beta2, beta3, alpha, epsilon, decay, gradient_scale;
+  float rate, rest1, rest2, rest3, alpha, epsilon, decay, gradient_scale;
 };
 
 // The elements that one launch updates. Large parameters are updated piece by piece, so that what lies between reading
@@ -95,7 +96,7 @@ class Step {
   Value number(double value) { return op_.record.scalar(value, DType::float32); }
   Value scaled(Value x, double factor) { return g_.multiplication(x, number(factor)); }
   // old * beta + now * (1 - beta)
-  Value moved(Value old, Value now, double beta) { return g_.addition(scaled(old, beta), scaled(now, 1 - beta)); }
+  Value moved(Value old, Value now, double rest) { return g_.addition(scaled(old, 1 - rest), scaled(now, rest)); }
   Value decayed(Value param, const Numbers& of) {
     return of.decay == 0 ? param : scaled(param, 1 - static_cast<double>(of.rate) * static_cast<double>(of.decay));
   }
@@ -112,23 +113,24 @@ class Step {
 Value next_param(GraphOp& op, Kind kind, const Numbers& of, Value param, Value gradient, State& first, State* second) {
   Graph& g = op.record.graph;
   Step step(op);
-  const double rate = static_cast<double>(of.rate), beta1 = static_cast<double>(of.beta1);
-  const double beta2 = static_cast<double>(of.beta2), epsilon = static_cast<double>(of.epsilon);
+  const double rate = static_cast<double>(of.rate), epsilon = static_cast<double>(of.epsilon);
+  const double rest1 = static_cast<double>(of.rest1), rest2 = static_cast<double>(of.rest2);
+  const double beta1 = 1 - rest1, beta2 = 1 - rest2;
   const double t = static_cast<double>(of.step);
   if (kind == Kind::kLion) {
     const Value m = first.read();
-    first.write(step.moved(m, gradient, beta2));
-    return g.subtraction(step.decayed(param, of), step.scaled(g.sign(step.moved(m, gradient, beta1)), rate));
+    first.write(step.moved(m, gradient, rest2));
+    return g.subtraction(step.decayed(param, of), step.scaled(g.sign(step.moved(m, gradient, rest1)), rate));
   }
   if (kind == Kind::kAdam || kind == Kind::kAdEMAMix) {
     const double correction1 = 1 - std::pow(beta1, t), correction2 = std::sqrt(1 - std::pow(beta2, t));
-    const Value m = step.moved(first.read(), gradient, beta1);
-    const Value v = step.moved(second->read(), g.square(gradient), beta2);
+    const Value m = step.moved(first.read(), gradient, rest1);
+    const Value v = step.moved(second->read(), g.square(gradient), rest2);
     first.write(m);
     second->write(v);
     Value direction = step.scaled(m, 1 / correction1);
     if (kind == Kind::kAdEMAMix) {
-      const Value slow = step.moved(first.read(1), gradient, static_cast<double>(of.beta3));
+      const Value slow = step.moved(first.read(1), gradient, static_cast<double>(of.rest3));
       first.write(slow, 1);
       direction = g.addition(direction, step.scaled(slow, static_cast<double>(of.alpha)));
     }
@@ -142,18 +144,18 @@ Value next_param(GraphOp& op, Kind kind, const Numbers& of, Value param, Value g
     return g.subtraction(param, step.scaled(m, rate));
   }
   const Value square = g.square(gradient);
-  const Value v = kind == Kind::kRmsProp ? step.moved(first.read(), square, beta1) : g.addition(first.read(), square);
+  const Value v = kind == Kind::kRmsProp ? step.moved(first.read(), square, rest1) : g.addition(first.read(), square);
   first.write(v);
   return g.subtraction(param, step.scaled(g.division(gradient, step.size_of(v, 1, epsilon)), rate));
 }
 
 void update(Tensor& param, Tensor& state1, Tensor& state2, Tensor& absmax1, Tensor& absmax2, const Tensor& grad,
             const Tensor& book1, const Tensor& points1, const Tensor& book2, const Tensor& points2, const Tensor& codes,
-            int kind_number, int bits, int64_t blocksize, int64_t step, float rate, float beta1, float beta2,
-            float beta3, float alpha, float epsilon, float decay, float gradient_scale) {
+            int kind_number, int bits, int64_t blocksize, int64_t step, float rate, float rest1, float rest2,
+            float rest3, float alpha, float epsilon, float decay, float gradient_scale) {
   const int64_t elements = param.numel(), step_by = blocksize * kPieceBlocks;
   const Kind kind = static_cast<Kind>(kind_number);
-  const Numbers numbers{step, rate, beta1, beta2, beta3, alpha, epsilon, decay, gradient_scale};
+  const Numbers numbers{step, rate, rest1, rest2, rest3, alpha, epsilon, decay, gradient_scale};
   const auto at = [](const Tensor& tensor, int64_t begin) {
     return static_cast<char*>(const_cast<void*>(tensor.data())) +
            begin * static_cast<int64_t>(phi::SizeOf(tensor.dtype()));
@@ -195,8 +197,8 @@ PD_BUILD_OP(mps_optimizer_update)
     .Inputs({"Param", "State1", "State2", "Absmax1", "Absmax2", "Grad", "Book1", "Points1", "Book2", "Points2",
              "Codes"})
     .Outputs({"ParamOut", "State1Out", "State2Out", "Absmax1Out", "Absmax2Out"})
-    .Attrs({"kind: int", "bits: int", "blocksize: int64_t", "step: int64_t", "rate: float", "beta1: float",
-            "beta2: float", "beta3: float", "alpha: float", "epsilon: float", "decay: float", "gradient_scale: float"})
+    .Attrs({"kind: int", "bits: int", "blocksize: int64_t", "step: int64_t", "rate: float", "rest1: float",
+            "rest2: float", "rest3: float", "alpha: float", "epsilon: float", "decay: float", "gradient_scale: float"})
     .SetInplaceMap({{"Param", "ParamOut"},
                     {"State1", "State1Out"},
                     {"State2", "State2Out"},

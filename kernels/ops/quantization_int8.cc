@@ -7,8 +7,8 @@
 //   mps_int8_linear(x, w, stats, bias)     the three in one, without outliers
 //   mps_ternary_matmul(x, packed, rows) -> int32     packed as graph.h says
 //   mps_bitnet_linear(x, packed, scale, norm, bias, rows, epsilon)     y = q w / (a * scale) + bias, where
-//     a = 127 / max(greatest |x| of the row, 1e-5) and q = clip(rint(x * a), -128, 127); x is normalised first
-//     (x / sqrt(mean(x^2) + epsilon) * norm) if there is a norm
+//     a = 127 * (1 / max(greatest |x| of the row, 1e-5)) and q = clip(rint(x * a), -128, 127); x is normalised first
+//     (x / sqrt(mean(x^2) + epsilon) * norm) if there is a norm. Each of these is rounded to x's dtype
 #include <utility>
 #include <vector>
 
@@ -30,6 +30,8 @@ CustomOp g_int8_mm_dequant("int8_mm_dequant");
 CustomOp g_int8_linear("int8_linear");
 CustomOp g_ternary_matmul("ternary_matmul");
 CustomOp g_bitnet_linear("bitnet_linear");
+
+constexpr double kMostFloat16 = 65504;
 
 Value with_bias(GraphOp& op, Value product, const Optional& bias) {
   if (!bias) return product;
@@ -101,16 +103,21 @@ std::vector<Tensor> bitnet_linear(const Tensor& x, const Tensor& packed, const T
     const DType dtype = g.dtype(activations);
     if (x.numel() == 0) return op.output(g.constant(0, dtype, with_last(x, rows)));
     const auto number = [&](double value) { return g.constant(value, DType::float32); };
+    const auto rounded = [&](Value value) { return g.cast(g.cast(value, dtype), DType::float32); };
     Value wide = g.cast(activations, DType::float32);
     if (norm) {
       const Value mean = g.division(g.reduction_sum(g.square(wide), {1}), number(static_cast<double>(rows_of(x)[1])));
       const Value normal = g.division(wide, g.square_root(g.addition(mean, number(static_cast<double>(epsilon)))));
-      wide = g.multiplication(normal, g.cast(op.input(*norm), DType::float32));
+      wide = rounded(g.multiplication(normal, g.cast(op.input(*norm), DType::float32)));
     }
     const Value greatest = g.reduction(NodeKind::reduction_maximum, g.absolute(wide), {1});
-    const Value factor = g.division(number(127), g.maximum(greatest, number(1e-5f)));
-    const Value rounded = g.rint(g.multiplication(wide, factor));
-    const Value q = g.cast(g.minimum(g.maximum(rounded, number(-128)), number(127)), DType::int8);
+    const auto finite = [&](Value value) {  // those of a row of zeros are beyond float16
+      return rounded(dtype == DType::float16 ? g.minimum(value, number(kMostFloat16)) : value);
+    };
+    const Value inverse = finite(g.division(number(1), g.maximum(greatest, number(1e-5f))));
+    const Value factor = finite(g.multiplication(inverse, number(127)));
+    const Value whole = g.rint(rounded(g.multiplication(wide, factor)));
+    const Value q = g.cast(g.minimum(g.maximum(whole, number(-128)), number(127)), DType::int8);
     const Value sums = g.cast(g.ternary_matrix_multiplication(q, op.input(packed), rows), DType::float32);
     const Value product = g.division(sums, g.multiplication(factor, g.cast(op.input(scale, {}), DType::float32)));
     op.output(g.cast(with_bias(op, product, bias), dtype), with_last(x, rows));

@@ -64,10 +64,10 @@ class VectorMatmul : public MatmulKernel {
   // Rows [begin, end) of the matrix, scaled and added up. Its rows are dense.
   void add_rows(const T* x, const T* y, int64_t begin, int64_t end, int64_t column, int64_t count, float* sums) const {
     constexpr int64_t kRows = 512;
-    alignas(64) float factors[kRows];
+    alignas(64) float room_for_factors[kRows];
     for (int64_t k = begin; k < end; k += kRows) {
       const int64_t rows = std::min(kRows, end - k);
-      for (int64_t i = 0; i < rows; ++i) factors[i] = static_cast<float>(x[(k + i) * g_.x_inner]);
+      const float* const factors = elements(x, k, rows, room_for_factors);
       const T* const first = y + k * g_.y_inner + column;
       if constexpr (std::is_same_v<T, float>) {
         kernels_.add_scaled_rows(factors, first, rows, g_.y_inner, sums, count, g_.inner - k - rows);
@@ -84,10 +84,10 @@ class VectorMatmul : public MatmulKernel {
 
   // Columns [first, first + count) of the matrix, which are dense: each gives one dot product.
   void add_columns(const T* x, const T* y, int64_t first, int64_t count, float* sums) const {
-    alignas(64) float vector[kBlock];
+    alignas(64) float room_for_vector[kBlock];
     for (int64_t k = 0; k < g_.inner; k += kBlock) {
       const int64_t length = std::min(kBlock, g_.inner - k);
-      for (int64_t i = 0; i < length; ++i) vector[i] = static_cast<float>(x[(k + i) * g_.x_inner]);
+      const float* const vector = elements(x, k, length, room_for_vector);
       const T* const dense = y + first * g_.y_column + k;
       if constexpr (std::is_same_v<T, float>) {
         kernels_.add_dots(vector, dense, count, g_.y_column, sums, length);
@@ -100,6 +100,16 @@ class VectorMatmul : public MatmulKernel {
         }
       }
     }
+  }
+
+  // Elements [begin, begin + count) of the vector as floats: where they are, or else copied into `room`.
+  const float* elements(const T* x, int64_t begin, int64_t count, float* room) const {
+    const T* const from = x + begin * g_.x_inner;
+    if constexpr (std::is_same_v<T, float>) {
+      if (g_.x_inner == 1) return from;
+    }
+    for (int64_t i = 0; i < count; ++i) room[i] = static_cast<float>(from[i * g_.x_inner]);
+    return room;
   }
 
   void store(const float* from, T* to, int64_t count) const {

@@ -21,7 +21,7 @@ size_t round_up(size_t value, size_t multiple) { return (value + multiple - 1) /
 
 class Compiler {
  public:
-  explicit Compiler(Region region)
+  Compiler(Region region, Span<const PointwiseRows> rows)
       : region_(std::move(region)), kernels_(vector_kernels()), lives_(region_.registers.size()) {
     for (size_t i = 0; i < lives_.size(); ++i) lives_[i].readers = region_.registers[i].readers;
     plan_->kernels = &kernels_;
@@ -32,6 +32,10 @@ class Compiler {
     plan_->constants = region_.constants;
     plan_->guards = region_.guards.size();
     for (DType dtype : region_.output_dtypes) plan_->outputs.push_back({static_cast<uint8_t>(size_of(dtype))});
+    for (size_t i = 0; i < rows.size(); ++i) {
+      plan_->outputs[i].rows = rows[i];
+      plan_->has_rows = plan_->has_rows || rows[i].elements != 0;
+    }
     first_slot_ = plan_->inputs.size() + plan_->outputs.size() + plan_->constants.size();
   }
 
@@ -88,7 +92,10 @@ class Compiler {
 
   void emit(const Step& step) {
     Location x[3];  // operands that there are not repeat the first
-    for (uint32_t i = 0; i < 3; ++i) x[i] = place_of(step.operands[i < step.operand_count ? i : 0]);
+    for (uint32_t i = 0; i < 3; ++i) {
+      const uint32_t operand = step.operands[i < step.operand_count ? i : 0];
+      x[i] = step.is_polynomial && i == 1 ? single_of(operand) : place_of(operand);
+    }
     // The result may take the slot of an operand that nobody else reads.
     for (uint32_t i = 0; i < step.operand_count; ++i) {
       Life& operand = lives_[step.operands[i]];
@@ -278,8 +285,8 @@ class Compiler {
 }  // namespace
 
 PointwiseProgram PointwiseProgram::compile(const Graph& graph, Span<const Value> nodes, Span<const Value> outputs,
-                                           Span<const PointwiseView> views) {
-  return PointwiseProgram(Compiler(analyse_region(graph, nodes, outputs, views)).compile());
+                                           Span<const PointwiseView> views, Span<const PointwiseRows> rows) {
+  return PointwiseProgram(Compiler(analyse_region(graph, nodes, outputs, views), rows).compile());
 }
 
 }  // namespace mps

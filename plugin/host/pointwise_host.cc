@@ -49,6 +49,7 @@ enum class Delivery : uint8_t {
   kStaged,    // they write a block in scratch memory, which is copied when all is read
   kStreamed,  // block functions write it, past the caches
   kStagedStreamed,
+  kRows,  // they write a block in scratch memory, which is copied to where its rows lie
 };
 using Deliveries = SmallVector<Delivery, 16>;
 
@@ -62,6 +63,10 @@ Deliveries choose_deliveries(const Plan& plan, Span<const void* const> inputs, S
   Deliveries deliveries;
   for (size_t o = 0; o < outputs.size(); ++o) {
     const PlannedOutput& output = plan.outputs[o];
+    if (output.rows.elements != 0) {
+      deliveries.push_back(Delivery::kRows);
+      continue;
+    }
     const bool straight = plan.body[output.written_at].stream_fn != nullptr && !output.is_read;
     Delivery delivery = !streams ? Delivery::kDirect : straight ? Delivery::kStreamed : Delivery::kStagedStreamed;
     for (size_t i = 0; i < inputs.size(); ++i) {
@@ -73,6 +78,58 @@ Deliveries choose_deliveries(const Plan& plan, Span<const void* const> inputs, S
     deliveries.push_back(delivery);
   }
   return deliveries;
+}
+
+// Asks for the dense inputs' next blocks a few lines before each step, so that memory works while the processor
+// computes. Where there are few steps, the processor does by itself what is needed.
+class Ahead {
+ public:
+  Ahead(const Plan& plan, bool is_needed) : plan_(plan) {
+    constexpr size_t kFewSteps = 2;
+    is_needed_ = is_needed && plan.body.size() > kFewSteps;
+  }
+
+  void begin_block(Span<char* const> at, int64_t count, int64_t following) {
+    cursors_.clear();
+    if (!is_needed_ || following <= 0) return;
+    for (size_t i = 0; i < plan_.inputs.size(); ++i) {
+      if (plan_.inputs[i].access != InputAccess::kDense) continue;
+      const int64_t bytes = plan_.inputs[i].element_bytes;
+      const char* const from = at[i] + count * bytes;
+      cursors_.push_back({from, from + following * bytes});
+      const size_t lines = static_cast<size_t>(following * bytes) / kLine + 1;
+      lines_per_step_ = (lines + plan_.body.size() - 1) / plan_.body.size();
+    }
+  }
+
+  void begin_step() {
+    for (Cursor& cursor : cursors_) {
+      for (size_t n = 0; n < lines_per_step_ && cursor.at < cursor.end; ++n, cursor.at += kLine) {
+        __builtin_prefetch(cursor.at);
+      }
+    }
+  }
+
+ private:
+  static constexpr size_t kLine = 64;
+  struct Cursor {
+    const char *at, *end;
+  };
+  const Plan& plan_;
+  bool is_needed_;
+  SmallVector<Cursor, 8> cursors_;
+  size_t lines_per_step_ = 0;
+};
+
+// Elements [begin, begin + count) of an output that lies in rows.
+void deliver_rows(const PlannedOutput& output, const char* from, int64_t begin, int64_t count, char* to) {
+  const int64_t row = output.rows.elements, size = output.element_bytes;
+  for (int64_t done = 0; done < count;) {
+    const int64_t element = begin + done, many = std::min(count - done, row - element % row);
+    std::memcpy(to + (element / row * output.rows.stride + element % row) * size, from + done * size,
+                static_cast<size_t>(many * size));
+    done += many;
+  }
 }
 
 // Works off elements [begin, end). `deliveries` is null if all outputs are direct; the outputs' addresses are those of
@@ -91,7 +148,8 @@ void evaluate(const Plan& plan, Span<const void* const> inputs, Span<void* const
     return static_cast<char*>(outputs[o]) + (element - origin) * plan.outputs[o].element_bytes;
   };
   const auto is_staged = [&](size_t o) {
-    return deliveries != nullptr && (deliveries[o] == Delivery::kStaged || deliveries[o] == Delivery::kStagedStreamed);
+    return deliveries != nullptr && (deliveries[o] == Delivery::kStaged || deliveries[o] == Delivery::kStagedStreamed ||
+                                     deliveries[o] == Delivery::kRows);
   };
   const size_t scratch_bytes = deliveries != nullptr ? plan.staged_scratch_bytes : plan.scratch_bytes;
   char* const scratch = scratch_bytes == 0 ? nullptr : t_scratch.get(scratch_bytes);
@@ -111,9 +169,12 @@ void evaluate(const Plan& plan, Span<const void* const> inputs, Span<void* const
   }
   SmallVector<bool, 8> passes;
   passes.resize(plan.guards + 1, true);
+  Ahead ahead(plan, deliveries != nullptr);
   for (int64_t first = begin; first < end; first += block) {
     const int64_t count = std::min(block, end - first);
+    ahead.begin_block({at.data(), at.size()}, count, std::min(block, end - first - count));
     for (const Instruction& step : plan.body) {
+      ahead.begin_step();
       if (!passes[step.guard]) continue;
       if (step.tests != 0) {
         passes[step.tests] = std::memchr(at[step.x], step.wanted ? 1 : 0, static_cast<size_t>(count)) != nullptr;
@@ -136,6 +197,8 @@ void evaluate(const Plan& plan, Span<const void* const> inputs, Span<void* const
         at[input_count + o] += bytes;
       } else if (deliveries[o] == Delivery::kStaged) {
         std::memcpy(output_address(o, first), at[input_count + o], static_cast<size_t>(bytes));
+      } else if (deliveries[o] == Delivery::kRows) {
+        deliver_rows(plan.outputs[o], at[input_count + o], first, count, static_cast<char*>(outputs[o]));
       } else {
         plan.kernels->stream(output_address(o, first), at[input_count + o], static_cast<size_t>(bytes));
       }
@@ -161,7 +224,7 @@ void PointwiseProgram::run(Span<const void* const> inputs, Span<void* const> out
   check_counts(plan, inputs, outputs);
   if (plan.elements == 0) return;
   // Small work comes here most often and must not pay for what it cannot need.
-  if (plan.elements <= plan.grain && !plan.may_conflict) {
+  if (plan.elements <= plan.grain && !plan.may_conflict && !plan.has_rows) {
     return evaluate(plan, inputs, outputs, nullptr, 0, 0, plan.elements);
   }
   const Deliveries deliveries = choose_deliveries(plan, inputs, outputs);

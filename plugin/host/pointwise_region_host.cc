@@ -29,7 +29,7 @@ class Analysis {
     }
     for (Value value : nodes) add_node(value);
     for (Value value : outputs) add_output(value);
-    join_steps();
+    join_steps(kernels_, &region_);
     for (uint32_t i = static_cast<uint32_t>(region_.steps.size()); i-- > 0;) guard_arms(i);
     merge_dimensions();
   }
@@ -88,73 +88,6 @@ class Analysis {
     }
     MPS_CHECK(step->fn != nullptr, kInternal, "no block function: expected one for ", info(node.kind).name, " of ",
               name(operand_dtype), ".");
-    return true;
-  }
-
-  // Two steps of which the second alone reads the first become one, with the same bits: products and the sums that read
-  // them, which polynomials are made of, and selections that limit a number.
-  void join_steps() {
-    std::vector<size_t> made_by(region_.registers.size(), kNone);
-    std::vector<Step> left;
-    for (Step& step : region_.steps) {
-      for (uint32_t n = 0; n < 2 && !region_.registers[step.result].uniform; ++n) {
-        const Register& operand = region_.registers[step.operands[n]];
-        const size_t at = made_by[step.operands[n]];
-        if (at == kNone || operand.uniform || operand.readers != 1 || !operand.outputs.empty()) continue;
-        if (add_product(&step, n, left[at]) || limit(&step, n, left[at]) || (n == 0 && distance(&step, left[at]))) {
-          left[at].fn = nullptr;
-          break;
-        }
-      }
-      made_by[step.result] = left.size();
-      left.push_back(step);
-    }
-    left.erase(std::remove_if(left.begin(), left.end(), [](const Step& step) { return step.fn == nullptr; }),
-               left.end());
-    region_.steps = std::move(left);
-  }
-
-  bool add_product(Step* step, uint32_t n, const Step& product) const {
-    const BlockFn multiply = kernels_.pointwise[index_of(NodeKind::multiplication)][index_of(DType::float32)];
-    const BlockFn add = kernels_.pointwise[index_of(NodeKind::addition)][index_of(DType::float32)];
-    if (step->fn != add || product.fn != multiply || product.round != nullptr) return false;
-    const uint32_t other = step->operands[1 - n];
-    step->fn = kernels_.add_product;
-    step->stream_fn = kernels_.stream_add_product;
-    step->operand_count = 3;
-    std::copy(product.operands, product.operands + 2, step->operands);
-    step->operands[2] = other;
-    return true;
-  }
-
-  bool distance(Step* step, const Step& difference) const {
-    const BlockFn absolute = kernels_.pointwise[index_of(NodeKind::absolute)][index_of(DType::float32)];
-    const BlockFn subtract = kernels_.pointwise[index_of(NodeKind::subtraction)][index_of(DType::float32)];
-    if (step->fn != absolute || difference.fn != subtract || difference.round != nullptr) return false;
-    step->fn = kernels_.distance;
-    step->stream_fn = nullptr;
-    step->operand_count = difference.operand_count;
-    std::copy(difference.operands, difference.operands + 2, step->operands);
-    return true;
-  }
-
-  // select(x < y, y, x) and select(x > y, y, x)
-  bool limit(Step* step, uint32_t n, const Step& comparison) {
-    const BlockFn less = kernels_.pointwise[index_of(NodeKind::less_than)][index_of(DType::float32)];
-    const BlockFn greater = kernels_.pointwise[index_of(NodeKind::greater_than)][index_of(DType::float32)];
-    const bool is_low = comparison.fn == less;
-    if (!step->selects || n != 0 || (!is_low && comparison.fn != greater)) return false;
-    const uint32_t x = comparison.operands[0], y = comparison.operands[1];
-    if (step->operands[1] != y || step->operands[2] != x) return false;
-    step->selects = false;
-    step->fn = is_low ? kernels_.at_least : kernels_.at_most;
-    step->stream_fn = is_low ? kernels_.stream_at_least : kernels_.stream_at_most;
-    step->operand_count = 2;
-    step->operands[0] = x;
-    step->operands[1] = y;
-    // Each was read by the comparison too.
-    --region_.registers[x].readers;
-    --region_.registers[y].readers;
     return true;
   }
 

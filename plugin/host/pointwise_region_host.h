@@ -37,7 +37,8 @@ struct Step {
   uint32_t operand_count = 0;
   uint32_t result = 0;
   bool selects = false;
-  uint32_t guard = 0;  // number of the guard that must let it pass, from 1 on
+  bool is_polynomial = false;  // the second operand is the first of a row of constants
+  uint32_t guard = 0;          // number of the guard that must let it pass, from 1 on
 };
 
 // Steps whose results only one arm of a selection reads can be left out in a block that chooses the other arm
@@ -59,6 +60,9 @@ struct Region {
   std::vector<DType> output_dtypes;
   double ns_per_element = 0;  // of arithmetic
 };
+
+// Makes one step of several where there is a block function for it.
+void join_steps(const VectorKernels& kernels, Region* region);
 
 Region analyse_region(const Graph& graph, Span<const Value> nodes, Span<const Value> outputs,
                       Span<const PointwiseView> views);

@@ -29,6 +29,13 @@ struct CodeBook {
 constexpr int64_t kRowsAtOnce = 8;
 // Elements that quantised dot products take at a time, and partial sums that they are kept in.
 constexpr int64_t kDotUnit = 32, kDotLanes = 16;
+// Elements that products with one row of activations take at a time.
+constexpr int64_t kRowUnit = 128;
+// Where the activation with which element `i` is multiplied lies there: eight elements are the halves of four bytes,
+// which a lane holds; each vector of activations belongs to one half of all lanes.
+constexpr int64_t place_in_row(int64_t i) {
+  return i / kRowUnit * kRowUnit + (i % 8 ^ 1) * (kRowUnit / 8) + i % kRowUnit / 8;
+}
 
 struct QuantizedKernels {
   const char* name;
@@ -43,6 +50,11 @@ struct QuantizedKernels {
   // 1 to kRowsAtOnce.
   void (*dot_halves)(const float* x, const uint8_t* codes, const float* absmax, int64_t blocksize, const float* book,
                      int64_t n, int64_t rows, float* sums);
+  // sums[j] = the products x[i] * w[j, i] of n elements of 4 bits, j = 0..rows-1. The rows of w lie one after the
+  // other and are whole blocks; n is a multiple of kRowUnit, and blocksize of it too, or 32 or 64. x: in the order of
+  // place_in_row().
+  void (*dot_row)(const float* x, const uint8_t* codes, const float* absmax, int64_t blocksize, const float* book,
+                  int64_t n, int64_t rows, float* sums);
   // The sum of x[i] * y[i].
   int32_t (*dot_int8)(const int8_t* x, const int8_t* y, int64_t n);
   // out[j] = sum of x[i] * (the two bits from 2j on of packed[i]), j = 0..3.

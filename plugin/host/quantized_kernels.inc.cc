@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "plugin/host/quantized_row.h"
 #include "plugin/host/vector_loops.h"
 
 namespace mps {
@@ -322,7 +323,7 @@ void dot_quarters(const int8_t* x, const uint8_t* packed, int64_t n, int32_t* ou
 }
 
 constexpr QuantizedKernels make_table(const char* name) {
-  return {name, quantize, dequantize, dot_halves, dot_int8, dot_quarters};
+  return {name, quantize, dequantize, dot_halves, dot_row, dot_int8, dot_quarters};
 }
 
 }  // namespace

@@ -21,8 +21,9 @@ using Product = QuantizedProduct;
 
 // Up to so many rows of activations are multiplied in registers, if there are no tiles.
 constexpr int64_t kMostDotRows = 96;
-// Columns of the activations that are multiplied at a time: those of kRowsAtOnce rows stay in the first-level cache.
-constexpr int64_t kDotColumns = 512;
+// Elements of the activations that are multiplied at a time: they stay in the first-level cache. The longer the pieces
+// of the rows of the matrix, the better the processor foresees what is read next.
+constexpr int64_t kDotElements = 4096;
 // From so many on, reading them again for every panel costs more than a panel that leaves the second-level cache.
 constexpr int64_t kManyRows = 64;
 constexpr int64_t kPanelElements = int64_t{1} << 18, kLargePanelElements = int64_t{1} << 20;
@@ -82,6 +83,13 @@ struct FreeAligned {
   void operator()(float* data) const { ::operator delete(data, kCacheLine); }
 };
 
+using AlignedFloats = std::unique_ptr<float[], FreeAligned>;
+
+// Vectors of it do not cross the lines of a cache.
+AlignedFloats aligned_floats(int64_t count) {
+  return AlignedFloats(static_cast<float*>(::operator new(static_cast<size_t>(count) * sizeof(float), kCacheLine)));
+}
+
 // A few rows of activations, in pieces of `piece` columns: of each piece, kRowsAtOnce rows at a time, the even elements
 // of a row and then its odd ones.
 void split(const Product& p, const float* x, int64_t piece, float* to) {
@@ -98,12 +106,12 @@ void split(const Product& p, const float* x, int64_t piece, float* to) {
 }
 
 void run_dots(const Product& p, Span<const void* const> inputs, void* output) {
-  const bool in_pieces = kDotColumns % p.blocksize == 0 || p.blocksize % kDotColumns == 0;
-  const int64_t piece = in_pieces ? std::min(kDotColumns, p.inner) : p.inner;
+  int64_t columns_at_once = kDotElements;
+  while (columns_at_once * std::min(p.m, kRowsAtOnce) > kDotElements) columns_at_once /= 2;
+  const bool in_pieces = columns_at_once % p.blocksize == 0 || p.blocksize % columns_at_once == 0;
+  const int64_t piece = in_pieces ? std::min(columns_at_once, p.inner) : p.inner;
   std::vector<float> room;
-  // Vectors of it must not cross the lines of a cache.
-  const std::unique_ptr<float[], FreeAligned> x(
-      static_cast<float*>(::operator new(static_cast<size_t>(p.m * p.inner) * sizeof(float), kCacheLine)));
+  const AlignedFloats x = aligned_floats(p.m * p.inner);
   split(p, p.floats(inputs[0], &room), piece, x.get());
   const QuantizedTensor w = p.matrix(inputs);
   constexpr int64_t kColumns = 64;  // of the result, at a time
@@ -137,6 +145,30 @@ void run_dots(const Product& p, Span<const void* const> inputs, void* output) {
           p.store(sums, output, row + m, column, count);
         }
       }
+    }
+  });
+}
+
+// One row of activations, and rows of the matrix that are whole blocks.
+bool fits_row(const Product& p) {
+  const int64_t unit = std::max(p.blocksize, kRowUnit);
+  return p.m == 1 && fits_dot(p) && p.columns % unit == 0 && unit % p.blocksize == 0 && unit % kRowUnit == 0;
+}
+
+void run_row(const Product& p, Span<const void* const> inputs, void* output) {
+  std::vector<float> room;
+  const float* const from = p.floats(inputs[0], &room);
+  const AlignedFloats x = aligned_floats(p.inner);
+  for (int64_t i = 0; i < p.inner; ++i) x[static_cast<size_t>(place_in_row(i))] = from[i];
+  const QuantizedTensor w = p.matrix(inputs);
+  constexpr int64_t kColumns = 64;  // of the result, at a time
+  parallel_for((p.width + kColumns - 1) / kColumns, grain_of(kColumns * p.inner / 4), [&](int64_t first, int64_t last) {
+    float sums[kColumns];
+    for (int64_t i = first; i < last; ++i) {
+      const int64_t column = i * kColumns, count = std::min(kColumns, p.width - column), at = column * p.inner;
+      quantized_kernels().dot_row(x.get(), w.codes + at / 2, w.absmax + at / p.blocksize, p.blocksize, w.numbers,
+                                  p.inner, count, sums);
+      p.store(sums, output, 0, column, count);
     }
   });
 }
@@ -286,6 +318,10 @@ WholeProgram compile_quantized_matmul(const Graph& graph, Value value) {
   const Product p(graph, value);
   WholeProgram program;
   program.cost_ns = cost_of(p.m, p.rows * p.columns);
+  if (fits_row(p)) {
+    program.run = [p](Span<const void* const> inputs, void* output) { run_row(p, inputs, output); };
+    return program;
+  }
   if (fits_dot(p)) {
     program.run = [p](Span<const void* const> inputs, void* output) { run_dots(p, inputs, output); };
     return program;

@@ -50,8 +50,11 @@ struct VectorKernels {
   BlockFn pointwise[kNodeCount][kDTypeCount];  // unary, binary, compare; by the operands' register dtype
   BlockFn select[kDTypeCount];                 // by the dtype of the two values
   BlockFn cast[kDTypeCount][kDTypeCount];      // from, to; register dtypes
-  // float32, each operation rounded: x * y + z; x < y ? y : x; x > y ? y : x; |x - y|.
-  BlockFn add_product, at_least, at_most, distance;
+  // float32, each operation rounded: x * y + z; x < y ? y : x; x > y ? y : x; |x - y|; 1 / sqrt(x).
+  BlockFn add_product, at_least, at_most, distance, reciprocal_root;
+  // float32: (c0 * x + c1) * x + c2 ..., each operation rounded. y: constants of a region one after the other, 8 bytes
+  // each, the first how many coefficients follow.
+  BlockFn polynomial;
   BlockFn round[kDTypeCount];                 // float16, bfloat16: float32 in place of the rounded value
   BlockFn load[kDTypeCount];                  // float16, bfloat16 to float32
   BlockFn store[kDTypeCount];                 // float32 to float16, bfloat16
@@ -69,7 +72,7 @@ struct VectorKernels {
   // end_stream and told them so.
   BlockFn stream_pointwise[kNodeCount], stream_int64[kNodeCount];
   BlockFn stream_select;  // of four bytes; null where it would be no faster
-  BlockFn stream_add_product, stream_at_least, stream_at_most;
+  BlockFn stream_add_product, stream_at_least, stream_at_most, stream_reciprocal_root;
   void (*stream)(void* to, const void* from, size_t bytes);
   void (*end_stream)();
 };

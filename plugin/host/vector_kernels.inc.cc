@@ -15,11 +15,13 @@
 
 #include "plugin/host/vector_formats.h"
 #include "plugin/host/vector_function_ops.h"
+#include "plugin/host/vector_joined.h"
 #include "plugin/host/vector_loops.h"
 #include "plugin/host/vector_ops.h"
 #include "plugin/host/vector_products.h"
 #include "plugin/host/vector_random.h"
 #include "plugin/host/vector_reductions.h"
+#include "plugin/host/vector_streams.h"
 
 namespace mps {
 namespace {
@@ -146,42 +148,6 @@ MPS_BLOCK_FUNCTION cast(const void* x, const void*, const void*, void* out, size
 
 // -- stores past the caches -----------------------------------------------------------------------
 
-// Writes a line of 64 bytes, aligned to as many.
-inline __attribute__((always_inline)) void stream_line(void* to, const void* from) {
-#if defined(__AVX512F__)
-  _mm512_stream_si512(static_cast<__m512i*>(to), _mm512_loadu_si512(from));
-#elif defined(__AVX__)
-  for (size_t i = 0; i < 2; ++i) {
-    const __m256i part = _mm256_loadu_si256(static_cast<const __m256i*>(from) + i);
-    _mm256_stream_si256(static_cast<__m256i*>(to) + i, part);
-  }
-#elif defined(__SSE2__)
-  for (size_t i = 0; i < 4; ++i) {
-    const __m128i part = _mm_loadu_si128(static_cast<const __m128i*>(from) + i);
-    _mm_stream_si128(static_cast<__m128i*>(to) + i, part);
-  }
-#else
-  std::memcpy(to, from, 64);
-#endif
-}
-
-// out[i] = f(i), with whole lines written past the caches.
-template <typename T, typename F>
-inline __attribute__((always_inline)) void stream_results(void* out, size_t n, F f) {
-  constexpr size_t kPerLine = 64 / sizeof(T);
-  T* const to = static_cast<T*>(out);
-  const size_t head = std::min(n, (64 - reinterpret_cast<uintptr_t>(out) % 64) % 64 / sizeof(T));
-  size_t i = 0;
-  for (; i < head; ++i) to[i] = f(i);
-  for (; i + kPerLine <= n; i += kPerLine) {
-    T line[kPerLine];
-    MPS_KEEP_LOOP
-    for (size_t j = 0; j < kPerLine; ++j) line[j] = f(i + j);
-    stream_line(to + i, line);
-  }
-  for (; i < n; ++i) to[i] = f(i);
-}
-
 template <typename Op, typename T>
 MPS_BLOCK_FUNCTION stream_unary(const void* x, const void*, const void*, void* out, size_t n) {
   const T* const a = static_cast<const T*>(x);
@@ -230,35 +196,6 @@ MPS_BLOCK_FUNCTION stream_select(const void* x, const void* y, const void* z, vo
   for (; i < n; ++i) to[i] = chosen[i] != Boolean{} ? a[i] : b[i];
 }
 #endif
-
-MPS_BLOCK_FUNCTION add_product(const void* x, const void* y, const void* z, void* out, size_t n) {
-  const float* const a = static_cast<const float*>(x);
-  const float* const b = static_cast<const float*>(y);
-  const float* const c = static_cast<const float*>(z);
-  float* const to = static_cast<float*>(out);
-  MPS_NO_DEPENDENCE
-  for (size_t i = 0; i < n; ++i) to[i] = a[i] * b[i] + c[i];
-}
-
-MPS_BLOCK_FUNCTION stream_add_product(const void* x, const void* y, const void* z, void* out, size_t n) {
-  const float* const a = static_cast<const float*>(x);
-  const float* const b = static_cast<const float*>(y);
-  const float* const c = static_cast<const float*>(z);
-  stream_results<float>(out, n, [&](size_t i) __attribute__((always_inline)) { return a[i] * b[i] + c[i]; });
-}
-
-// Limits to one side: of equal numbers the first is taken, and NaN stays.
-struct AtLeast {
-  static inline __attribute__((always_inline)) float f(float x, float y) { return x < y ? y : x; }
-};
-struct AtMost {
-  static inline __attribute__((always_inline)) float f(float x, float y) { return x > y ? y : x; }
-};
-
-// Two steps in one, which rounds as the first does.
-struct Distance {
-  static inline __attribute__((always_inline)) float f(float x, float y) { return __builtin_fabsf(x - y); }
-};
 
 MPS_BLOCK_FUNCTION stream(void* to, const void* from, size_t bytes) {
   const char* const bytes_from = static_cast<const char*>(from);
@@ -393,6 +330,9 @@ constexpr VectorKernels make_table(const char* name) {
   table.stream_at_least = stream_binary<AtLeast, float>;
   table.stream_at_most = stream_binary<AtMost, float>;
   table.distance = binary<Distance, float>;
+  table.reciprocal_root = unary<ReciprocalRoot, float>;
+  table.stream_reciprocal_root = stream_unary<ReciprocalRoot, float>;
+  table.polynomial = polynomial;
 #if defined(__AVX512BW__)
   table.stream_select = stream_select;
 #endif

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstring>
 
 #if defined(__SSE2__)
 #include <immintrin.h>
@@ -19,6 +20,15 @@ constexpr size_t kVectorBytes = 32;
 #else
 constexpr size_t kVectorBytes = 16;
 #endif
+
+using Floats __attribute__((vector_size(kVectorBytes))) = float;
+constexpr size_t kFloats = kVectorBytes / sizeof(float);
+
+inline __attribute__((always_inline)) Floats load_floats(const float* from) {
+  Floats floats;
+  std::memcpy(&floats, from, sizeof floats);
+  return floats;
+}
 
 }  // namespace
 }  // namespace mps

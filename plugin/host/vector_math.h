@@ -90,14 +90,21 @@ MPS_VECTOR_INLINE Sum exponent_sum(float x) {
 
 MPS_VECTOR_INLINE float exponent(float x) { return exponent_sum(x).value; }
 
-// For -80 <= x <= 80, where nothing overflows; NaN stays NaN.
-MPS_VECTOR_INLINE float exponent_of_moderate(float x) {
+// exp(x) as (1 + above_1) power, for -80 <= x <= 80, where nothing overflows; NaN stays NaN.
+struct ReducedExponent {
+  float above_1, power;
+};
+MPS_VECTOR_INLINE ReducedExponent reduced_exponent(float x) {
   constexpr float kRound = 0x1.8p23f;
   const float shifted = multiply_add(x, 0x1.715476p0f, kRound);
   const float n = shifted - kRound;
   const float r = multiply_add(n, -kLn2Low, multiply_add(n, -kLn2High, x));
   const float above_1 = multiply_add(r * r, polynomial_of_exponent(r), r);
-  return (above_1 + 1.0f) * float_of((bits_of(shifted) << 23) + 0x3f800000u);
+  return {above_1, float_of((bits_of(shifted) << 23) + 0x3f800000u)};
+}
+MPS_VECTOR_INLINE float exponent_of_moderate(float x) {
+  const ReducedExponent e = reduced_exponent(x);
+  return (e.above_1 + 1.0f) * e.power;
 }
 
 // log(x) = e ln 2 + log(1 + f) with x = 2^e (1 + f) and 1 + f in [sqrt(1/2), sqrt(2)).
@@ -148,19 +155,22 @@ MPS_VECTOR_INLINE float sigmoid(float x) {
   return multiply_add(correction, reciprocal, quotient);
 }
 
-// Near 0 an odd polynomial, elsewhere 1 - 2 / (exp(2 |x|) + 1); the sign is put back as a bit.
+// -m / (2 + m) with m = exp(-2 |x|) - 1, which keeps the relative accuracy of |x|: m is 2^n (exp(r) - 1) + (2^n - 1)
+// with r and n as above. One correction makes up for the reciprocal and for the rounding of 2 + m; the sign is put back
+// as a bit.
 MPS_VECTOR_INLINE float tanh(float x) {
   const float magnitude = absolute(x);
-  const float square = x * x;
-  float p = 0x1.18b4ecp-9f;
-  p = multiply_add(p, square, -0x1.0be918p-7f);
-  p = multiply_add(p, square, 0x1.638906p-6f);
-  p = multiply_add(p, square, -0x1.b9ee5cp-5f);
-  p = multiply_add(p, square, 0x1.111066p-3f);
-  p = multiply_add(p, square, -0x1.555554p-2f);
-  const float near = multiply_add(magnitude * square, p, magnitude);
-  const float far = 1.0f - 2.0f / (exponent(2.0f * magnitude) + 1.0f);
-  const float result = magnitude < 0.625f ? near : far;
+  const ReducedExponent e = reduced_exponent(-2.0f * (magnitude > 10.0f ? 10.0f : magnitude));  // tanh(10) is 1
+  const float m = multiply_add(e.power, e.above_1, e.power - 1.0f), size = absolute(m);
+#if defined(__FP_FAST_FMAF)
+  const float divisor = 2.0f + m, divisor_rest = m - (divisor - 2.0f);
+  const float reciprocal = reciprocal_from_1_to_2(divisor);
+  const float quotient = size * reciprocal;
+  const float rest = multiply_add(-quotient, divisor_rest, multiply_add(-quotient, divisor, size));
+  const float result = multiply_add(rest, reciprocal, quotient);
+#else
+  const float result = static_cast<float>(static_cast<double>(size) / (2.0 + static_cast<double>(m)));
+#endif
   return float_of(bits_of(result) | (bits_of(x) & 0x80000000u));
 }
 

@@ -14,15 +14,7 @@
 namespace mps {
 namespace {
 
-using Floats __attribute__((vector_size(kVectorBytes))) = float;
-constexpr size_t kFloats = kVectorBytes / sizeof(float);
 constexpr size_t kLine = 64 / sizeof(float);  // of the cache
-
-inline __attribute__((always_inline)) Floats load_floats(const float* from) {
-  Floats floats;
-  std::memcpy(&floats, from, sizeof floats);
-  return floats;
-}
 
 // The sum over r < 8 of factors[r] * x[r * stride].
 template <typename T, typename Load>

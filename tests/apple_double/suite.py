@@ -47,6 +47,8 @@ NEWEST = (
     "tests/test_quantised_matmul.py",
     "tests/test_quantised_layers.py",
     "tests/test_quantised_optimizers.py",
+    "tests/test_quantised_sweep.py",
+    "tests/test_paddle_vectors.py",
     "tests/test_bitnet.py",
 )
 TIME_LIMIT_S = 1800

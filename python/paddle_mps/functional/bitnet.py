@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from paddle import Tensor
 
 _LEAST = 1e-5  # of what is divided by
+_MOST_FLOAT16 = 65504.0
 
 
 def ternary_quantize(weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -56,7 +57,8 @@ def int8_absmax_quantize(x: Tensor) -> tuple[Tensor, Tensor]:
     """Quantise activations to int8, with one scale per row: absmax.
 
     scale = 127 / max(max|x|, 1e-5) along the last axis and q = clip(round(x * scale), -128, 127),
-    half to even, in float32.
+    half to even. The scale is 127 times the reciprocal; each step is rounded to x's dtype, and
+    float16's are 65504 at most.
 
     Args:
         x: [.., K], float32, float16 or bfloat16, on mps.
@@ -70,11 +72,11 @@ def int8_absmax_quantize(x: Tensor) -> tuple[Tensor, Tensor]:
         ValueError: Of another dtype or on another device.
 
     Accuracy:
-        The codes of transformers in float32; its eager code rounds the scale and x * scale to a
-        shorter dtype first, which moves some codes by one.
+        The codes of transformers' eager code. Its `ActQuant`, for training, widens x to float32
+        first, which moves some codes of shorter dtypes by one; so does `nn.BitLinear` here.
 
     Source:
-        Ma and others, 2024; transformers' `ActQuant`.
+        Ma and others, 2024; transformers' `BitLinear.activation_quant`.
 
     Example:
         >>> import paddle
@@ -83,9 +85,19 @@ def int8_absmax_quantize(x: Tensor) -> tuple[Tensor, Tensor]:
         >>> q.tolist(), scale.tolist()
         ([[127, -64]], [[127.0]])
     """
-    wide = dense("int8_absmax_quantize", x).astype("float32")
-    scale = 127.0 / wide.abs().max(axis=-1, keepdim=True).clip(min=_LEAST)
-    return (wide * scale).round().clip(-128, 127).astype("int8"), scale
+    import paddle
+
+    x = dense("int8_absmax_quantize", x)
+    wide = x.astype("float32")
+
+    def rounded(tensor: Tensor) -> Tensor:
+        if x.dtype == paddle.float16:  # the scale of zeros is beyond
+            tensor = tensor.clip(max=_MOST_FLOAT16)
+        return tensor.astype(x.dtype).astype("float32")
+
+    inverse = rounded(1.0 / wide.abs().max(axis=-1, keepdim=True).clip(min=_LEAST))
+    scale = rounded(inverse * 127.0)
+    return rounded(wide * scale).round().clip(-128, 127).astype("int8"), scale
 
 
 def pack_ternary(weight: Tensor) -> Tensor:
@@ -223,8 +235,8 @@ def bitnet_linear(
 ) -> Tensor:
     """Return a linear layer of BitNet b1.58, in one graph: normalise, quantise, multiply, rescale.
 
-    With norm, x is x / sqrt(mean(x^2) + epsilon) * norm first. Then q and a are those of
-    `int8_absmax_quantize`, and the result is (q @ W^T) / (a * scale) + bias.
+    With norm, x is x / sqrt(mean(x^2) + epsilon) * norm first, rounded to its dtype. Then q and a
+    are those of `int8_absmax_quantize`, and the result is (q @ W^T) / (a * scale) + bias.
 
     Args:
         x: [.., K], float32, float16 or bfloat16, on mps.

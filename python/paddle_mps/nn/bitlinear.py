@@ -40,7 +40,7 @@ def _fake_ternary(weight: Tensor) -> Tensor:
 
 
 def _fake_int8(x: Tensor) -> Tensor:
-    q, scale = F.int8_absmax_quantize(x)
+    q, scale = F.int8_absmax_quantize(x.astype("float32"))
     return (q.astype("float32") / scale).astype(x.dtype)
 
 

@@ -234,7 +234,7 @@ class BlockOptimizer(Optimizer):  # type: ignore[misc]
             BLOCKSIZE,
             state.step,
             rate,
-            *(float(beta) for beta in betas[:3]),
+            *(1.0 - float(beta) for beta in betas[:3]),
             self._alpha,
             eps,
             decay,

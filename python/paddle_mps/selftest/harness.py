@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -330,14 +331,18 @@ def check_all(
 
 def op_calls() -> dict[tuple[str, str, str], int]:
     """(kernel, dtype, "mps" or "cpu") -> calls since the last reset."""
-    import paddle_mps
+    from paddle_mps import _library
 
-    report = paddle_mps.fallback_report()
+    # What fallback_report() is made of, which takes long to ask twice for every case.
+    extension = _library.require("op_calls")
+    problem = extension.fallback_tracking_problem()
     # On macOS they cannot be counted (plugin/paddle/fallback_apple.cc); kernels of mps are.
-    counted = not report.problem or sys.platform == "darwin"
-    assert counted, f"calls that ran on the CPU are not counted: {report.problem}"
-    calls = {(row.op, row.dtype, "mps"): row.mps_calls for row in report.rows if row.mps_calls}
-    calls |= {(row.op, row.dtype, "cpu"): row.cpu_calls for row in report.rows if row.cpu_calls}
+    counted = not problem or sys.platform == "darwin"
+    assert counted, f"calls that ran on the CPU are not counted: {problem}"
+    calls: Counter[tuple[str, str, str]] = Counter()
+    for op, dtype, where, count in extension.ops():
+        if count:
+            calls[op, dtype, ("mps", "cpu")[where]] += count
     return calls
 
 

@@ -63,11 +63,9 @@ SMALLEST_NORMAL = {name: 2.0 ** (f.smallest + f.precision - 1) for name, f in FO
 def ulp(x: np.ndarray, dtype: str) -> np.ndarray:
     """The distance between neighbours of `dtype` at |x|; for infinities, at the largest number."""
     form = FORMATS[dtype]
-    finite = np.minimum(
-        np.abs(np.nan_to_num(x, posinf=form.largest, neginf=form.largest)), form.largest
-    )
-    _, exponent = np.frexp(finite)
-    exponent = np.where(finite == 0, form.smallest, exponent - form.precision)
+    size = np.minimum(np.abs(x), form.largest)
+    _, exponent = np.frexp(size)
+    exponent = np.where(size > 0, exponent - form.precision, form.smallest)  # 0 and NaN
     return np.ldexp(1.0, np.maximum(exponent, form.smallest))
 
 
@@ -76,6 +74,9 @@ def rounded(x: np.ndarray, dtype: str) -> np.ndarray:
     x = np.asarray(x, np.float64)
     if dtype == "float64":
         return x
+    if dtype != "bfloat16":  # NumPy has the others, and rounds to them once
+        with np.errstate(over="ignore", invalid="ignore"):
+            return x.astype(dtype).astype(np.float64)
     form = FORMATS[dtype]
     with np.errstate(invalid="ignore", over="ignore"):
         unit = ulp(x, dtype)
@@ -211,7 +212,7 @@ def assert_close(
         if signed_zeros:
             good &= (expected != 0) | (np.signbit(got.numbers) == np.signbit(expected))
         good |= np.isnan(got.numbers) & np.isnan(expected)
-        if not rule.exact:
+        if not rule.exact and not np.all(good):
             # An infinite truth allows no slack, unless it is the rounding to the dtype that made it
             # infinite.
             with np.errstate(invalid="ignore"):

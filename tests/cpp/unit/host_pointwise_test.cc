@@ -218,7 +218,8 @@ TEST(Pointwise, CopiesAnInputThatIsOverwrittenByAnotherOutput) {
   expect_reference(graph, random_feeds(graph, random), "negative in x", {{0, 0}});
 }
 
-// Two nodes that become one step: limits, products with sums, and distances; and where they must stay two.
+// Two nodes that become one step: limits, products with sums, distances, reciprocal roots; and where they must stay
+// two.
 TEST(Pointwise, StepsThatJoinGiveTheSameBits) {
   std::mt19937 random(11);
   for (DType dtype : {DType::float32, DType::float16, DType::bfloat16, DType::int32}) {
@@ -239,6 +240,42 @@ TEST(Pointwise, StepsThatJoinGiveTheSameBits) {
     const Value difference = graph.subtraction(y, x);
     graph.result(difference);
     graph.result(graph.absolute(difference));
+    if (is_float(dtype)) {
+      graph.result(graph.reciprocal(graph.square_root(x)));
+      const Value root = graph.square_root(graph.absolute(y));
+      graph.result(root);
+      graph.result(graph.reciprocal(root));
+    }
+    expect_reference(graph, random_feeds(graph, random), std::string(name(dtype)));
+  }
+}
+
+// Polynomials by Horner's rule become one step, unless somebody else reads a sum on the way.
+TEST(Pointwise, PolynomialsThatJoinGiveTheSameBits) {
+  std::mt19937 random(13);
+  for (DType dtype : {DType::float32, DType::float16, DType::bfloat16, DType::int32}) {
+    Graph graph;
+    const Value x = graph.placeholder(dtype, {4001}), y = graph.placeholder(dtype, {4001});
+    const auto number = [&](double value) { return graph.constant(value, dtype); };
+    const auto step = [&](Value sum, Value by, double next) {
+      return graph.addition(number(next), graph.multiplication(by, sum));
+    };
+    Value sum = number(3);
+    for (int terms = 2; terms <= 8; ++terms) {
+      sum = number(terms);
+      for (int i = 1; i < terms; ++i) sum = step(sum, x, i - 3);
+      graph.result(graph.subtraction(y, sum));
+    }
+    const Value of_sum = graph.absolute(sum);
+    graph.result(step(step(step(number(2), of_sum, 1), of_sum, 3), of_sum, -2));
+    const Value read_twice = step(step(number(2), x, 5), x, -1);
+    graph.result(graph.addition(step(step(read_twice, x, 4), x, 1), read_twice));
+    const Value result_too = step(step(number(1), y, 2), y, 3);
+    graph.result(result_too);
+    graph.result(step(step(result_too, y, 4), y, 5));
+    graph.result(step(step(step(number(2), x, 1), y, 3), x, 4));  // of two numbers
+    graph.result(step(step(step(x, x, 1), x, 3), x, 4));          // x x + 1 ...
+    graph.result(graph.multiplication(step(step(number(2), x, 1), x, 0), x));
     expect_reference(graph, random_feeds(graph, random), std::string(name(dtype)));
   }
 }

@@ -126,6 +126,38 @@ TEST_P(HostQuantized, DotProductsOfHalves) {
   }
 }
 
+TEST_P(HostQuantized, ProductsWithOneRow) {
+  const std::vector<float> numbers = random_floats(16, 1, 1);
+  for (int64_t n : {128, 256, 4096}) {
+    for (int64_t blocksize : {32, 64, 128, 256, 4096}) {
+      if (n % blocksize != 0) continue;
+      for (int64_t rows : {0, 1, 3, 4, 9}) {
+        const std::vector<uint8_t> codes = random_bytes<uint8_t>(static_cast<size_t>(rows * n / 2), 2);
+        const std::vector<float> absmax = random_floats(static_cast<size_t>(rows * n / blocksize), 3, 4);
+        const std::vector<float> x = random_floats(static_cast<size_t>(n), 1, 5);
+        std::vector<float> in_place(x.size()), sums(static_cast<size_t>(rows) + 1, -7);
+        for (int64_t i = 0; i < n; ++i) in_place[static_cast<size_t>(place_in_row(i))] = x[static_cast<size_t>(i)];
+        kernels().dot_row(in_place.data(), codes.data(), absmax.data(), blocksize, numbers.data(), n, rows,
+                          sums.data());
+        for (int64_t j = 0; j < rows; ++j) {
+          double sum = 0, size = 0;
+          for (int64_t i = 0; i < n; ++i) {
+            const int64_t at = j * n + i;
+            const int byte = codes[static_cast<size_t>(at / 2)];
+            const float number = numbers[static_cast<size_t>(i % 2 == 0 ? byte >> 4 : byte & 15)];
+            const double term = static_cast<double>(x[static_cast<size_t>(i)]) *
+                                static_cast<double>(number * absmax[static_cast<size_t>(at / blocksize)]);
+            sum += term;
+            size += std::abs(term);
+          }
+          ASSERT_NEAR(static_cast<double>(sums[static_cast<size_t>(j)]), sum, 1e-6 * size) << n << " " << blocksize;
+        }
+        ASSERT_EQ(sums[static_cast<size_t>(rows)], -7.0f) << "written behind the end";
+      }
+    }
+  }
+}
+
 TEST_P(HostQuantized, DotProductsOfIntegersAreExact) {
   for (int64_t n : {0, 1, 31, 32, 64, 65, 1000, 10000}) {
     const size_t count = static_cast<size_t>(n);

@@ -202,6 +202,33 @@ TEST(VectorMath, HitsSpecialValuesExactly) {
   }
 }
 
+// Every mantissa, to an even and an odd power of 2: others are these times a power of 4.
+TEST(VectorKernels, ReciprocalRootsAreRoundedAsTheTwoSteps) {
+  std::vector<float> x, got;
+  const auto expect_both = [&](BlockFn fn, const char* table) {
+    got.assign(x.size(), 0.0f);
+    fn(x.data(), nullptr, nullptr, got.data(), x.size());
+    for (size_t i = 0; i < x.size(); ++i) {
+      const float expected = 1.0f / std::sqrt(x[i]);
+      const bool same = float_bits(got[i]) == float_bits(expected) || (got[i] != got[i] && expected != expected);
+      ASSERT_TRUE(same) << x[i] << ", " << table << ": expected " << expected << ", got " << got[i];
+    }
+  };
+  for (const VectorKernels* kernels : all_vector_kernels()) {
+    x.clear();
+    for (uint32_t i = 0; i < 1u << 24; ++i) x.push_back(bits_float(0x3f800000u + i));
+    expect_both(kernels->reciprocal_root, kernels->name);
+    x.clear();
+    for (uint64_t bits = 0; bits < uint64_t{1} << 32; bits += 4099)
+      x.push_back(bits_float(static_cast<uint32_t>(bits)));
+    expect_both(kernels->reciprocal_root, kernels->name);
+    // Usual numbers all around a single other.
+    x.assign(1000, 3.0f);
+    for (size_t other : {size_t{0}, size_t{300}, size_t{999}}) x[other] = other == 300 ? kInfinity : 1e-40f;
+    expect_both(kernels->stream_reciprocal_root, kernels->name);
+  }
+}
+
 bool is_elementary(NodeKind kind) {
   for (const Function& function : kFunctions) {
     if (function.kind == kind) return true;

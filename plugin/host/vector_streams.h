@@ -1,0 +1,53 @@
+// How results are written past the caches, a line at a time.
+//
+// Included by vector_kernels.inc.cc and its parts alone, once per instruction set.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "plugin/host/vector_loops.h"
+
+namespace mps {
+namespace {
+
+// Writes a line of 64 bytes, aligned to as many.
+inline __attribute__((always_inline)) void stream_line(void* to, const void* from) {
+#if defined(__AVX512F__)
+  _mm512_stream_si512(static_cast<__m512i*>(to), _mm512_loadu_si512(from));
+#elif defined(__AVX__)
+  for (size_t i = 0; i < 2; ++i) {
+    const __m256i part = _mm256_loadu_si256(static_cast<const __m256i*>(from) + i);
+    _mm256_stream_si256(static_cast<__m256i*>(to) + i, part);
+  }
+#elif defined(__SSE2__)
+  for (size_t i = 0; i < 4; ++i) {
+    const __m128i part = _mm_loadu_si128(static_cast<const __m128i*>(from) + i);
+    _mm_stream_si128(static_cast<__m128i*>(to) + i, part);
+  }
+#else
+  std::memcpy(to, from, 64);
+#endif
+}
+
+// out[i] = f(i), with whole lines written past the caches.
+template <typename T, typename F>
+inline __attribute__((always_inline)) void stream_results(void* out, size_t n, F f) {
+  constexpr size_t kPerLine = 64 / sizeof(T);
+  T* const to = static_cast<T*>(out);
+  const size_t head = std::min(n, (64 - reinterpret_cast<uintptr_t>(out) % 64) % 64 / sizeof(T));
+  size_t i = 0;
+  for (; i < head; ++i) to[i] = f(i);
+  for (; i + kPerLine <= n; i += kPerLine) {
+    T line[kPerLine];
+    MPS_KEEP_LOOP
+    for (size_t j = 0; j < kPerLine; ++j) line[j] = f(i + j);
+    stream_line(to + i, line);
+  }
+  for (; i < n; ++i) to[i] = f(i);
+}
+
+}  // namespace
+}  // namespace mps
