@@ -12,6 +12,7 @@ from paddle_mps.selftest.cases import (
     best_ways,
     boxes,
     channels,
+    checks,
     class_losses,
     conv,
     ctc,
@@ -29,6 +30,7 @@ from paddle_mps.selftest.cases import (
     recurrent,
     resize,
     softmax,
+    spectra,
     weights,
 )
 from paddle_mps.selftest.cases.case import BINARY_SHAPES, UNARY_SHAPES, Case
@@ -45,6 +47,7 @@ LAYERS = (
     best_ways,
     boxes,
     channels,
+    checks,
     class_losses,
     conv,
     ctc,
@@ -58,6 +61,7 @@ LAYERS = (
     recurrent,
     resize,
     softmax,
+    spectra,
 )
 # Calls that know the shapes which their case names.
 RIGID = {

@@ -25,6 +25,8 @@ EMPTY: dict[str, str] = {
     "nanmedian": "of integers, the CPU device casts NaN to them",
     "multiplex": "the gradient on the CPU device divides by zero, which ends the process",
     "histogram": "the CPU device forgets to set the dtype of the result",
+    "frame": "the CPU device divides by zero, which ends the process",
+    "overlap_add": "the CPU device divides by zero, which ends the process",
     "sum-to_float32": "the CPU device forgets the dtype that was asked for",
 }
 # Not drawn on views that name an element more than once, by strides of 0.
