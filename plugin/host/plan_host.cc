@@ -8,6 +8,7 @@
 #include "plugin/core/check.h"
 #include "plugin/host/fusion_host.h"
 #include "plugin/host/lower_host.h"
+#include "plugin/host/plan_memory_host.h"
 #include "plugin/host/steps_host.h"
 #include "plugin/host/view_host.h"
 #include "plugin/host/whole_host.h"
@@ -15,7 +16,6 @@
 namespace mps {
 namespace {
 
-constexpr size_t kTemporaryAlignment = 64;
 // Elements from which on a tiled copy pays for a step and memory of its own.
 constexpr int64_t kLargeTranspose = 2048;
 
@@ -49,8 +49,8 @@ class Planner {
       if (graph_.elements(value) != 0 && view(value).slot != slot)
         copy(value, view(value), dense_view(slot, graph_.shape(value)));
     }
-    place_temporaries();
-    find_conflicts();
+    place_temporaries(&plan_, std::move(temporaries_));
+    find_conflicts(&plan_);
     return std::move(plan_);
   }
 
@@ -61,13 +61,6 @@ class Planner {
     uint32_t slot = kNoSlot;
     int64_t offset = 0;       // in elements
     PointwiseRows rows = {};  // of a part of a concatenation that does not lie in one piece
-  };
-
-  struct Temporary {
-    uint32_t slot;
-    size_t bytes;
-    size_t first_step, last_step;
-    size_t offset;
   };
 
   struct PackedY {
@@ -82,7 +75,7 @@ class Planner {
   SlotAt place(Value value) { return place(view(value), graph_.dtype(value)); }
 
   uint32_t new_temporary(size_t bytes) {
-    temporaries_.push_back({plan_.slots, bytes, 0, 0, 0});
+    temporaries_.push_back({plan_.slots, bytes});
     return plan_.slots++;
   }
 
@@ -422,70 +415,12 @@ class Planner {
     return uses;
   }
 
-  // Temporaries that are not needed at the same time share memory: the largest first, each at the lowest offset where
-  // nobody else is during its life.
-  void place_temporaries() {
-    std::vector<Temporary*> by_slot(plan_.slots, nullptr);
-    for (Temporary& temporary : temporaries_) {
-      temporary.first_step = plan_.steps.size();
-      by_slot[temporary.slot] = &temporary;
-    }
-    for (size_t i = 0; i < plan_.steps.size(); ++i) {
-      const auto touch = [&](uint32_t slot) {
-        if (by_slot[slot] == nullptr) return;
-        by_slot[slot]->first_step = std::min(by_slot[slot]->first_step, i);
-        by_slot[slot]->last_step = i;
-      };
-      for (const PlanStep::Read& read : plan_.steps[i]->reads) touch(read.slot);
-      for (uint32_t slot : plan_.steps[i]->writes) touch(slot);
-    }
-    std::vector<Temporary> placed;  // by offset
-    std::stable_sort(temporaries_.begin(), temporaries_.end(),
-                     [](const Temporary& a, const Temporary& b) { return a.bytes > b.bytes; });
-    for (Temporary& temporary : temporaries_) {
-      size_t offset = 0;
-      for (const Temporary& other : placed) {
-        const bool meet = temporary.first_step <= other.last_step && other.first_step <= temporary.last_step;
-        if (!meet || other.offset + other.bytes <= offset) continue;
-        if (offset + temporary.bytes <= other.offset) break;
-        offset = (other.offset + other.bytes + kTemporaryAlignment - 1) / kTemporaryAlignment * kTemporaryAlignment;
-      }
-      temporary.offset = offset;
-      plan_.temporaries.push_back({temporary.slot, offset});
-      plan_.scratch_bytes = std::max(plan_.scratch_bytes, offset + temporary.bytes);
-      placed.insert(std::upper_bound(placed.begin(), placed.end(), temporary,
-                                     [](const Temporary& a, const Temporary& b) { return a.offset < b.offset; }),
-                    temporary);
-    }
-  }
-
-  // A result may lie exactly where a feed lies. That is fine if the feed is not read any more when the result is
-  // written, the elementwise reads of the writing step itself aside.
-  void find_conflicts() {
-    for (uint32_t result = 0; result < plan_.results; ++result) {
-      std::vector<bool> conflicts(plan_.feeds, false);
-      bool written = false;
-      for (const auto& step : plan_.steps) {
-        const bool writes =
-            std::find(step->writes.begin(), step->writes.end(), plan_.feeds + result) != step->writes.end();
-        for (const PlanStep::Read& read : step->reads) {
-          const bool too_late = written || (writes && !read.elementwise);
-          if (read.slot < plan_.feeds && too_late) conflicts[read.slot] = true;
-        }
-        written = written || writes;
-      }
-      for (uint32_t feed = 0; feed < plan_.feeds; ++feed) {
-        if (conflicts[feed]) plan_.conflicts.push_back({result, feed});
-      }
-    }
-  }
-
   const Graph& graph_;
   const Fusions fusions_;
   HostPlan plan_;
   std::vector<std::optional<View>> views_;  // by node, once its steps are there
   std::vector<Home> homes_;                 // by node: where it is written
-  std::vector<Temporary> temporaries_;
+  std::vector<PlanTemporary> temporaries_;
   std::vector<PackedY> packed_;
 };
 
