@@ -17,8 +17,8 @@ def _many(*shapes):
     return 4096
 
 
-# Of what a "small" image or matrix is multiplied by, and its numbers, to 4. Two coordinates, each up
-# to 10, are off by some 2^-22, and the result by so many differences between neighbours.
+# Of what a "small" image or matrix is multiplied by, and its numbers, to 4. Two coordinates, each
+# up to 10, are off by some 2^-22, and the result by so many differences between neighbours.
 _SCALE = 16.0
 
 
