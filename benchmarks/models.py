@@ -84,7 +84,9 @@ def counts(way: timing.Way) -> tuple[int, int]:
 def measure(row: model_rows.Row, rounds: int, with_torch: bool) -> dict:
     chosen = ways(row, with_torch)
     submitted, ops = counts(chosen[0])
-    times = timing.compare(chosen, rounds=rounds, sample_s=row.sample_s)
+    times = timing.compare(
+        chosen, rounds=rounds, sample_s=row.sample_s, rest_s=timing.OPENMP_REST_S
+    )
     names = [way.name for way in chosen]
     cpu = times.best([name for name in names if name.startswith("cpu")])
     result = {

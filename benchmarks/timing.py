@@ -77,8 +77,15 @@ def _sample(way: Way, calls: int) -> float:
     return (time.perf_counter() - begin) / calls
 
 
-def compare(ways: Sequence[Way], *, rounds: int = 15, sample_s: float = 0.02) -> Times:
-    """Time the ways against each other; see the head of this file."""
+# Intel's OpenMP, which Paddle computes with on the CPU, keeps cores busy for 200 ms after its last
+# loop. Whoever's turn is next would have to share the cores with it.
+OPENMP_REST_S = 0.25
+
+
+def compare(
+    ways: Sequence[Way], *, rounds: int = 15, sample_s: float = 0.02, rest_s: float = 0.0
+) -> Times:
+    """Time the ways against each other; see the head of this file. Sleep `rest_s` between turns."""
     calls = {}
     for way in ways:
         _sample(way, 2)  # compiles, fills caches
@@ -88,6 +95,7 @@ def compare(ways: Sequence[Way], *, rounds: int = 15, sample_s: float = 0.02) ->
     for turn in range(rounds):
         for i in range(len(ways)):
             way = ways[(i + turn) % len(ways)]
+            time.sleep(rest_s)
             times.seconds[way.name].append(_sample(way, calls[way.name]))
     return times
 
