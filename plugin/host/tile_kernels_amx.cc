@@ -92,7 +92,6 @@ void pack(const float* from, int64_t stride, int64_t count, int64_t inner, const
           a = _mm512_mul_ps(a, factor);
           b = _mm512_mul_ps(b, factor);
         }
-#pragma GCC unroll 3
         for (int piece = 0; piece < kPieces; ++piece) {
           const __m512i of_a = take_piece(piece, &a), of_b = take_piece(piece, &b);
           const __m512i row = joined<kLines>(of_a, of_b);
@@ -233,12 +232,12 @@ class Soon {
         left_(ahead.spans * ahead.lines),
         each_((left_ + steps - 1) / steps) {}
 
-  template <int kHint>
+  template <bool kWrites>
   void step() {
     const int64_t many = std::min(each_, left_);
     left_ -= many;
     for (int64_t i = 0; i < many; ++i) {
-      _mm_prefetch(at_ + line_ * kRowBytes, static_cast<_mm_hint>(kHint));
+      __builtin_prefetch(at_ + line_ * kRowBytes, kWrites ? 1 : 0, kWrites ? 3 : 2);
       if (++line_ == lines_) {
         line_ = 0;
         at_ += stride_;
@@ -264,8 +263,8 @@ void sum_strips(const uint16_t* x, const uint16_t* w, int64_t steps, Soon* resul
     _tile_zero(3);
   }
   for (int64_t step = 0; step < steps; ++step, x += 2 * kX * kTileElements, w += 2 * kW * kTileElements) {
-    result->step<_MM_HINT_ET0>();
-    soon->step<_MM_HINT_T1>();
+    result->step</*kWrites=*/true>();
+    soon->step</*kWrites=*/false>();
     if constexpr (kX == 3) {
       MPS_BOTH(2, 0);
       MPS_NEXT_X(1);
