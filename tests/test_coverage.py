@@ -20,7 +20,8 @@ def promised() -> set[tuple[str, str]]:
     pairs = {(case.kernel, case.runs_in or d) for case in ALL_CASES for d in case.dtypes}
     for case in ALL_CASES:
         if case.gradient and case.gradient.kernel:
-            dtypes = (case.runs_in,) if case.runs_in else case.gradient.dtypes
+            runs_in = case.gradient.runs_in or case.runs_in
+            dtypes = (runs_in,) if runs_in else case.gradient.dtypes
             pairs |= {(case.gradient.kernel, dtype) for dtype in dtypes}
     return pairs
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
+from pathlib import Path
 
 import numpy as np
 import paddle
@@ -51,16 +53,51 @@ told["imported"] = "paddle_mps" in sys.modules
     assert told == {"O1": "paddle.bfloat16", "O2": "paddle.bfloat16", "imported": False}
 
 
-def test_a_check_finds_what_is_not_a_number() -> None:
-    """By Paddle's CPU kernel: it prints what it finds, so that nothing is gained on the device."""
-    x = paddle.to_tensor([1.0, float("nan"), float("inf"), 0.0, -2.0])
-    with harness.flags(enable_api_kernel_fallback=True):
-        stats, values = debugging.check_numerics(x, "op", "x", debugging.DebugMode.CHECK_NAN_INF)
-        with pytest.raises(RuntimeError, match="num_nan=1, num_inf=1, num_zero=1"):
-            debugging.check_numerics(x, "op", "x", debugging.DebugMode.CHECK_NAN_INF_AND_ABORT)
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+def test_a_check_finds_what_is_not_a_number(dtype: str, capfd: pytest.CaptureFixture) -> None:
+    x = paddle.to_tensor([1.0, float("nan"), float("inf"), 0.0, -2.0]).astype(dtype)
+    stats, values = debugging.check_numerics(x, "op", "x", debugging.DebugMode.CHECK_NAN_INF)
+    with pytest.raises(RuntimeError, match="num_nan=1, num_inf=1, num_zero=1.* op=op, tensor=x"):
+        debugging.check_numerics(x, "op", "x", debugging.DebugMode.CHECK_NAN_INF_AND_ABORT)
     assert stats.tolist() == [1, 1, 1]
     assert values[:2].tolist() == [float("inf"), -2.0]
     assert stats.place.is_custom_place()
+    assert paddle._C_ops.check_numerics(x[1:2], "op", "x", 1, -1, "")[1].isnan().all()
+    flush_stdout()
+    assert "[PRECISION] [ERROR] in [device=mps:0, op=op, tensor=x" in capfd.readouterr().out
+
+
+def flush_stdout() -> None:
+    """That of C, which is not Python's."""
+    ctypes.CDLL(None).fflush(None)
+
+
+def test_a_check_prints_as_much_as_its_level_says(
+    tmp_path: Path, capfd: pytest.CaptureFixture
+) -> None:
+    plain, large = paddle.to_tensor([1.0, 2.0, 0.0]), paddle.to_tensor([1e5, -1.0])
+    for level, prints in ((0, []), (1, []), (2, ["large"]), (3, ["plain", "large"])):
+        for name, x in (("plain", plain), ("large", large)):
+            paddle._C_ops.check_numerics(x, "op", name, level, -1, "")
+        flush_stdout()
+        printed = re.findall(
+            r"\[PRECISION\] in .*tensor=(\w+), .*num_zero=", capfd.readouterr().out
+        )
+        assert printed == prints
+    nan = paddle.to_tensor([float("nan")])
+    paddle._C_ops.check_numerics(nan, "op", "nan", 0, -1, f"{tmp_path}/logs/")
+    assert "num_nan=1" in (tmp_path / "logs" / "worker_mps.0").read_text()
+    stats, values = paddle._C_ops.check_numerics(paddle.ones([0]), "op", "none", 3, -1, "")
+    assert stats.tolist() == [0, 0, 0]
+    assert values.tolist() == [0, 0, 0]
+
+
+def test_a_result_is_compared_with_what_it_should_be() -> None:
+    x = paddle.to_tensor([1.0, 2.0, float("nan")])
+    assert paddle._C_ops.accuracy_check(x, x + 1e-7, "f", 1e-5, 1e-8, True).all()
+    with pytest.raises(RuntimeError, match="kernel name f, res index 1"):
+        other = paddle.to_tensor([1.0, 2.1, 3.0])
+        paddle._C_ops.accuracy_check(x, other, "f", 1e-5, 1e-8, False)
 
 
 def test_a_checked_program_names_the_op_that_made_a_nan() -> None:

@@ -1,7 +1,9 @@
-// Connectionist temporal classification: warpctc, after the library whose loss it is.
+// Connectionist temporal classification: warpctc, after the library whose loss it is, and ctc_align, which reads the
+// likeliest text.
 #include "kernels/graphs/lines.h"
 #include "kernels/graphs/softmax.h"
 #include "kernels/ops/wide.h"
+#include "paddle/phi/kernels/ctc_align_kernel.h"
 #include "paddle/phi/kernels/warpctc_grad_kernel.h"
 #include "paddle/phi/kernels/warpctc_kernel.h"
 #include "plugin/core/check.h"
@@ -103,11 +105,50 @@ void warpctc_grad(const CustomContext& ctx, const DenseTensor& logits, const Opt
   record.launch();
 }
 
+// What a row of frames [B, T] spells: without blanks, and of equal neighbours one alone if merge_repeated; behind it
+// the padding. Its lengths are [B, 1].
+void ctc_align(const CustomContext& ctx, const DenseTensor& input, const OptionalTensor& frame_counts, int blank,
+               bool merge_repeated, int padding_value, DenseTensor* output, DenseTensor* output_length) {
+  MPS_CHECK(frame_counts, kUnsupported,
+            "rows that lie one behind the other (LoD) are not supported: expected input_length. Pad the rows.");
+  const Dims shape = dims_of(input);
+  const int64_t texts = shape[0], frames = shape[1];
+  Recorder record(ctx);
+  Graph& g = record.graph;
+  const Value letters = record.input(input), frame = g.coordinate(shape, 1);
+  const Value nothing = g.constant(padding_value, g.dtype(letters), shape);
+  const auto write_length = [&](Value count) {  // Paddle leaves its dtype open
+    record.output(ctx.Alloc(output_length, input.dtype()), g.cast(count, g.dtype(letters)));
+  };
+  if (input.numel() == 0) {
+    write(record, output, nothing);
+    write_length(g.constant(0, DType::int32, {texts, 1}));
+    return record.launch();
+  }
+  const Value count = g.cast(record.input(*frame_counts, {texts, 1}), DType::int32);
+  Value kept = g.multiplication(g.less_than(frame, count), g.not_equal(letters, graphs::number(g, letters, blank)));
+  if (merge_repeated) {
+    const Value none = g.constant(-1, g.dtype(letters), {texts, 1});
+    const Value before = g.concatenation({none, graphs::slice_axis(g, letters, 1, 0, frames - 1)}, 1);
+    kept = g.multiplication(kept, g.not_equal(letters, before));
+  }
+  const Value ones = g.cast(kept, DType::int32);
+  const Value place = g.scan(NodeKind::cumulative_sum, ones, 1, /*exclusive=*/true);
+  const Value at = graphs::positions_along(g, place, 1, shape);
+  write(record, output,
+        graphs::put_at(g, ScatterMode::kSet, nothing, g.select(kept, at, graphs::number(g, at, -1)), letters));
+  write_length(g.reduction_sum(ones, {1}));
+  record.launch();
+}
+
 void give_slope(const phi::KernelKey&, phi::Kernel* kernel) { kernel->OutputAt(1).SetDataType(phi::DataType::FLOAT32); }
+
+constexpr DTypes kLetters = {phi::DataType::INT32, phi::DataType::INT64};
 
 }  // namespace
 
 MPS_KERNEL_WITH_DEFINE(warpctc, phi::WarpctcKernel, warpctc, kFloats, give_slope)
 MPS_KERNEL(warpctc_grad, phi::WarpctcGradKernel, warpctc_grad, kFloats)
+MPS_KERNEL(ctc_align, phi::CTCAlignKernel, ctc_align, kLetters)
 
 }  // namespace mps::paddle

@@ -6,6 +6,7 @@
 #include "kernels/graphs/lines.h"
 #include "paddle/phi/kernels/embedding_grad_kernel.h"
 #include "paddle/phi/kernels/embedding_kernel.h"
+#include "paddle/phi/kernels/embedding_with_scaled_gradient_grad_kernel.h"
 #include "paddle/phi/kernels/gather_grad_kernel.h"
 #include "paddle/phi/kernels/gather_kernel.h"
 #include "paddle/phi/kernels/gather_nd_grad_kernel.h"
@@ -164,8 +165,9 @@ void embedding(const CustomContext& ctx, const DenseTensor& ids, const DenseTens
   record.launch();
 }
 
-void embedding_grad(const CustomContext& ctx, const DenseTensor& ids, const DenseTensor&, const DenseTensor& dout,
-                    int64_t padding, DenseTensor* dweight) {
+// With `by_frequency` each row's sum is divided by how often it was asked for.
+void add_to_rows(const CustomContext& ctx, const DenseTensor& ids, const DenseTensor& dout, int64_t padding,
+                 bool by_frequency, DenseTensor* dweight) {
   if (dweight == nullptr) return;
   const DType to = dtype_of(*dweight), compute = graphs::compute_dtype(to);
   Recorder record(ctx);
@@ -173,8 +175,24 @@ void embedding_grad(const CustomContext& ctx, const DenseTensor& ids, const Dens
   const Value gradient = g.cast(record.input(dout), compute);
   const Value nothing = graphs::zeros(g, compute, dims_of(*dweight));
   const Value rows = embedded_ids(record, ids, padding);
-  record.output(dweight, g.cast(graphs::put(g, ScatterMode::kAdd, nothing, 0, rows, gradient), to));
+  Value sum = graphs::put(g, ScatterMode::kAdd, nothing, 0, rows, gradient);
+  if (by_frequency) {
+    const Value none = graphs::zeros(g, compute, {dims_of(*dweight)[0], 1});
+    const Value ones = g.constant(1, compute, {ids.numel(), 1});
+    const Value times = graphs::put(g, ScatterMode::kAdd, none, 0, rows, ones);
+    sum = g.division(sum, g.maximum(times, graphs::number(g, times, 1)));
+  }
+  record.output(dweight, g.cast(sum, to));
   record.launch();
+}
+
+void embedding_grad(const CustomContext& ctx, const DenseTensor& ids, const DenseTensor&, const DenseTensor& dout,
+                    int64_t padding, DenseTensor* dweight) {
+  add_to_rows(ctx, ids, dout, padding, false, dweight);
+}
+void embedding_with_scaled_gradient_grad(const CustomContext& ctx, const DenseTensor& ids, const DenseTensor&,
+                                         const DenseTensor& dout, int64_t padding, DenseTensor* dweight) {
+  add_to_rows(ctx, ids, dout, padding, true, dweight);
 }
 
 // -- positions in several axes
@@ -272,6 +290,8 @@ MPS_KERNEL(scatter, phi::ScatterKernel, scatter, kFloatsAndInts)
 MPS_KERNEL_KEYED(scatter_grad, phi::ScatterGradKernel, scatter_grad, kFloatsAndInts, 2)
 MPS_KERNEL_KEYED(embedding, phi::EmbeddingKernel, embedding, kFloats, 1)
 MPS_KERNEL_KEYED(embedding_grad, phi::EmbeddingGradKernel, embedding_grad, kFloats, 1)
+MPS_KERNEL_KEYED(embedding_with_scaled_gradient_grad, phi::EmbeddingWithScaledGradientGradKernel,
+                 embedding_with_scaled_gradient_grad, kFloats, 1)
 MPS_KERNEL(gather_nd, phi::GatherNdKernel, gather_nd, kMovedDTypes)
 MPS_KERNEL(gather_nd_grad, phi::GatherNdGradKernel, gather_nd_grad, kNumbers)
 MPS_KERNEL(scatter_nd_add, phi::ScatterNdAddKernel, scatter_nd_add, kFloatsAndInts)

@@ -2,6 +2,8 @@
 //
 // Constants surround what is kept. The other modes say of every position of the result which element it repeats, axis
 // by axis: a gather, whose gradient adds up at the same positions.
+#include <cstring>
+
 #include "kernels/graphs/lines.h"
 #include "paddle/phi/kernels/pad3d_grad_kernel.h"
 #include "paddle/phi/kernels/pad3d_kernel.h"
@@ -80,9 +82,19 @@ Margins margins_of(const std::vector<int>& paddings) {
   return margins;
 }
 
+// As the tensor's elements are moved: complex64 as an integer of its bits.
+Scalar as_moved(const phi::Scalar& value, phi::DataType dtype) {
+  if (dtype != phi::DataType::COMPLEX64) return to_scalar(value);
+  const phi::complex64 number = value.to<phi::complex64>();
+  int64_t bits;
+  static_assert(sizeof(bits) == sizeof(number));
+  std::memcpy(&bits, &number, sizeof(bits));
+  return bits;
+}
+
 void pad(const CustomContext& ctx, const DenseTensor& x, const std::vector<int>& paddings, const phi::Scalar& value,
          DenseTensor* out) {
-  surround(ctx, x, margins_of(paddings), to_scalar(value), out);
+  surround(ctx, x, margins_of(paddings), as_moved(value, x.dtype()), out);
 }
 
 void pad_grad(const CustomContext& ctx, const DenseTensor& dout, const std::vector<int>& paddings, const phi::Scalar&,
@@ -165,10 +177,13 @@ void pad3d_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTenso
   record.launch();
 }
 
+constexpr DTypes kPadded = {phi::DataType::FLOAT32, phi::DataType::FLOAT16, phi::DataType::BFLOAT16,
+                            phi::DataType::INT32,   phi::DataType::INT64,   phi::DataType::COMPLEX64};
+
 }  // namespace
 
-MPS_KERNEL(pad, phi::PadKernel, pad, kFloatsAndInts)
-MPS_KERNEL(pad_grad, phi::PadGradKernel, pad_grad, kFloatsAndInts)
+MPS_KERNEL(pad, phi::PadKernel, pad, kPadded)
+MPS_KERNEL(pad_grad, phi::PadGradKernel, pad_grad, kPadded)
 MPS_KERNEL(pad3d, phi::Pad3dKernel, pad3d, kFloatsAndInts)
 MPS_KERNEL(pad3d_grad, phi::Pad3dGradKernel, pad3d_grad, kFloats)
 

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "kernels/graphs/activation.h"
+#include "kernels/graphs/lines.h"
 #include "paddle/phi/kernels/exponential_kernel.h"
 #include "paddle/phi/kernels/gaussian_inplace_grad_kernel.h"
 #include "paddle/phi/kernels/gaussian_kernel.h"
@@ -13,11 +14,15 @@
 #include "paddle/phi/kernels/random_grad_kernel.h"
 #include "paddle/phi/kernels/random_kernel.h"
 #include "paddle/phi/kernels/randperm_kernel.h"
+#include "paddle/phi/kernels/shuffle_batch_grad_kernel.h"
+#include "paddle/phi/kernels/shuffle_batch_kernel.h"
 #include "paddle/phi/kernels/truncated_gaussian_random_kernel.h"
 #include "paddle/phi/kernels/uniform_inplace_grad_kernel.h"
 #include "paddle/phi/kernels/uniform_inplace_kernel.h"
 #include "paddle/phi/kernels/uniform_kernel.h"
+#include "paddle/phi/kernels/uniform_random_batch_size_like_kernel.h"
 #include "plugin/core/check.h"
+#include "plugin/paddle/host_value.h"
 #include "plugin/paddle/random.h"
 #include "plugin/paddle/recorder.h"
 #include "plugin/paddle/register.h"
@@ -101,6 +106,12 @@ void uniform_inplace(const CustomContext& ctx, const DenseTensor&, float low, fl
   const Value diagonal = g.broadcast(record.scalar(diag_val, DType::float32), {diag_num});
   write(record, out, g.strided_update(numbers, diagonal, {step}, 0));
   record.launch();
+}
+
+// Paddle has made `out` as long as the input.
+void uniform_like(const CustomContext& ctx, const DenseTensor& input, const std::vector<int>&, int, int, float low,
+                  float high, int seed, int diag_num, int diag_step, float diag_val, phi::DataType, DenseTensor* out) {
+  uniform_inplace(ctx, input, low, high, seed, diag_num, diag_step, diag_val, out);
 }
 
 // What was overwritten has no gradient.
@@ -239,6 +250,37 @@ void randperm(const CustomContext& ctx, int count, phi::DataType, DenseTensor* o
   record.launch();
 }
 
+// Rows of x (all axes but the last are one) in any order: row i goes to place order[i]. The seed may come as a tensor,
+// and the next one goes out; an empty one stands for startup_seed.
+void shuffle_batch(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& seed, int startup_seed,
+                   DenseTensor* out, DenseTensor* order, DenseTensor* seed_out) {
+  const Dims shape = dims_of(x);
+  const int64_t width = shape.empty() ? 1 : shape[shape.size() - 1], rows = width == 0 ? 0 : x.numel() / width;
+  const int64_t given = seed.numel() == 0 ? startup_seed : host_value(ctx, seed).to_int64();
+  const uint64_t fixed = static_cast<uint64_t>(given);
+  order->Resize(phi::make_ddim({rows}));
+  seed_out->Resize(phi::make_ddim({1}));
+  Recorder record(ctx);
+  Graph& g = record.graph;
+  const Value place = g.arg_sort(Random(ctx, record, &fixed).words({rows}), 0, false, rows);
+  const Value nothing = graphs::zeros(g, dtype_of(x), {1, rows, width});
+  record.output(out, g.scatter(ScatterMode::kSet, nothing, place, record.input(x, {1, rows, width})));
+  record.output(ctx.Alloc(order, phi::DataType::INT64), g.cast(place, DType::int64));
+  record.output(ctx.Alloc(seed_out, phi::DataType::INT64), g.broadcast(record.scalar(given + 1, DType::int64), {1}));
+  record.launch();
+}
+
+void shuffle_batch_grad(const CustomContext& ctx, const DenseTensor& order, const DenseTensor& dout, int,
+                        DenseTensor* dx) {
+  if (dx == nullptr) return;
+  const int64_t rows = order.numel(), width = rows == 0 ? 0 : dout.numel() / rows;
+  Recorder record(ctx);
+  record.output(dx, record.graph.gather(record.input(order), record.input(dout, {1, rows, width})));
+  record.launch();
+}
+
+constexpr DTypes kFloat32 = {phi::DataType::FLOAT32};
+constexpr DTypes kShuffled = {phi::DataType::FLOAT32, phi::DataType::INT32, phi::DataType::INT64};
 constexpr DTypes kInts = {phi::DataType::INT32, phi::DataType::INT64};
 
 }  // namespace
@@ -254,6 +296,9 @@ MPS_KERNEL(exponential, phi::ExponentialKernel, exponential, kFloats)
 MPS_KERNEL(randint, phi::RandintKernel, randint, kInts)
 MPS_KERNEL(random, phi::RandomKernel, random_inplace, kFloatsAndInts)
 MPS_KERNEL(random_grad, phi::RandomGradKernel, random_grad, kFloats)
+MPS_KERNEL(uniform_random_batch_size_like, phi::CPUUniformRandomKernel, uniform_like, kFloats)
+MPS_KERNEL(shuffle_batch, phi::ShuffleBatchKernel, shuffle_batch, kShuffled)
+MPS_KERNEL_ROW(shuffle_batch_grad, shuffle_batch_grad, kFloat32, detail::define_nothing, 1)
 MPS_KERNEL(randperm, phi::RandpermKernel, randperm, kFloatsAndInts)
 
 }  // namespace mps::paddle

@@ -110,7 +110,7 @@ def gradient(case: Case, dtype: str) -> None:
             what = describe(case, dtype, shapes)
             check_gradients(got, case, dtype, shapes, numbers, incoming, what)
     kernels = [case.gradient.kernel] if case.gradient.kernel else []
-    dtype = case.runs_in or dtype
+    dtype = case.gradient.runs_in or case.runs_in or dtype
     ran.assert_ran([*kernels, *case.gradient.also], dtype, f"[{case.id}] gradient")
 
 

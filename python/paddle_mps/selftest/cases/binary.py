@@ -28,7 +28,13 @@ def _binary(kernel, numpy, dtypes, domain="any", **more):
     return Case(kernel=kernel, dtypes=dtypes, domain=domain, numpy=numpy, **{**settings, **more})
 
 
+def _next_after(x, y):
+    """In float32, whose neighbours are not those of the float64 that the CPU device is asked in."""
+    return np.nextafter(x.astype(np.float32), y.astype(np.float32)).astype(np.float64)
+
+
 NUMERIC = (
+    _binary("nextafter", _next_after, ("float32",), cpu_is_wrong=True),
     _binary("maximum", np.maximum, NUMBERS, gradient=_gradient("maximum", 2)),
     _binary("minimum", np.minimum, NUMBERS, gradient=_gradient("minimum", 2)),
     _binary("fmax", np.fmax, FLOATS, gradient=_gradient("fmax")),

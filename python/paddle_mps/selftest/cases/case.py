@@ -72,6 +72,7 @@ class Gradient:
     magnitude: Callable | None = None
     also: tuple[str, ...] = ()  # other kernels that the backward pass must run on the device
     inputs: tuple[int, ...] | None = None  # the inputs that have one; by default all
+    runs_in: str = ""  # the dtype that its kernels run in, where it is not that of the case's
 
 
 @dataclass(frozen=True)

@@ -172,6 +172,12 @@ MOVED = (
         lambda x: paddle.strided_slice(x, [1], [0], [3], [2]),
         gradient="strided_slice_grad",
     ),
+    _moved(
+        "pad",
+        lambda x: paddle.nn.functional.pad(x, [1, 2] + [0] * (2 * x.ndim - 2), value=0.5),
+        gradient="pad_grad",
+    ),
+    _moved("set", lambda x: x.clone().set_(x * 2, [2, 2], [2, 1]), programs=False),
     _moved("flip", lambda x: paddle.flip(x, [1]), gradient="flip"),
     _moved("roll", lambda x: paddle.roll(x, 1, 1)),
     _moved("tile", lambda x: paddle.tile(x, [2, 1])),

@@ -1,9 +1,9 @@
-"""warpctc: the loss of texts whose letters are somewhere in the frames."""
+"""Texts whose letters are somewhere in the frames: warpctc, warprnnt, and ctc_align."""
 
 import numpy as np
 import paddle
 
-from ..tolerance import rounded_once
+from ..tolerance import EXACT, rounded_once
 from .case import FLOATS, Case, Gradient
 
 # Letters that repeat, a text of none, one that does not fit into its frames, and padding.
@@ -27,7 +27,7 @@ def _ctc(normalise=False, blank=0):
     return call
 
 
-CASES = tuple(
+WARPCTC = tuple(
     Case(
         kernel="warpctc",
         name=name,
@@ -45,3 +45,69 @@ CASES = tuple(
         ("last_is_blank", _ctc(blank=3), (((9, 2, 4),),)),
     )
 )
+
+
+def _rnnt(blank: int, fastemit: float):
+    def call(scores):
+        texts, frames, letters, classes = scores.shape
+        rng = np.random.default_rng(letters)
+        labels = (blank + rng.integers(1, classes, (texts, letters - 1))) % classes
+        frame_counts = [max(frames - i, 1) for i in range(texts)]
+        letter_counts = [max(letters - 1 - i, 0) for i in range(texts)]
+
+        def tensor(values):
+            return paddle.to_tensor(values, dtype="int32", place=scores.place)
+
+        lengths = tensor(frame_counts), tensor(letter_counts)
+        return paddle._C_ops.warprnnt(scores, tensor(labels), *lengths, blank, fastemit)
+
+    return call
+
+
+WARPRNNT = tuple(
+    Case(
+        kernel="warprnnt",
+        name=name,
+        call=_rnnt(blank, fastemit),
+        shapes=shapes,
+        dtypes=("float32",),
+        domain="small",
+        rule=rounded_once(32, 32),
+        gradient=Gradient("warprnnt_grad", rounded_once(64, 32), dtypes=("float32",)),
+    )
+    for name, blank, fastemit, shapes in (
+        ("", 0, 0.0, (((1, 1, 2, 3),), ((2, 3, 2, 4),), ((4, 6, 5, 7),), ((1, 17, 9, 5),))),
+        ("last_is_blank", 4, 0.0, (((3, 5, 4, 5),),)),
+        ("fastemit", 0, 0.25, (((3, 5, 4, 5),),)),
+    )
+)
+
+
+def _align(blank: int, merges: bool, padding: int):
+    def call(letters):
+        counts = [[max(letters.shape[1] - i, 0)] for i in range(letters.shape[0])]
+        lengths = paddle.to_tensor(counts, dtype=letters.dtype, place=letters.place)
+        found = paddle._C_ops.ctc_align(letters, lengths, blank, merges, padding)
+        return list(found)
+
+    return call
+
+
+CTC_ALIGN = tuple(
+    Case(
+        kernel="ctc_align",
+        name=name,
+        call=_align(*how),
+        shapes=(((1, 1),), ((3, 7),), ((5, 64),)),
+        dtypes=("int32", "int64"),
+        domain="unit",
+        rule=EXACT,
+    )
+    for name, how in (
+        ("", (0, True, 0)),
+        ("repeated", (0, False, -7)),
+        ("other_blank", (1, True, 9)),
+    )
+)
+
+CASES = (*WARPCTC, *WARPRNNT, *CTC_ALIGN)

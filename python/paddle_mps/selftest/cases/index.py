@@ -83,6 +83,14 @@ GATHER = (
         dtypes=FLOATS,
         gradient=Gradient(kernel="embedding_grad", rule=summed(_few)),
     ),
+    Case(
+        kernel="embedding",
+        name="by_frequency",
+        call=lambda w: F.embedding(_at([1, 0, 3], [3, 3, 2]), w, 0, scale_grad_by_freq=True),
+        shapes=(((4, 5),), ((40, 67),)),
+        dtypes=FLOATS,
+        gradient=Gradient(kernel="embedding_with_scaled_gradient_grad", rule=summed(_few)),
+    ),
 )
 
 

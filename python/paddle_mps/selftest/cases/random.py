@@ -41,6 +41,13 @@ def _overwritten(change, low, high):
     return lambda x: _are_within(change(x.clone()), low, high)
 
 
+def _shuffled(x):
+    """Sorted again, whatever the order was."""
+    place = _C_ops.full([1], 7, paddle.int64, _place())
+    rows, order, _ = _C_ops.shuffle_batch(x, place, 0)
+    return [paddle.index_select(rows.reshape([-1, x.shape[-1]]), order), paddle.sort(order)]
+
+
 def _forgotten(change):
     """A call whose gradient goes through an op that overwrites: 0."""
 
@@ -81,6 +88,26 @@ CASES = (
         shapes=_NOTHING,
         dtypes=FLOATS,
         creates=True,
+    ),
+    Case(
+        kernel="uniform_random_batch_size_like",
+        call=lambda x: _are_within(
+            paddle.tensor.random.uniform_random_batch_size_like(
+                x, [2, 5], str(x.dtype).split(".")[1], min=-1.0, max=3.0
+            ),
+            -1,
+            3,
+        ),
+        shapes=_LINES[2:],
+        dtypes=FLOATS,
+    ),
+    Case(
+        kernel="shuffle_batch",
+        call=_shuffled,
+        shapes=(((1, 3),), ((7, 2),), ((4, 5, 3),)),
+        dtypes=("float32", "int32", "int64"),
+        domain="small",
+        gradient=Gradient("shuffle_batch_grad", EXACT, dtypes=("float32",)),
     ),
     Case(
         kernel="uniform_inplace",

@@ -33,6 +33,21 @@ EXPAND = (
 )
 
 
+def _seen(x, y):
+    return x.clone().set_(y.clone(), [2, 3], [1, 2], 0)
+
+
+SET = (
+    Case(
+        kernel="set",
+        call=_seen,
+        shapes=(((), (6,)), ((5,), (3, 4)), ((2, 0), (2, 3, 5))),
+        dtypes=ALL,
+        layouts=False,  # static programs have no views
+        numpy=lambda x, y: y.reshape(-1)[:6].reshape(3, 2).T,
+    ),
+)
+
 EXPAND_AS = (
     Case(
         kernel="expand_as",
@@ -217,4 +232,4 @@ COPIES = (
     ),
 )
 
-CASES = (*EXPAND, *EXPAND_AS, *STACK, *CONCAT, *COPIES)
+CASES = (*SET, *EXPAND, *EXPAND_AS, *STACK, *CONCAT, *COPIES)

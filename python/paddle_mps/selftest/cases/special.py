@@ -4,7 +4,7 @@ import numpy as np
 import paddle
 from paddle.nn import functional as F
 
-from ..tolerance import EXACT, composed
+from ..tolerance import EXACT, composed, rounded_once
 from .case import FLOATS, Case, Gradient
 
 
@@ -50,6 +50,29 @@ def _polygamma(n, domain):
 
 BESSEL = (*_bessel("i0"), *_bessel("i0e"), *_bessel("i1"), *_bessel("i1e"))
 
+GAMMA = tuple(
+    Case(
+        kernel="gammaincc",
+        name=name,
+        call=call,
+        shapes=(((), ()), ((7,), (7,)), ((0,), (0,)), ((4, 5), (4, 5)), ((127, 131), (127, 131))),
+        dtypes=("float32",),
+        domain="positive",
+        rule=rounded_once(32, 1),  # x + y is rounded in float32, and sqrt(x) times as steep
+        like_cpu=False,  # whose error in float32 grows with the numbers
+        # of large numbers the CPU device's is NaN: tests/test_gamma.py
+        gradient=None
+        if name in ("large", "near")
+        else Gradient("gammaincc_grad", rounded_once(64, 1), dtypes=("float32",), inputs=(1,)),
+    )
+    for name, call in (
+        ("", lambda a, x: paddle.gammaincc(a.detach(), x)),
+        ("large", lambda a, x: paddle.gammaincc(a.detach() * 512, x * 512)),
+        ("near", lambda a, x: paddle.gammaincc(a.detach() * 512, a.detach() * 512 + x)),
+        ("small", lambda a, x: paddle.gammaincc(a.detach() / 40, x)),
+    )
+)
+
 POLYGAMMA = tuple(_polygamma(n, "positive") for n in (1, 2, 3, 6))
 
 SLOPES = (
@@ -70,4 +93,4 @@ SLOPES = (
     ),
 )
 
-CASES = (*BESSEL, *POLYGAMMA, *SLOPES)
+CASES = (*BESSEL, *GAMMA, *POLYGAMMA, *SLOPES)
