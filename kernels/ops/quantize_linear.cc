@@ -99,8 +99,8 @@ void dequantize_linear_old(const CustomContext& ctx, const DenseTensor& x, const
     const Value scale = g.cast(Channels(dims_of(x), quant_axis).scales(record, in_scale), dtype);
     const Value most = most_of(record, spec, dtype);
     const bool by_axis = g.dtype(whole) == DType::int8 && dtype == DType::float32 && x.numel() > 0;
-    numbers = by_axis ? graphs::dequantize(g, whole, scale, quant_axis, most)
-                      : graphs::dequantize(g, numbers, scale, most);
+    numbers =
+        by_axis ? graphs::dequantize(g, whole, scale, quant_axis, most) : graphs::dequantize(g, numbers, scale, most);
   }
   write_float(record, out, numbers, in_scale.dtype());
   record.launch();
