@@ -186,17 +186,21 @@ def decode() -> tuple[Step, nn.Layer]:
     return step, net
 
 
-ARITHMETIC = "its convolutions and products take most of the time, in oneDNN on both sides."
+ARITHMETIC = (
+    "its convolutions and products take most of the time, on both sides: in oneDNN, but for large "
+    "products where the processor has AMX."
+)
 ROWS = [
     Row("resnet18", resnet18, ARITHMETIC, "resnet18", sample_s=0.5),
     Row("encoder", encoder, ARITHMETIC, "encoder", sample_s=0.5),
     Row(
         "lstm",
         lstm,
-        "3.2 GFLOP of products take 14 ms at the 233 GFLOP/s that two such cores can do "
-        "(`benchmarks/machine.py`). A third of them are 256 products of 32 rows, each of which "
-        "waits for the one before. 256 loops over the gates, the optimiser and the gradient of the "
-        "embedding come on top.",
+        "3.2 GFLOP of products. Without AMX they alone take 14 ms at the 233 GFLOP/s that two such "
+        "cores can do (`benchmarks/machine.py`), with it three quarters of that: a third of them "
+        "are 256 products of 32 rows, each of which waits for the one before, and the others read "
+        "and write the gates of all steps, 4 MB per layer. 256 loops over the gates, the optimiser "
+        "and the gradient of the embedding come on top.",
         "lstm",
     ),
     Row("char_gpt", gpt, ARITHMETIC, "gpt"),

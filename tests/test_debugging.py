@@ -110,6 +110,10 @@ def test_a_checked_program_names_the_op_that_made_a_nan() -> None:
         (x * 2.0).tolist()
         with pytest.raises(RuntimeError, match="num_nan=1.* op=log"):
             paddle.log(x)
+        large = paddle.full([1 << 22], 1.0)
+        large[-1] = -1.0
+        with pytest.raises(RuntimeError, match="num_nan=1.* op=log"):
+            paddle.log(large)  # of which the end is written last
     finally:
         debugging.disable_tensor_checker()
     assert np.isnan(paddle.log(x).numpy()[1])

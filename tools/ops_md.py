@@ -40,9 +40,9 @@ Every kernel that the plugin registers with Paddle. What has an entry runs on th
 number is the first macOS whose Metal computes all of the self-test's cases of the kernel, by the
 rules of `plugin/metal/legal`, and ∂ the same for its gradient. (`cast` is said to need 14.0 because
 its cases cast to bfloat16 too.) "host" means that no macOS does yet: there the op is refused with a
-sentence. Other dtypes are moved as integers of their size; the kernels of kernels/ops/complex.cc
-compute with complex64 too. Nothing here was run on a Mac. `PADDLE_MPS_HOST_MACOS=13.3` makes the
-host device refuse what that release would.
+sentence. Other dtypes are moved as integers of their size; the kernels of complex.cc, fft.cc and
+frame.cc in kernels/ops compute with complex64 too. Nothing here was run on a Mac.
+`PADDLE_MPS_HOST_MACOS=13.3` makes the host device refuse what that release would.
 
 """
 

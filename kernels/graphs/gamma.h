@@ -33,13 +33,36 @@ struct GaussRule {
   }
 };
 
-// x^a e^-x / gamma(a), for positive numbers. Of large a by Stirling's series, where nothing cancels but in log(x / a).
+// factors[0] + x (factors[1] + x (..)).
+template <size_t kCount>
+Value horner(Graph& g, Value x, const std::array<double, kCount>& factors) {
+  Value sum = like(g, x, factors[kCount - 1]);
+  for (size_t i = kCount - 1; i-- > 0;) sum = g.addition(g.multiplication(sum, x), like(g, x, factors[i]));
+  return sum;
+}
+
+// e^x - 1 - x and log(1 + x) - x, which begin with a square: near 0 by series, where nothing cancels. The latter is
+// that of s = x / (2 + x), of which log(1 + x) is 2 (s + s^3 / 3 + s^5 / 5 + ..), and 2 s - x is -s x.
+inline Value expm1_beyond(Graph& g, Value x) {
+  static constexpr std::array<double, 9> factors = {1.0 / 2,    1.0 / 6,     1.0 / 24,     1.0 / 120,    1.0 / 720,
+                                                    1.0 / 5040, 1.0 / 40320, 1.0 / 362880, 1.0 / 3628800};
+  const Value near = g.multiplication(g.square(x), horner(g, x, factors));
+  return g.select(g.less_than(g.absolute(x), like(g, x, 0.5)), near, g.subtraction(g.expm1(x), x));
+}
+inline Value log1p_beyond(Graph& g, Value x) {
+  static constexpr std::array<double, 5> factors = {2.0 / 3, 2.0 / 5, 2.0 / 7, 2.0 / 9, 2.0 / 11};
+  const Value s = g.division(x, g.addition(x, like(g, x, 2))), square = g.square(s);
+  const Value cube = g.multiplication(s, square);
+  const Value near = g.subtraction(g.multiplication(cube, horner(g, square, factors)), g.multiplication(s, x));
+  return g.select(g.less_than(g.absolute(x), like(g, x, 0.3)), near, g.subtraction(g.log1p(x), x));
+}
+
+// x^a e^-x / gamma(a), for positive numbers. Of large a by Stirling's series, where nothing cancels.
 inline Value gamma_density(Graph& g, Value a, Value x) {
   const auto number = [&](double value) { return like(g, a, value); };
   const auto times = [&](Value u, Value v) { return g.multiplication(u, v); };
   const Value direct = g.exponent(g.subtraction(g.subtraction(times(a, g.logarithm(x)), x), g.lgamma(a)));
-  const Value distance = g.subtraction(x, a), r = g.reciprocal(a);
-  const Value power = g.subtraction(times(a, g.log1p(times(distance, r))), distance);
+  const Value r = g.reciprocal(a), power = times(a, log1p_beyond(g, g.division(g.subtraction(x, a), a)));
   // log gamma(a) = (a - 1/2) log a - a + log(2 pi) / 2 + 1 / (12 a) - 1 / (360 a^3) + ..
   const Value rest = times(r, g.subtraction(number(1.0 / 12), times(g.square(r), number(1.0 / 360))));
   const Value root = g.square_root(times(a, number(0.5 / kPi)));
@@ -59,11 +82,14 @@ inline Value upper_gamma(Graph& g, Value a, Value x) {
   const Value one = number(1), is_below = g.less_than(x, g.maximum(a, one));
   const Value is_raised = g.multiplication(is_below, g.less_than(a, one));
   const Value b = g.select(is_raised, g.addition(a, one), a), side = g.select(is_below, number(-1), one);
-  const Value along = times(side, b);
-  const auto fall = [&](Value u) { return g.subtraction(times(x, g.expm1(times(side, u))), times(along, u)); };
+  const Value line = g.subtraction(x, b);
+  const auto fall = [&](Value u) {
+    const Value v = times(side, u);
+    return g.addition(times(line, v), times(x, expm1_beyond(g, v)));
+  };
 
   // Both starts lie behind the place that is looked for, where Newton's method goes straight back to it.
-  const Value slope = g.maximum(g.subtraction(x, b), number(1e-30));
+  const Value slope = g.maximum(line, number(1e-30));
   const Value above = g.minimum(g.square_root(g.division(number(2 * kFall), x)), g.division(number(kFall), slope));
   Value length = g.select(is_below, g.addition(g.division(number(kFall), b), one), above);
   for (int step = 0; step < 5; ++step) {

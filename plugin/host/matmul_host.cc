@@ -91,10 +91,15 @@ bool MatmulProgram::has_kernel() const {
   return is_native(dtype_) || (geometry_.rows == 1 && make_vector_matmul(dtype_, geometry_) != nullptr);
 }
 
-MatmulProgram MatmulProgram::compile(DType dtype, Dims x_shape, Dims x_strides, Dims y_shape, Dims y_strides) {
+MatmulProgram MatmulProgram::compile(DType dtype, Dims x_shape, Dims x_strides, Dims y_shape, Dims y_strides,
+                                     bool shares_y) {
   MatmulProgram program(dtype, x_shape, x_strides, y_shape, y_strides);
-  program.choose_kernels();
+  program.choose_kernels(shares_y);
   return program;
+}
+
+std::shared_ptr<const SplitProduct> MatmulProgram::packs_y() const {
+  return split_ != nullptr && split_->shares_y() ? split_ : nullptr;
 }
 
 MatmulProgram::MatmulProgram(DType dtype, Dims x_shape, Dims x_strides, Dims y_shape, Dims y_strides) : dtype_(dtype) {
@@ -175,12 +180,19 @@ void MatmulProgram::swap_operands() {
   for (BatchAxis& axis : axes_) std::swap(axis.x, axis.y);
 }
 
-void MatmulProgram::choose_kernels() {
+void MatmulProgram::choose_kernels(bool shares_y) {
   const MatmulGeometry& g = geometry_;
   for (const BatchAxis& axis : axes_) products_ *= axis.size;
   piece_ = g.rows;
   if (products_ == 1) kernel_ = last_kernel_ = make_streamed_matmul(dtype_, g);
   if (kernel_ != nullptr) return;
+  if (dtype_ == DType::float32 && products_ == 1) {
+    for (bool shares : {true, false}) {
+      if (split_ != nullptr || (shares && (!shares_y || swapped_))) continue;
+      split_ = SplitProduct::make(g, shares);
+      if (split_ != nullptr && !split_->pays()) split_ = nullptr;
+    }
+  }
   const int64_t flops = 2 * g.batch * g.rows * g.columns * g.inner;
   const int64_t bytes = g.batch * (g.rows + g.columns) * g.inner * static_cast<int64_t>(size_of(dtype_));
   const int64_t wanted = thread_count() == 1 ? 1 : (kPiecesPerThread * thread_count() + products_ - 1) / products_;
@@ -207,8 +219,10 @@ void MatmulProgram::choose_kernels() {
   last_kernel_ = last == piece_ ? kernel_ : kernel_of(last);
 }
 
-void MatmulProgram::run(const void* x, const void* y, void* to) const {
+void MatmulProgram::run(const void* x, const void* y, void* to, const char* packed_y) const {
   if (swapped_) std::swap(x, y);
+  const auto floats = [](const void* numbers) { return static_cast<const float*>(numbers); };
+  if (split_ != nullptr && split_->run(floats(x), floats(y), packed_y, static_cast<float*>(to))) return;
   const MatmulGeometry& g = geometry_;
   const bool by_batch = cut_ == Cut::kBatch, by_rows = cut_ == Cut::kRows;
   // Elements from one piece to the next.
@@ -241,6 +255,7 @@ void MatmulProgram::run(const void* x, const void* y, void* to) const {
 }
 
 uint64_t MatmulProgram::cost_ns() const {
+  if (split_ != nullptr) return split_->cost_ns();
   const MatmulGeometry& g = geometry_;
   const uint64_t flops = 2u * static_cast<uint64_t>(products_ * g.batch * g.rows * g.columns * g.inner);
   const uint64_t read = static_cast<uint64_t>((g.rows + g.columns) * g.inner) * size_of(dtype_);

@@ -8,6 +8,7 @@
 
 #include "plugin/core/graph.h"
 #include "plugin/host/matmul_kernel_host.h"
+#include "plugin/host/split_product_host.h"
 #include "plugin/host/threads.h"
 
 namespace mps {
@@ -22,10 +23,16 @@ class MatmulProgram {
   static bool reads(DType dtype, Dims x_shape, Dims x_strides, Dims y_shape, Dims y_strides);
 
   // [..., M, K] x [..., K, N]; leading dimensions broadcast. Strides are in elements, by each operand's own shape.
-  static MatmulProgram compile(DType dtype, Dims x_shape, Dims x_strides, Dims y_shape, Dims y_strides);
+  // `shares_y`: many products have the same y, so that it may pay to pack it once for all.
+  static MatmulProgram compile(DType dtype, Dims x_shape, Dims x_strides, Dims y_shape, Dims y_strides,
+                               bool shares_y = false);
 
-  // The addresses are those of the first elements; the result is dense and overlaps no operand.
-  void run(const void* x, const void* y, void* to) const;
+  // The addresses are those of the first elements; the result is dense and overlaps no operand. `packed_y`: what
+  // packs_y() made of y.
+  void run(const void* x, const void* y, void* to, const char* packed_y = nullptr) const;
+
+  // Who packs y for run(), or null if it takes y alone.
+  std::shared_ptr<const SplitProduct> packs_y() const;
 
   uint64_t cost_ns() const;  // rough time of run() on one thread
   size_t bytes() const;      // memory held by the program
@@ -41,7 +48,7 @@ class MatmulProgram {
   void add_batch_axis(BatchAxis axis);
   void absorb_batch();
   void swap_operands();
-  void choose_kernels();
+  void choose_kernels(bool shares_y);
   bool has_kernel() const;  // of its dtype, for its sizes
   void cut_into_pieces();
 
@@ -54,6 +61,7 @@ class MatmulProgram {
   int64_t piece_ = 1, pieces_ = 1;  // along `cut_`; the last piece may be smaller
   Helpers helpers_ = Helpers::kAll;
   std::shared_ptr<const MatmulKernel> kernel_, last_kernel_;
+  std::shared_ptr<const SplitProduct> split_;  // tried first, if there
 };
 
 }  // namespace mps

@@ -8,6 +8,7 @@
 #include "plugin/core/check.h"
 #include "plugin/host/fusion_host.h"
 #include "plugin/host/lower_host.h"
+#include "plugin/host/plan_memory_host.h"
 #include "plugin/host/steps_host.h"
 #include "plugin/host/view_host.h"
 #include "plugin/host/whole_host.h"
@@ -15,7 +16,6 @@
 namespace mps {
 namespace {
 
-constexpr size_t kTemporaryAlignment = 64;
 // Elements from which on a tiled copy pays for a step and memory of its own.
 constexpr int64_t kLargeTranspose = 2048;
 
@@ -49,8 +49,8 @@ class Planner {
       if (graph_.elements(value) != 0 && view(value).slot != slot)
         copy(value, view(value), dense_view(slot, graph_.shape(value)));
     }
-    place_temporaries();
-    find_conflicts();
+    place_temporaries(&plan_, std::move(temporaries_));
+    find_conflicts(&plan_);
     return std::move(plan_);
   }
 
@@ -59,14 +59,14 @@ class Planner {
 
   struct Home {
     uint32_t slot = kNoSlot;
-    int64_t offset = 0;  // in elements
+    int64_t offset = 0;       // in elements
+    PointwiseRows rows = {};  // of a part of a concatenation that does not lie in one piece
   };
 
-  struct Temporary {
+  struct PackedY {
+    SlotAt y;
+    std::shared_ptr<const SplitProduct> product;
     uint32_t slot;
-    size_t bytes;
-    size_t first_step, last_step;
-    size_t offset;
   };
 
   SlotAt place(const View& view, DType dtype) const {
@@ -75,7 +75,7 @@ class Planner {
   SlotAt place(Value value) { return place(view(value), graph_.dtype(value)); }
 
   uint32_t new_temporary(size_t bytes) {
-    temporaries_.push_back({plan_.slots, bytes, 0, 0, 0});
+    temporaries_.push_back({plan_.slots, bytes});
     return plan_.slots++;
   }
 
@@ -83,8 +83,13 @@ class Planner {
   View home(Value value) {
     Home& home = homes_[value.node];
     if (!has_home(value)) home = {new_temporary(graph_.bytes(value)), 0};
-    View view = dense_view(home.slot, graph_.shape(value));
+    const Dims shape = graph_.shape(value);
+    View view = dense_view(home.slot, shape);
     view.offset = home.offset;
+    int64_t inner = 1;
+    for (size_t axis = shape.size(); home.rows.elements != 0 && axis-- > 0; inner *= shape[axis]) {
+      if (inner >= home.rows.elements) view.strides[axis] = inner / home.rows.elements * home.rows.stride;
+    }
     return view;
   }
   bool has_home(Value value) const { return homes_[value.node].slot != kNoSlot; }
@@ -106,12 +111,33 @@ class Planner {
     const Node& node = graph_.node(whole);
     const Dims shape = graph_.shape(whole);
     for (int64_t axis = 0; axis < graph_.attributes(node)[0]; ++axis) {
-      if (shape[static_cast<size_t>(axis)] != 1) return;
+      if (shape[static_cast<size_t>(axis)] != 1)
+        return settle_rows(whole, static_cast<size_t>(graph_.attributes(node)[0]));
     }
     Home part = homes_[whole.node];
     for (size_t i = 0; i < node.operand_count; ++i) {
       settle(graph_.operand(node, i), part);
       part.offset += graph_.elements(graph_.operand(node, i));
+    }
+  }
+
+  // Those that lie side by side. Pointwise programs write rows that are not too short.
+  void settle_rows(Value whole, size_t concatenated) {
+    constexpr int64_t kShortestRow = 16;
+    const Node& node = graph_.node(whole);
+    const auto row_of = [&](Value value) {
+      const Dims shape = graph_.shape(value);
+      return element_count({shape.data() + concatenated, shape.size() - concatenated});
+    };
+    Home part = homes_[whole.node];
+    if (part.rows.elements != 0) return;
+    part.rows.stride = row_of(whole);
+    for (size_t i = 0; i < node.operand_count; ++i) {
+      const Value operand = graph_.operand(node, i);
+      part.rows.elements = row_of(operand);
+      const bool can = is_pointwise(graph_.node(operand).kind) && !views_[operand.node] && !has_home(operand);
+      if (can && part.rows.elements >= kShortestRow && count_uses(operand) == 1) homes_[operand.node] = part;
+      part.offset += part.rows.elements;
     }
   }
 
@@ -223,7 +249,7 @@ class Planner {
     return repeated;
   }
 
-  PointwiseProgram compile(const Fusion& fusion) {
+  PointwiseProgram compile(const Fusion& fusion, Span<const PointwiseRows> rows = {}) {
     std::vector<Value> nodes, outputs;
     std::vector<PointwiseView> strided_inputs;
     const auto is_input = [&](Value value) {
@@ -247,7 +273,7 @@ class Planner {
       }
     }
     for (uint32_t i : fusion.outputs) outputs.push_back(Value{i});
-    return PointwiseProgram::compile(graph_, nodes, outputs, strided_inputs);
+    return PointwiseProgram::compile(graph_, nodes, outputs, strided_inputs, rows);
   }
 
   std::vector<SlotAt> places(Span<const Value> values) {
@@ -257,13 +283,19 @@ class Planner {
   }
 
   void add_fusion(const Fusion& fusion) {
-    PointwiseProgram program = compile(fusion);
+    std::vector<PointwiseRows> rows;
+    bool in_rows = false;
+    for (uint32_t i : fusion.outputs) {
+      rows.push_back(homes_[i].rows);
+      in_rows = in_rows || homes_[i].rows.elements != 0;
+    }
+    PointwiseProgram program = compile(fusion, rows);
     std::vector<SlotAt> inputs = places(program.inputs()), outputs;
     for (uint32_t i : fusion.outputs) {
       views_[i] = home(Value{i});
       outputs.push_back(place(*views_[i], graph_.dtype(Value{i})));
     }
-    plan_.steps.push_back(make_pointwise_step(std::move(program), std::move(inputs), std::move(outputs)));
+    plan_.steps.push_back(make_pointwise_step(std::move(program), std::move(inputs), std::move(outputs), in_rows));
   }
 
   View reduction(Value value, Value operand) {
@@ -308,21 +340,40 @@ class Planner {
       const View& lies = view(operand);
       return MatmulProgram::reads(graph_.shape(operand), lies.strides) ? lies : dense(operand);
     };
-    // Kernels turn a matrix that lies by columns round, time and again if they meet it often.
-    constexpr size_t kOften = 4;
-    if (const View& lies = view(y); lies.strides.back() != 1 && count_uses(y) >= kOften) dense(y);
-    View x_view = matrix(x), y_view = matrix(y);
     const DType dtype = graph_.dtype(value);
+    constexpr size_t kOften = 4;
+    const bool shares_y = count_uses(y) >= kOften;
+    const auto compiled = [&](const View& x_view, const View& y_view) {
+      return MatmulProgram::compile(dtype, graph_.shape(x), x_view.strides, graph_.shape(y), y_view.strides, shares_y);
+    };
+    View x_view = matrix(x), y_view = matrix(y);
+    // Kernels that do not pack turn a matrix that lies by columns round, time and again if they meet it often.
+    if (shares_y && y_view.strides.back() != 1 && compiled(x_view, y_view).packs_y() == nullptr) y_view = dense(y);
     if (!MatmulProgram::reads(dtype, graph_.shape(x), x_view.strides, graph_.shape(y), y_view.strides)) {
       x_view = dense(x);
       y_view = dense(y);
     }
+    MatmulProgram program = compiled(x_view, y_view);
+    const SlotAt y_at = place(y_view, dtype);
+    std::optional<SlotAt> packed;
+    if (const auto product = program.packs_y()) packed = packed_y(y_at, product);
     const View to_view = home(value);
-    const SlotAt to = place(to_view, graph_.dtype(value));
-    plan_.steps.push_back(make_matmul_step(
-        MatmulProgram::compile(dtype, graph_.shape(x), x_view.strides, graph_.shape(y), y_view.strides),
-        place(x_view, dtype), place(y_view, dtype), to));
+    plan_.steps.push_back(
+        make_matmul_step(std::move(program), place(x_view, dtype), y_at, packed, place(to_view, dtype)));
     return to_view;
+  }
+
+  // Where y is packed: once for all products that take it so.
+  SlotAt packed_y(SlotAt y, const std::shared_ptr<const SplitProduct>& product) {
+    for (const PackedY& other : packed_) {
+      if (other.y.slot == y.slot && other.y.offset_bytes == y.offset_bytes && other.product->y() == product->y()) {
+        return {other.slot, 0};
+      }
+    }
+    const uint32_t slot = new_temporary(product->packed_bytes());
+    packed_.push_back({y, product, slot});
+    plan_.steps.push_back(make_pack_step(product, y, {slot, 0}));
+    return {slot, 0};
   }
 
   View concatenation(Value value, const Node& node, size_t axis) {
@@ -332,9 +383,10 @@ class Planner {
     for (size_t i = 0; i < node.operand_count; ++i) {
       const Value operand = graph_.operand(node, i);
       const View from = view(operand);
-      const bool is_there = from.slot == part.slot && from.offset == part.offset &&
-                            is_contiguous(graph_.shape(operand), from.strides) &&
-                            is_contiguous(graph_.shape(operand), part.strides);
+      bool is_there = from.slot == part.slot && from.offset == part.offset;
+      for (size_t each = 0; is_there && each < part.strides.size(); ++each) {
+        is_there = graph_.shape(operand)[each] == 1 || from.strides[each] == part.strides[each];
+      }
       if (!is_there) copy(operand, from, part);
       part.offset += graph_.shape(operand)[axis] * whole.strides[axis];
     }
@@ -363,70 +415,13 @@ class Planner {
     return uses;
   }
 
-  // Temporaries that are not needed at the same time share memory: the largest first, each at the lowest offset where
-  // nobody else is during its life.
-  void place_temporaries() {
-    std::vector<Temporary*> by_slot(plan_.slots, nullptr);
-    for (Temporary& temporary : temporaries_) {
-      temporary.first_step = plan_.steps.size();
-      by_slot[temporary.slot] = &temporary;
-    }
-    for (size_t i = 0; i < plan_.steps.size(); ++i) {
-      const auto touch = [&](uint32_t slot) {
-        if (by_slot[slot] == nullptr) return;
-        by_slot[slot]->first_step = std::min(by_slot[slot]->first_step, i);
-        by_slot[slot]->last_step = i;
-      };
-      for (const PlanStep::Read& read : plan_.steps[i]->reads) touch(read.slot);
-      for (uint32_t slot : plan_.steps[i]->writes) touch(slot);
-    }
-    std::vector<Temporary> placed;  // by offset
-    std::stable_sort(temporaries_.begin(), temporaries_.end(),
-                     [](const Temporary& a, const Temporary& b) { return a.bytes > b.bytes; });
-    for (Temporary& temporary : temporaries_) {
-      size_t offset = 0;
-      for (const Temporary& other : placed) {
-        const bool meet = temporary.first_step <= other.last_step && other.first_step <= temporary.last_step;
-        if (!meet || other.offset + other.bytes <= offset) continue;
-        if (offset + temporary.bytes <= other.offset) break;
-        offset = (other.offset + other.bytes + kTemporaryAlignment - 1) / kTemporaryAlignment * kTemporaryAlignment;
-      }
-      temporary.offset = offset;
-      plan_.temporaries.push_back({temporary.slot, offset});
-      plan_.scratch_bytes = std::max(plan_.scratch_bytes, offset + temporary.bytes);
-      placed.insert(std::upper_bound(placed.begin(), placed.end(), temporary,
-                                     [](const Temporary& a, const Temporary& b) { return a.offset < b.offset; }),
-                    temporary);
-    }
-  }
-
-  // A result may lie exactly where a feed lies. That is fine if the feed is not read any more when the result is
-  // written, the elementwise reads of the writing step itself aside.
-  void find_conflicts() {
-    for (uint32_t result = 0; result < plan_.results; ++result) {
-      std::vector<bool> conflicts(plan_.feeds, false);
-      bool written = false;
-      for (const auto& step : plan_.steps) {
-        const bool writes =
-            std::find(step->writes.begin(), step->writes.end(), plan_.feeds + result) != step->writes.end();
-        for (const PlanStep::Read& read : step->reads) {
-          const bool too_late = written || (writes && !read.elementwise);
-          if (read.slot < plan_.feeds && too_late) conflicts[read.slot] = true;
-        }
-        written = written || writes;
-      }
-      for (uint32_t feed = 0; feed < plan_.feeds; ++feed) {
-        if (conflicts[feed]) plan_.conflicts.push_back({result, feed});
-      }
-    }
-  }
-
   const Graph& graph_;
   const Fusions fusions_;
   HostPlan plan_;
   std::vector<std::optional<View>> views_;  // by node, once its steps are there
   std::vector<Home> homes_;                 // by node: where it is written
-  std::vector<Temporary> temporaries_;
+  std::vector<PlanTemporary> temporaries_;
+  std::vector<PackedY> packed_;
 };
 
 }  // namespace

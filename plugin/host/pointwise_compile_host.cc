@@ -21,7 +21,7 @@ size_t round_up(size_t value, size_t multiple) { return (value + multiple - 1) /
 
 class Compiler {
  public:
-  explicit Compiler(Region region)
+  Compiler(Region region, Span<const PointwiseRows> rows)
       : region_(std::move(region)), kernels_(vector_kernels()), lives_(region_.registers.size()) {
     for (size_t i = 0; i < lives_.size(); ++i) lives_[i].readers = region_.registers[i].readers;
     plan_->kernels = &kernels_;
@@ -32,6 +32,10 @@ class Compiler {
     plan_->constants = region_.constants;
     plan_->guards = region_.guards.size();
     for (DType dtype : region_.output_dtypes) plan_->outputs.push_back({static_cast<uint8_t>(size_of(dtype))});
+    for (size_t i = 0; i < rows.size(); ++i) {
+      plan_->outputs[i].rows = rows[i];
+      plan_->has_rows = plan_->has_rows || rows[i].elements != 0;
+    }
     first_slot_ = plan_->inputs.size() + plan_->outputs.size() + plan_->constants.size();
   }
 
@@ -281,8 +285,8 @@ class Compiler {
 }  // namespace
 
 PointwiseProgram PointwiseProgram::compile(const Graph& graph, Span<const Value> nodes, Span<const Value> outputs,
-                                           Span<const PointwiseView> views) {
-  return PointwiseProgram(Compiler(analyse_region(graph, nodes, outputs, views)).compile());
+                                           Span<const PointwiseView> views, Span<const PointwiseRows> rows) {
+  return PointwiseProgram(Compiler(analyse_region(graph, nodes, outputs, views), rows).compile());
 }
 
 }  // namespace mps

@@ -49,6 +49,7 @@ enum class Delivery : uint8_t {
   kStaged,    // they write a block in scratch memory, which is copied when all is read
   kStreamed,  // block functions write it, past the caches
   kStagedStreamed,
+  kRows,  // they write a block in scratch memory, which is copied to where its rows lie
 };
 using Deliveries = SmallVector<Delivery, 16>;
 
@@ -62,6 +63,10 @@ Deliveries choose_deliveries(const Plan& plan, Span<const void* const> inputs, S
   Deliveries deliveries;
   for (size_t o = 0; o < outputs.size(); ++o) {
     const PlannedOutput& output = plan.outputs[o];
+    if (output.rows.elements != 0) {
+      deliveries.push_back(Delivery::kRows);
+      continue;
+    }
     const bool straight = plan.body[output.written_at].stream_fn != nullptr && !output.is_read;
     Delivery delivery = !streams ? Delivery::kDirect : straight ? Delivery::kStreamed : Delivery::kStagedStreamed;
     for (size_t i = 0; i < inputs.size(); ++i) {
@@ -116,6 +121,17 @@ class Ahead {
   size_t lines_per_step_ = 0;
 };
 
+// Elements [begin, begin + count) of an output that lies in rows.
+void deliver_rows(const PlannedOutput& output, const char* from, int64_t begin, int64_t count, char* to) {
+  const int64_t row = output.rows.elements, size = output.element_bytes;
+  for (int64_t done = 0; done < count;) {
+    const int64_t element = begin + done, many = std::min(count - done, row - element % row);
+    std::memcpy(to + (element / row * output.rows.stride + element % row) * size, from + done * size,
+                static_cast<size_t>(many * size));
+    done += many;
+  }
+}
+
 // Works off elements [begin, end). `deliveries` is null if all outputs are direct; the outputs' addresses are those of
 // element `origin`.
 void evaluate(const Plan& plan, Span<const void* const> inputs, Span<void* const> outputs, const Delivery* deliveries,
@@ -132,7 +148,8 @@ void evaluate(const Plan& plan, Span<const void* const> inputs, Span<void* const
     return static_cast<char*>(outputs[o]) + (element - origin) * plan.outputs[o].element_bytes;
   };
   const auto is_staged = [&](size_t o) {
-    return deliveries != nullptr && (deliveries[o] == Delivery::kStaged || deliveries[o] == Delivery::kStagedStreamed);
+    return deliveries != nullptr && (deliveries[o] == Delivery::kStaged || deliveries[o] == Delivery::kStagedStreamed ||
+                                     deliveries[o] == Delivery::kRows);
   };
   const size_t scratch_bytes = deliveries != nullptr ? plan.staged_scratch_bytes : plan.scratch_bytes;
   char* const scratch = scratch_bytes == 0 ? nullptr : t_scratch.get(scratch_bytes);
@@ -180,6 +197,8 @@ void evaluate(const Plan& plan, Span<const void* const> inputs, Span<void* const
         at[input_count + o] += bytes;
       } else if (deliveries[o] == Delivery::kStaged) {
         std::memcpy(output_address(o, first), at[input_count + o], static_cast<size_t>(bytes));
+      } else if (deliveries[o] == Delivery::kRows) {
+        deliver_rows(plan.outputs[o], at[input_count + o], first, count, static_cast<char*>(outputs[o]));
       } else {
         plan.kernels->stream(output_address(o, first), at[input_count + o], static_cast<size_t>(bytes));
       }
@@ -205,7 +224,7 @@ void PointwiseProgram::run(Span<const void* const> inputs, Span<void* const> out
   check_counts(plan, inputs, outputs);
   if (plan.elements == 0) return;
   // Small work comes here most often and must not pay for what it cannot need.
-  if (plan.elements <= plan.grain && !plan.may_conflict) {
+  if (plan.elements <= plan.grain && !plan.may_conflict && !plan.has_rows) {
     return evaluate(plan, inputs, outputs, nullptr, 0, 0, plan.elements);
   }
   const Deliveries deliveries = choose_deliveries(plan, inputs, outputs);

@@ -24,13 +24,20 @@ struct PointwiseView {
   Ints strides;
 };
 
+// How an output lies: in rows of so many elements, `stride` elements apart; dense if they are 0. This is how a region
+// writes a part of a concatenation.
+struct PointwiseRows {
+  int64_t elements = 0, stride = 0;
+};
+
 class PointwiseProgram {
  public:
   // `nodes`: the pointwise nodes to evaluate, operands before users. `outputs`: those of them (each once) whose values
   // are wanted; all have one shape, to which every node of the region broadcasts. `views`: the inputs that are not
-  // dense. Operands outside of `nodes` become inputs, except constants, which are compiled in.
+  // dense. `rows`: of each output, or nothing if all are dense. Operands outside of `nodes` become inputs, except
+  // constants, which are compiled in.
   static PointwiseProgram compile(const Graph& graph, Span<const Value> nodes, Span<const Value> outputs,
-                                  Span<const PointwiseView> views = {});
+                                  Span<const PointwiseView> views = {}, Span<const PointwiseRows> rows = {});
 
   // The values that run() wants addresses of, in its order, each once.
   Span<const Value> inputs() const;
@@ -39,12 +46,12 @@ class PointwiseProgram {
   bool input_is_dense(size_t input) const;
 
   // Evaluates the whole region. An input's address is that of its first element; for a scalar feed it is the address of
-  // the value's bits. An output may lie exactly where a dense input of the same element size lies, or overlap no input;
-  // outputs do not overlap.
+  // the value's bits. An output may lie exactly where a dense input of the same element size lies, if it is dense
+  // itself, or overlap no input; outputs do not overlap.
   void run(Span<const void* const> inputs, Span<void* const> outputs) const;
 
   // Evaluates elements [begin, begin + count) of the flat iteration space on the calling thread; each output address
-  // receives element `begin`.
+  // receives element `begin`. All outputs are dense.
   void run_range(Span<const void* const> inputs, Span<void* const> outputs, int64_t begin, int64_t count) const;
 
   int64_t elements() const;  // of the iteration space

@@ -34,6 +34,7 @@ struct PlannedOutput {
   uint32_t written_at = 0;  // number of the instruction that writes it
   bool is_read = false;     // by another instruction
   uint32_t stage_at = 0;    // scratch offset of a block for it, if it must not be written right away
+  PointwiseRows rows = {};
 };
 
 // `fn` null: a copy. From a splat (in the prelude) it repeats one element, from a strided input it collects a block.
@@ -68,6 +69,7 @@ struct PointwiseProgram::Plan {
   int64_t staged_block = 0;   // when outputs are staged
   int64_t grain = 0;          // fewest elements worth a thread of their own
   bool may_conflict = false;  // an output may be written before an input in the same place was read
+  bool has_rows = false;      // an output lies in rows
   double ns_per_element = 0;
   const VectorKernels* kernels = nullptr;
 

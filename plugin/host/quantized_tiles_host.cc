@@ -17,16 +17,10 @@ constexpr int64_t kRowsAtATime = 1024;
 // Of a part of the matrix: its pieces take less than half of a second-level cache.
 constexpr int64_t kColumns = 256, kInner = 512;
 
-// Kept from product to product: threads may multiply until the process is gone.
-Scratch& scratch() {
-  static Scratch* const kept = new Scratch;
-  return *kept;
-}
-
 template <typename T>
 class Room {
  public:
-  explicit Room(int64_t elements) : lease_(scratch().take(static_cast<size_t>(elements) * sizeof(T))) {}
+  explicit Room(int64_t elements) : lease_(shared_scratch().take(static_cast<size_t>(elements) * sizeof(T))) {}
   T* data() const { return reinterpret_cast<T*>(lease_.data()); }
 
  private:
@@ -49,13 +43,13 @@ void pack(const QuantizedProduct& p, const QuantizedTensor& w, const Part& part,
   for (int64_t strip = 0; strip < part.columns; strip += kTileStrip, to += strip_elements(part.inner, pieces)) {
     const int64_t count = std::min(kTileStrip, part.columns - strip);
     if (!p.transposed) {
-      kernels.pack_rows_of_columns(room + strip, part.columns, count, part.inner, pieces, to);
+      kernels.pack_columns(room + strip, TileLines::kAcross, part.columns, count, part.inner, pieces, nullptr, to);
       continue;
     }
     for (int64_t n = 0; n < count; ++n) {
       w.dequantize((part.column + strip + n) * p.columns + part.inner_begin, part.inner, room + n * part.inner);
     }
-    kernels.pack_columns(room, part.inner, count, part.inner, pieces, to);
+    kernels.pack_columns(room, TileLines::kAlong, part.inner, count, part.inner, pieces, nullptr, to);
   }
 }
 
@@ -68,7 +62,8 @@ void pack_rows(const QuantizedProduct& p, const float* x, int64_t rows, int piec
       uint16_t* const part = to + strips * strip_elements(begin, pieces);
       for (int64_t strip = first; strip < last; ++strip) {
         const int64_t row = strip * kTileStrip;
-        tile_kernels()->pack_rows(x + row * p.inner + begin, p.inner, std::min(kTileStrip, rows - row), inner, pieces,
+        tile_kernels()->pack_rows(x + row * p.inner + begin, TileLines::kAlong, p.inner,
+                                  std::min(kTileStrip, rows - row), inner, pieces, nullptr,
                                   part + strip * strip_elements(inner, pieces));
       }
     }
@@ -93,8 +88,9 @@ void run_rows(const QuantizedProduct& p, const QuantizedTensor& w, const float* 
       for (int64_t begin = 0; begin < p.inner; begin += kInner) {
         const int64_t inner = std::min(kInner, p.inner - begin);
         pack(p, w, {column, columns, begin, inner}, pieces.w, numbers.data(), strips_of_w.data());
-        tile_kernels()->multiply(packed.data() + strips * strip_elements(begin, pieces.x), rows, strips_of_w.data(),
-                                 columns, inner, pieces, begin > 0, to, direct ? p.width : each);
+        tile_kernels()->multiply(packed.data() + strips * strip_elements(begin, pieces.x), nullptr, rows,
+                                 strips_of_w.data(), nullptr, columns, inner, pieces, begin > 0, to,
+                                 direct ? p.width : each, {});
       }
       if (direct) continue;
       for (int64_t m = 0; m < rows; ++m) p.store(sums.data() + m * each, output, row + m, column, columns);

@@ -18,12 +18,14 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// A worker looks for the next task this long before it sleeps: waking it takes some 70 us, and costs the submitting
-// thread several. A program submits ten ops in that time; what is small among them it does by itself, and what is
-// larger follows. Meanwhile the worker helps where it can.
-constexpr auto kWorkerSpin = std::chrono::microseconds(100);
-// A waiting thread spins less: it may be taking the core that the work needs.
-constexpr auto kWaiterSpin = std::chrono::microseconds(5);
+// A worker looks for the next task this long before it sleeps: waking it takes some 70 us, of which the submitting
+// thread spends 30. A program submits some thirty ops in that time; what is small among them it does by itself, and
+// what is larger follows. Meanwhile the worker helps where it can.
+constexpr auto kWorkerSpin = std::chrono::microseconds(300);
+// A waiting thread takes part in the loops of the work that it waits for: it is awake, and its core is free. Between
+// two loops it spins so long before it sleeps. Where one thread does all loops it is shorter: that may be the only
+// core.
+constexpr auto kWaiterSpin = std::chrono::microseconds(300), kWaiterSpinAlone = std::chrono::microseconds(5);
 // A program that submits faster than the device works should not fill the memory with tasks.
 constexpr size_t kMaxQueued = 4096;
 // A task that runs longer than this at exit is left alone: an exit must not hang.
@@ -64,6 +66,7 @@ inline void pause() {
 #endif
 }
 
+// Whoever else may be on this core, of the program too, goes first.
 template <typename Condition>
 bool spin(Clock::duration time, const Condition& condition) {
   const auto end = Clock::now() + time;
@@ -72,6 +75,7 @@ bool spin(Clock::duration time, const Condition& condition) {
       if (condition()) return true;
       pause();
     }
+    std::this_thread::yield();
   } while (Clock::now() < end);
   return false;
 }
@@ -179,8 +183,8 @@ void HostQueue::wait(Ticket ticket) {
     } else if (!has_spun) {
       waiting.emplace();
       lock.unlock();
-      has_spun = true;
-      spin(kWaiterSpin, [&] { return reached(ticket); });
+      // Who was interrupted by a look for signals goes on helping.
+      has_spun = !help_until(ticket, next_check);
       lock.lock();
     } else {
       if (!waiting) waiting.emplace();
@@ -192,6 +196,23 @@ void HostQueue::wait(Ticket ticket) {
       }
     }
   }
+}
+
+// Takes part in loops until the ticket is reached, or the deadline: then it is true. False if there was nothing to do.
+bool HostQueue::help_until(Ticket ticket, Clock::time_point deadline) const {
+  const auto patience = thread_count() > 1 ? kWaiterSpin : kWaiterSpinAlone;
+  SpareThread spare;
+  bool helped;
+  do {
+    helped = false;
+    const auto condition = [&] {
+      helped = spare.help();
+      return helped || reached(ticket);
+    };
+    spin(patience, condition);
+    if (reached(ticket)) return true;
+  } while (helped && Clock::now() < deadline);
+  return helped;
 }
 
 bool HostQueue::may_help() const {
@@ -266,10 +287,11 @@ void HostQueue::work_loop() {
       run(std::move(task));
       // The next task usually follows at once.
       SpareThread spare;
-      spin(kWorkerSpin, [&] {
+      const auto follows = [&] {
         spare.help();
         return queued_.load(std::memory_order_acquire) != 0;
-      });
+      };
+      spin(kWorkerSpin, follows);
       lock.lock();
     } else if (tasks_.empty() && stopping_) {
       return;

@@ -1,7 +1,7 @@
 // The in-order queue under a host stream. Tasks run one at a time, in the order of submission: on the submitting thread
 // when nothing is before them and the caller allows it, else on a worker thread of the queue's own, which starts with
 // the first such task. A thread that waits runs what it waits for itself as long as the worker is asleep: waking
-// another thread takes longer than most tasks.
+// another thread takes longer than most tasks. While the worker is awake, it takes part in the worker's loops.
 //
 // Tasks are numbered from 1; such a number is a ticket, and a point in a stream is nothing but a ticket. Any thread may
 // call anything, but a task must not wait for its own queue.
@@ -14,6 +14,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -69,6 +70,7 @@ class HostQueue {
     bool waits;
   };
   using Lock = std::unique_lock<std::mutex>;
+  using Clock = std::chrono::steady_clock;
 
   explicit HostQueue(int64_t delay_us);
   bool begin_inline();
@@ -77,6 +79,7 @@ class HostQueue {
   void work_loop();
   Task take_task();
   bool may_help() const;
+  bool help_until(Ticket ticket, Clock::time_point deadline) const;
   void run(Task task);
   void delay();
 

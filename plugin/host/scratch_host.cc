@@ -85,4 +85,9 @@ size_t Scratch::bytes() const {
   return total_bytes_;
 }
 
+Scratch& shared_scratch() {
+  static Scratch* const shared = new Scratch;
+  return *shared;
+}
+
 }  // namespace mps

@@ -51,4 +51,7 @@ class Scratch : public std::enable_shared_from_this<Scratch> {
   size_t total_bytes_ = 0;
 };
 
+// For what has no device at hand. It lives as long as the process: threads may use it until then.
+Scratch& shared_scratch();
+
 }  // namespace mps

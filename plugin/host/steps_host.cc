@@ -17,9 +17,9 @@ Inputs addresses(char* const* slots, const std::vector<SlotAt>& places) {
 
 class PointwiseStep final : public PlanStep {
  public:
-  PointwiseStep(PointwiseProgram program, std::vector<SlotAt> inputs, std::vector<SlotAt> outputs)
+  PointwiseStep(PointwiseProgram program, std::vector<SlotAt> inputs, std::vector<SlotAt> outputs, bool in_rows)
       : program_(std::move(program)), inputs_(std::move(inputs)), outputs_(std::move(outputs)) {
-    bool at_start = true;
+    bool at_start = !in_rows;
     for (const SlotAt& output : outputs_) at_start = at_start && output.offset_bytes == 0;
     for (size_t i = 0; i < inputs_.size(); ++i) {
       reads.push_back({inputs_[i].slot, at_start && program_.input_is_dense(i) && inputs_[i].offset_bytes == 0});
@@ -75,20 +75,42 @@ class WholeStep final : public PlanStep {
 
 class MatmulStep final : public PlanStep {
  public:
-  MatmulStep(MatmulProgram program, SlotAt x, SlotAt y, SlotAt to)
-      : program_(std::move(program)), x_(x), y_(y), to_(to) {
+  MatmulStep(MatmulProgram program, SlotAt x, SlotAt y, std::optional<SlotAt> packed_y, SlotAt to)
+      : program_(std::move(program)), x_(x), y_(y), packed_y_(packed_y), to_(to) {
     reads = {{x_.slot, false}, {y_.slot, false}};
+    if (packed_y_) reads.push_back({packed_y_->slot, false});
     writes = {to_.slot};
   }
   void run(char* const* slots) const override {
-    program_.run(address(slots, x_), address(slots, y_), address(slots, to_));
+    program_.run(address(slots, x_), address(slots, y_), address(slots, to_),
+                 packed_y_ ? address(slots, *packed_y_) : nullptr);
   }
   uint64_t cost_ns() const override { return program_.cost_ns(); }
   size_t bytes() const override { return sizeof *this + program_.bytes(); }
 
  private:
   const MatmulProgram program_;
-  const SlotAt x_, y_, to_;
+  const SlotAt x_, y_;
+  const std::optional<SlotAt> packed_y_;
+  const SlotAt to_;
+};
+
+class PackStep final : public PlanStep {
+ public:
+  PackStep(std::shared_ptr<const SplitProduct> product, SlotAt y, SlotAt to)
+      : product_(std::move(product)), y_(y), to_(to) {
+    reads = {{y_.slot, false}};
+    writes = {to_.slot};
+  }
+  void run(char* const* slots) const override {
+    product_->pack_y(reinterpret_cast<const float*>(address(slots, y_)), address(slots, to_));
+  }
+  uint64_t cost_ns() const override { return product_->packed_bytes() / 20; }
+  size_t bytes() const override { return sizeof *this; }
+
+ private:
+  const std::shared_ptr<const SplitProduct> product_;
+  const SlotAt y_, to_;
 };
 
 class CopyStep final : public PlanStep {
@@ -110,8 +132,8 @@ class CopyStep final : public PlanStep {
 }  // namespace
 
 std::unique_ptr<PlanStep> make_pointwise_step(PointwiseProgram program, std::vector<SlotAt> inputs,
-                                              std::vector<SlotAt> outputs) {
-  return std::make_unique<PointwiseStep>(std::move(program), std::move(inputs), std::move(outputs));
+                                              std::vector<SlotAt> outputs, bool in_rows) {
+  return std::make_unique<PointwiseStep>(std::move(program), std::move(inputs), std::move(outputs), in_rows);
 }
 
 std::unique_ptr<PlanStep> make_reduce_step(ReduceProgram program, std::vector<SlotAt> inputs, SlotAt output) {
@@ -122,8 +144,13 @@ std::unique_ptr<PlanStep> make_whole_step(WholeProgram program, std::vector<Slot
   return std::make_unique<WholeStep>(std::move(program), std::move(inputs), output);
 }
 
-std::unique_ptr<PlanStep> make_matmul_step(MatmulProgram program, SlotAt x, SlotAt y, SlotAt to) {
-  return std::make_unique<MatmulStep>(std::move(program), x, y, to);
+std::unique_ptr<PlanStep> make_matmul_step(MatmulProgram program, SlotAt x, SlotAt y, std::optional<SlotAt> packed_y,
+                                           SlotAt to) {
+  return std::make_unique<MatmulStep>(std::move(program), x, y, packed_y, to);
+}
+
+std::unique_ptr<PlanStep> make_pack_step(std::shared_ptr<const SplitProduct> product, SlotAt y, SlotAt to) {
+  return std::make_unique<PackStep>(std::move(product), y, to);
 }
 
 std::unique_ptr<PlanStep> make_copy_step(CopyProgram program, SlotAt from, SlotAt to) {

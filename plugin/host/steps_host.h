@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "plugin/core/graph.h"
@@ -36,11 +37,15 @@ class PlanStep {
   std::vector<uint32_t> writes;
 };
 
+// `in_rows`: an output does.
 std::unique_ptr<PlanStep> make_pointwise_step(PointwiseProgram program, std::vector<SlotAt> inputs,
-                                              std::vector<SlotAt> outputs);
+                                              std::vector<SlotAt> outputs, bool in_rows = false);
 std::unique_ptr<PlanStep> make_reduce_step(ReduceProgram program, std::vector<SlotAt> inputs, SlotAt output);
 std::unique_ptr<PlanStep> make_whole_step(WholeProgram program, std::vector<SlotAt> inputs, SlotAt output);
-std::unique_ptr<PlanStep> make_matmul_step(MatmulProgram program, SlotAt x, SlotAt y, SlotAt to);
+// `packed_y`: where a pack step wrote what the program packs of y; nothing if it packs nothing.
+std::unique_ptr<PlanStep> make_matmul_step(MatmulProgram program, SlotAt x, SlotAt y, std::optional<SlotAt> packed_y,
+                                           SlotAt to);
+std::unique_ptr<PlanStep> make_pack_step(std::shared_ptr<const SplitProduct> product, SlotAt y, SlotAt to);
 std::unique_ptr<PlanStep> make_copy_step(CopyProgram program, SlotAt from, SlotAt to);
 
 }  // namespace mps

@@ -102,12 +102,15 @@ bool program_is_busy() {
          Clock::duration(kBusy).count();
 }
 
+// Where the program has one core and the thread behind its back has the other, a helper can only be in the way.
+bool takes_a_core_from_the_program() { return thread_count() <= 2 && program_is_busy(); }
+
 class Pool {
  public:
   // False if another thread's loop is running, or nobody is there to help; then nothing was done.
   bool run(int64_t count, int64_t grain, int threads, Helpers helpers, detail::ParallelBody body, void* context);
-  // Takes part in the running loop, if there is one.
-  void help();
+  // Takes part in the running loop, if there is one; whether there was.
+  bool help();
 
   std::atomic<int> spare{0};  // threads that call help() all the time
 
@@ -126,6 +129,7 @@ class Pool {
     int shares = 0;
     detail::ParallelBody body = nullptr;
     void* context = nullptr;
+    const char* op = nullptr;  // for errors
     std::atomic<int> entered{0};
     std::atomic<bool> failed{false};
     std::exception_ptr error;  // of whoever set `failed`
@@ -140,6 +144,8 @@ class Pool {
   static uint64_t may_enter(uint64_t gate) { return gate % kNumber / kMayEnter; }
   static uint64_t number(uint64_t gate) { return gate / kNumber; }
 
+  // Then a loop needs no helper.
+  bool has_spare(int threads) const { return spare.load(std::memory_order_relaxed) >= threads; }
   void start_helpers(int wanted);
   void helper();
   void wake_helpers();
@@ -181,7 +187,7 @@ void Pool::work(int own, bool wakes_late) {
       }
       if (wakes_late && (!program_is_busy() || Clock::now() - start > kAlone)) {
         wakes_late = false;
-        wake_helpers();
+        if (!has_spare(loop_.shares - 1)) wake_helpers();
       }
     }
   }
@@ -199,6 +205,7 @@ bool Pool::enter() {
 uint64_t Pool::wait_for_change(uint64_t seen) {
   const auto start = Clock::now();
   const auto may_spin = [&] {
+    if (takes_a_core_from_the_program() || has_spare(thread_count() - 1)) return false;
     const auto spun = Clock::now() - start;
     return spun < kSpin || (g_waiting.load(std::memory_order_relaxed) > 0 && spun < kSpinWhileWaitedFor);
   };
@@ -219,11 +226,14 @@ uint64_t Pool::wait_for_change(uint64_t seen) {
   return number(gate_.load(std::memory_order_acquire));
 }
 
-void Pool::help() {
-  while (enter()) {
+bool Pool::help() {
+  bool helped = false;
+  for (; enter(); helped = true) {
+    const OpScope scope(loop_.op);
     work(loop_.entered.fetch_add(1, std::memory_order_relaxed), /*wakes_late=*/false);
     gate_.fetch_sub(kInside, std::memory_order_acq_rel);
   }
+  return helped;
 }
 
 void Pool::helper() {
@@ -271,12 +281,13 @@ bool Pool::run(int64_t count, int64_t grain, int threads, Helpers helpers, detai
   loop_.shares = threads;
   loop_.body = body;
   loop_.context = context;
+  loop_.op = current_op();
   loop_.entered.store(1, std::memory_order_relaxed);
   loop_.failed.store(false, std::memory_order_relaxed);
   const uint64_t admitted = static_cast<uint64_t>(std::min(threads - 1, helpers_));
   gate_.store((number(gate_.load(std::memory_order_relaxed)) + 1) * kNumber + admitted * kMayEnter);
-  const bool wakes_late = wakes && t_in_background && thread_count() <= 2 && program_is_busy();
-  if (wakes && !wakes_late && spare.load(std::memory_order_relaxed) < threads - 1) wake_helpers();
+  const bool wakes_late = wakes && t_in_background && takes_a_core_from_the_program();
+  if (wakes && !wakes_late && !has_spare(threads - 1)) wake_helpers();
 
   t_inside_loop = true;
   work(0, wakes_late);
@@ -337,10 +348,12 @@ SpareThread::SpareThread() { pool().spare.fetch_add(1, std::memory_order_relaxed
 
 SpareThread::~SpareThread() { pool().spare.fetch_sub(1, std::memory_order_relaxed); }
 
-void SpareThread::help() {
+bool SpareThread::help() {
+  if (t_inside_loop) return false;
   t_inside_loop = true;
-  pool().help();
+  const bool helped = pool().help();
   t_inside_loop = false;
+  return helped;
 }
 
 namespace detail {

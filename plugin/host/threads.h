@@ -6,9 +6,11 @@
 // helpers spin longer: waking one takes as long as reading a megabyte. Helpers start at the first loop that wants them
 // and are never joined: the process may exit while they sleep. After fork() the child starts with a pool of its own.
 //
+// Spare threads, such as one that waits for the device, take part like helpers. Where they are enough, helpers are not
+// woken and do not spin: one thread more than there are cores delays all of them.
+//
 // On two cores, a loop of a background thread does not wake the helper at once while the program goes on: it would take
-// the program's core, for a loop that may be over by then. A helper that is awake takes part, and after a while it is
-// woken.
+// the program's core, for a loop that may be over by then. After a while it is woken.
 //
 // Any thread may call parallel_for. The pool serves one loop at a time: a caller that finds it busy, and a caller that
 // is itself inside a loop, does all of its work alone.
@@ -48,7 +50,7 @@ class SpareThread {
   ~SpareThread();
   SpareThread(const SpareThread&) = delete;
   SpareThread& operator=(const SpareThread&) = delete;
-  void help();
+  bool help();  // whether there was something to do
 };
 
 // Whether a loop is long enough for those who sleep. The short ones between long ones find helpers awake.

@@ -1,6 +1,8 @@
 // Products of float32 matrices in the tiles of processors with AMX, which multiply bfloat16 sixteen times as fast as
 // vectors multiply float32. A float32 is the sum of three bfloat16, its pieces; of the nine products of the pieces of
-// two numbers, six matter in float32. Numbers must be moderate (is_moderate()): tiles take small ones for zero.
+// two numbers, six matter in float32 (Henry, Tang and Heinecke, Leveraging the bfloat16 Artificial Intelligence
+// Datatype For Higher-Precision Computations, 2019). Numbers must be moderate (is_moderate()) or brought near 1 by
+// exponents: tiles take small ones for zero.
 #pragma once
 
 #include <cstdint>
@@ -26,17 +28,32 @@ constexpr int64_t strip_elements(int64_t inner, int pieces) {
   return tile_steps(inner) * kTileStrip * kTileStep * pieces;
 }
 
+// How a strip's lines lie, rows of x or columns of w: each with its inner elements side by side and lines `stride`
+// apart, or lines side by side and inner elements `stride` apart.
+enum class TileLines { kAlong, kAcross };
+
+// Memory that is wanted soon: `spans` of `lines` lines of 64 bytes, `stride` bytes apart.
+struct TileAhead {
+  const void* at = nullptr;
+  int64_t spans = 0, lines = 0, stride = 0;
+};
+
 struct TileKernels {
-  // The strip of up to kTileStrip rows of `inner` floats, `stride` apart. What is missing is 0.
-  void (*pack_rows)(const float* x, int64_t stride, int64_t rows, int64_t inner, int pieces, uint16_t* to);
-  // The strip of up to kTileStrip columns: each of `inner` floats side by side, columns `stride` apart ..
-  void (*pack_columns)(const float* w, int64_t stride, int64_t columns, int64_t inner, int pieces, uint16_t* to);
-  // .. or side by side themselves, inner elements `stride` apart.
-  void (*pack_rows_of_columns)(const float* w, int64_t stride, int64_t columns, int64_t inner, int pieces,
-                               uint16_t* to);
-  // to[i, j] = or += the products of strips of x and w, which lie one after the other.
-  void (*multiply)(const uint16_t* x, int64_t rows, const uint16_t* w, int64_t columns, int64_t inner,
-                   TilePieces pieces, bool adds, float* to, int64_t to_row);
+  // For each of up to kTileStrip lines, the power of two that its largest number begins with, kept between -126 and
+  // 126, or 0 if all are 0. False if a number is not finite.
+  bool (*find_exponents)(const float* from, TileLines lines, int64_t stride, int64_t count, int64_t inner,
+                         float* exponents);
+  // The strip of up to kTileStrip rows, or columns, of `inner` floats. What is missing is 0. With exponents, of each
+  // number times 2 to the minus exponent of its line.
+  void (*pack_rows)(const float* x, TileLines lines, int64_t stride, int64_t rows, int64_t inner, int pieces,
+                    const float* exponents, uint16_t* to);
+  void (*pack_columns)(const float* w, TileLines lines, int64_t stride, int64_t columns, int64_t inner, int pieces,
+                       const float* exponents, uint16_t* to);
+  // to[i, j] = or += the products of strips of x and w, which lie one after the other, as do their exponents: both are
+  // null, or kTileStrip for each strip. What is ahead is brought into the second-level cache meanwhile.
+  void (*multiply)(const uint16_t* x, const float* x_exponents, int64_t rows, const uint16_t* w,
+                   const float* w_exponents, int64_t columns, int64_t inner, TilePieces pieces, bool adds, float* to,
+                   int64_t to_row, const TileAhead& ahead);
 };
 
 // Null if this processor has no tiles, or the system does not let us use them.

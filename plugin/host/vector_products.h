@@ -33,7 +33,7 @@ MPS_BLOCK_FUNCTION add_scaled_rows(const float* factors, const float* x, size_t 
     size_t i = 0;
     for (; i + kLine <= n; i += kLine) {
       const float* const next = x + ahead + i;
-      for (size_t row = 0; row < kGroup; ++row) __builtin_prefetch(next + row * stride);
+      for (size_t row = 0; row < kGroup; ++row) __builtin_prefetch(next + row * stride, 0, 2);
       for (size_t j = i; j < i + kLine; j += kFloats) {
         const Floats sum = load_floats(sums + j) + sum_of_8<Floats>(factors, x + j, stride, load_floats);
         std::memcpy(sums + j, &sum, sizeof sum);

@@ -2,7 +2,10 @@
 
 #include <vector>
 
+#include "paddle/common/flags.h"
 #include "plugin/core/check.h"
+
+PHI_DECLARE_bool(check_nan_inf);
 
 namespace mps::paddle {
 namespace {
@@ -11,6 +14,12 @@ template <typename Bytes>
 bool overlap_in_part(const Bytes& a, const Bytes& b) {
   if (a.size == 0 || b.size == 0 || a.begin + a.size <= b.begin || b.begin + b.size <= a.begin) return false;
   return a.begin != b.begin || a.size != b.size;
+}
+
+// With FLAGS_check_nan_inf Paddle reads the results of an op as soon as its kernel returns, and of devices that are no
+// GPU as if they were memory of the CPU: they must be there.
+void finish_if_checked(Stream& stream) {
+  if (__builtin_expect(FLAGS_check_nan_inf, 0)) stream.synchronize();
 }
 
 }  // namespace
@@ -66,6 +75,7 @@ void Recorder::launch() {
   }
   // Paddle may hand the temporaries' memory out again at once: only to later work of this stream,
   // which comes after.
+  finish_if_checked(stream_);
 }
 
 bool Recorder::copy(void* to, const void* from, size_t bytes) {
@@ -73,6 +83,7 @@ bool Recorder::copy(void* to, const void* from, size_t bytes) {
   if (overlap_in_part(target, source)) return false;
   Memory& memory = device_.memory();
   stream_.copy(memory.resolve(to, bytes, &stream_), memory.resolve(from, bytes, &stream_));
+  finish_if_checked(stream_);
   return true;
 }
 

@@ -51,6 +51,9 @@ NEWEST = (
     "tests/test_paddle_vectors.py",
     "tests/test_bitnet.py",
 )
+# Of the newest too, with one op in each command buffer: the profiler shows command buffers, by the
+# names of their ops.
+ONE_BY_ONE = ("tests/test_profiler.py",)
 TIME_LIMIT_S = 1800
 
 
@@ -95,12 +98,14 @@ def environment(prefix: Path, release: str, folder: Path) -> dict[str, str]:
     return env
 
 
-def run(prefix: Path, release: str, tests: list[str], jobs: int, folder: Path) -> bool:
+def run(
+    prefix: Path, release: str, tests: list[str], jobs: int, folder: Path, **settings: str
+) -> bool:
     """Run pytest as if on a Mac with this release; tell whether all is well."""
     start = time.monotonic()
     command = [sys.executable, "-m", "pytest", "-q", "-p", "refusals", "-n", str(jobs)]
     command += ["-p", "selection", "-p", "no:cacheprovider", *tests]
-    env = environment(prefix, release, folder)
+    env = {**environment(prefix, release, folder), **settings}
     code = subprocess.run(command, cwd=ROOT, env=env, check=False, timeout=TIME_LIMIT_S).returncode
     violations = Path(env["PADDLE_MPS_DOUBLE_LOG"])
     if violations.exists():
@@ -130,6 +135,10 @@ def main() -> int:
             tests = options.tests or usual_tests(release)
             if not run(prefix, release, tests, options.jobs, Path(folder)):
                 failed.append(release)
+            elif release == RELEASES[-1] and not options.tests:
+                one_by_one = {"PADDLE_MPS_COMMIT_OPS": "1"}
+                if not run(prefix, release, list(ONE_BY_ONE), 1, Path(folder), **one_by_one):
+                    failed.append(release)
     if failed:
         print(f"[double] failed at macOS {', '.join(failed)}")
         return 1

@@ -130,6 +130,68 @@ TEST(Plan, PartsOfAConcatenationAreComputedInTheirPlaces) {
   }
 }
 
+// Parts side by side, of one fusion and of others, in rows that blocks and threads cut anywhere; one with short rows,
+// one that is wanted twice, and one that is a slice of a feed. The result may lie where a feed lies.
+TEST(Plan, RowsOfAConcatenationAreComputedInTheirPlaces) {
+  constexpr int64_t kRows = 701;
+  Graph g;
+  const Value x = g.placeholder(DType::float32, {kRows, 3, 20});
+  const Value a = g.exponent(x), b = g.negative(x);                                  // 3 x 20 each
+  const Value narrow = g.absolute(g.slice(x, {0, 0, 0}, {kRows, 3, 1}, {1, 1, 1}));  // 3 x 1: rows of 3
+  const Value rest = g.square(g.slice(x, {0, 0, 0}, {kRows, 1, 20}, {1, 1, 1}));     // 1 x 20
+  const Value twice = g.square_root(a);
+  const Value all = g.concatenation({a, b, rest, twice, twice}, 1);  // 3 + 3 + 1 + 3 + 3 rows of 20
+  g.result(g.concatenation({g.reshape(all, {kRows, 260}), g.reshape(narrow, {kRows, 3})}, 1));
+  const auto executable = compile_plan(g, std::make_shared<Scratch>());
+  std::vector<float> memory(kRows * 263);
+  for (size_t i = 0; i < kRows * 60; ++i) memory[i] = static_cast<float>(i % 97) / 50 - 1;
+  const std::vector<float> feed(memory.begin(), memory.begin() + kRows * 60);
+  HostBinding from, to;
+  from.address = to.address = reinterpret_cast<char*>(memory.data());
+  from.bytes = feed.size() * sizeof(float);
+  to.bytes = memory.size() * sizeof(float);
+  executable->run({&from, 1}, {&to, 1});
+  for (size_t row = 0; row < kRows; ++row) {
+    const float* const numbers = feed.data() + row * 60;
+    const float* const got = memory.data() + row * 263;
+    for (size_t i = 0; i < 60; ++i) {
+      ASSERT_FLOAT_EQ(got[i], std::exp(numbers[i]));
+      ASSERT_EQ(got[60 + i], -numbers[i]);
+      ASSERT_FLOAT_EQ(got[140 + i], std::sqrt(std::exp(numbers[i])));
+      ASSERT_EQ(got[200 + i], got[140 + i]);
+      if (i < 20) {
+        ASSERT_EQ(got[120 + i], numbers[i] * numbers[i]);
+      }
+      if (i < 3) {
+        ASSERT_EQ(got[260 + i], std::abs(numbers[i * 20]));
+      }
+    }
+  }
+}
+
+// A result in rows may not be written before the feed in its place has been read.
+TEST(Plan, RowsDoNotOverwriteAFeedThatIsStillWanted) {
+  constexpr int64_t kRows = 300, kWidth = 32;
+  Graph g;
+  const Value x = g.placeholder(DType::float32, {kRows, kWidth});
+  g.result(g.concatenation({g.negative(x), g.square(x)}, 1));
+  const auto executable = compile_plan(g, std::make_shared<Scratch>());
+  std::vector<float> memory(kRows * 2 * kWidth);
+  for (size_t i = 0; i < memory.size(); ++i) memory[i] = static_cast<float>(i);
+  HostBinding from, to;
+  from.address = to.address = reinterpret_cast<char*>(memory.data());
+  to.bytes = memory.size() * sizeof(float);
+  from.bytes = to.bytes / 2;
+  executable->run({&from, 1}, {&to, 1});
+  for (size_t row = 0; row < kRows; ++row) {
+    for (size_t i = 0; i < kWidth; ++i) {
+      const float number = static_cast<float>(row * kWidth + i);
+      ASSERT_EQ(memory[row * 2 * kWidth + i], -number);
+      ASSERT_EQ(memory[row * 2 * kWidth + kWidth + i], number * number);
+    }
+  }
+}
+
 // -- fusions ---------------------------------------------------------------------------------------------------------
 
 // "nodes > outputs; ..." of every fusion that has outputs, in order of their first output.

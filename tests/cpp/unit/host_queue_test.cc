@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "plugin/host/queue_host.h"
+#include "plugin/host/threads.h"
 #include "tests/cpp/unit/testing.h"
 
 namespace mps {
@@ -64,6 +65,53 @@ TEST(HostQueue, SeveralThreadsMayWaitForDifferentTasks) {
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(ran, 50);
+}
+
+TEST(HostQueue, AWaitingThreadTakesPartInTheLoopsOfTheWorker) {
+  const int before = thread_count();
+  set_thread_count(2);
+  const auto queue = HostQueue::make(0);
+  const auto waiting = std::this_thread::get_id();
+  std::atomic<int> helped{0};
+  // A helper that is awake may be faster, but not every time.
+  for (Ticket round = 1; round <= 1000 && helped == 0; ++round) {
+    std::atomic<bool> begun{false};
+    std::atomic<int> visits{0};
+    queue->push("op", [&] {
+      begun = true;
+      std::this_thread::sleep_for(std::chrono::microseconds(100));
+      parallel_for(100, 1, [&](int64_t begin, int64_t end) {
+        visits += static_cast<int>(end - begin);
+        if (std::this_thread::get_id() == waiting) ++helped;
+        std::this_thread::sleep_for(std::chrono::microseconds(10));
+      });
+    });
+    while (!begun) std::this_thread::yield();  // or this thread would take the task itself
+    queue->wait(round);
+    ASSERT_EQ(visits, 100);
+  }
+  EXPECT_GT(helped, 0);
+  set_thread_count(before);
+}
+
+TEST(HostQueue, AnErrorInALoopThatAWaitingThreadHelpsWithIsTheTasks) {
+  const int before = thread_count();
+  set_thread_count(2);
+  const auto queue = HostQueue::make(0);
+  for (int round = 1; round <= 20; ++round) {
+    queue->push("op", [] {
+      for (int loop = 0;; ++loop) {
+        parallel_for(16, 1, [&](int64_t begin, int64_t) {
+          std::this_thread::sleep_for(std::chrono::microseconds(20));
+          MPS_CHECK(loop < 5 || begin != 8, kArgument, "this is wrong");
+        });
+      }
+    });
+    queue->wait(static_cast<Ticket>(round));
+    const std::string message = error_of(ErrorKind::kArgument, [&] { queue->rethrow(static_cast<Ticket>(round)); });
+    EXPECT_NE(message.find("[op] this is wrong"), std::string::npos) << message;
+  }
+  set_thread_count(before);
 }
 
 TEST(HostQueue, QueuesMayWaitForEachOther) {

@@ -114,6 +114,16 @@ TEST_F(Threads, ASpareThreadTakesPart) {
   EXPECT_GT(helped, 0);
 }
 
+TEST_F(Threads, ASpareThreadSaysWhetherItTookPart) {
+  SpareThread self;
+  EXPECT_FALSE(self.help());
+  // Inside a loop it is not spare: the loop would wait for itself.
+  std::atomic<int> took_part{0};
+  parallel_for(100, 1, [&](int64_t, int64_t) { took_part += self.help() ? 1 : 0; });
+  EXPECT_EQ(took_part, 0);
+  EXPECT_FALSE(self.help());
+}
+
 TEST_F(Threads, WaitingForTheDeviceKeepsHelpersAwake) {
   const WaitingForDevice waiting;
   for (int i = 0; i < 20; ++i) {

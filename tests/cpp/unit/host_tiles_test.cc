@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <random>
+#include <utility>
 #include <vector>
 
 #include "plugin/host/tile_kernels.h"
@@ -19,35 +20,55 @@ std::vector<float> random_floats(int64_t count, uint32_t seed) {
   return numbers;
 }
 
-// As many strips as `count` needs, from rows that lie `stride` apart or, of `columns_apart`, columns.
-template <typename Pack>
-std::vector<uint16_t> strips_of(Pack pack, const float* from, int64_t strip_stride, int64_t stride, int64_t count,
-                                int64_t inner, int pieces) {
-  const int64_t strips = (count + kTileStrip - 1) / kTileStrip, each = strip_elements(inner, pieces);
-  std::vector<uint16_t> packed(static_cast<size_t>(strips * each), 0x7fc0);  // NaN where nothing is written
-  for (int64_t i = 0; i < strips; ++i) {
-    pack(from + i * strip_stride, stride, std::min(kTileStrip, count - i * kTileStrip), inner, pieces,
-         packed.data() + i * each);
+// The strips of `count` lines of random numbers, each [count, inner] or, across, [inner, count].
+struct Side {
+  Side(bool is_x, TileLines lie, int64_t many_lines, int64_t numbers_of_each, int pieces, bool scales)
+      : lines(lie), count(many_lines), inner(numbers_of_each), numbers(random_floats(count * inner, is_x ? 1 : 2)) {
+    const bool along = lines == TileLines::kAlong;
+    const int64_t strips = (count + kTileStrip - 1) / kTileStrip, each = strip_elements(inner, pieces);
+    packed.resize(static_cast<size_t>(strips * each), 0x7fc0);  // NaN where nothing is written
+    exponents.resize(static_cast<size_t>(strips * kTileStrip));
+    if (scales) {
+      for (int64_t line = 0; line < count; ++line) {
+        for (int64_t i = 0; i < inner; ++i) {
+          float& number = numbers[place(line, i)];
+          number = std::ldexp(number, static_cast<int>(line % 5 - 2) * 25);
+        }
+      }
+    }
+    const auto pack = is_x ? tile_kernels()->pack_rows : tile_kernels()->pack_columns;
+    for (int64_t i = 0; i < strips; ++i) {
+      const int64_t many = std::min(kTileStrip, count - i * kTileStrip), stride = along ? inner : count;
+      const float* const from = numbers.data() + place(i * kTileStrip, 0);
+      float* const of_strip = exponents.data() + i * kTileStrip;
+      EXPECT_TRUE(tile_kernels()->find_exponents(from, lines, stride, many, inner, of_strip));
+      pack(from, lines, stride, many, inner, pieces, scales ? of_strip : nullptr, packed.data() + i * each);
+    }
   }
-  return packed;
-}
+  size_t place(int64_t line, int64_t i) const {
+    return static_cast<size_t>(lines == TileLines::kAlong ? line * inner + i : i * count + line);
+  }
+  double at(int64_t line, int64_t i) const { return static_cast<double>(numbers[place(line, i)]); }
 
-// The largest error of x [m, k] times w, relative to the sum of the sizes of its terms.
-double error_of(int64_t m, int64_t n, int64_t k, TilePieces pieces, bool side_by_side, bool adds) {
-  const TileKernels& kernels = *tile_kernels();
-  const std::vector<float> x = random_floats(m * k, 1), w = random_floats(n * k, 2);  // [m, k]; [n, k] or [k, n]
-  const auto x_strips = strips_of(kernels.pack_rows, x.data(), kTileStrip * k, k, m, k, pieces.x);
-  const auto w_strips = side_by_side ? strips_of(kernels.pack_rows_of_columns, w.data(), kTileStrip, n, n, k, pieces.w)
-                                     : strips_of(kernels.pack_columns, w.data(), kTileStrip * k, k, n, k, pieces.w);
+  TileLines lines;
+  int64_t count, inner;
+  std::vector<float> numbers, exponents;
+  std::vector<uint16_t> packed;
+};
+
+// The largest error of x [m, k] times w [k, n], relative to the sum of the sizes of its terms. The same power of two
+// more or less in every number of a line must make none.
+double error_of(const Side& x, const Side& w, TilePieces pieces, bool scales, bool adds) {
+  const int64_t m = x.count, n = w.count;
   std::vector<float> to(static_cast<size_t>(m * (n + 1)), 5);
-  kernels.multiply(x_strips.data(), m, w_strips.data(), n, k, pieces, adds, to.data(), n + 1);
+  tile_kernels()->multiply(x.packed.data(), scales ? x.exponents.data() : nullptr, m, w.packed.data(),
+                           scales ? w.exponents.data() : nullptr, n, x.inner, pieces, adds, to.data(), n + 1, {});
   double worst = 0;
   for (int64_t i = 0; i < m; ++i) {
     for (int64_t j = 0; j < n; ++j) {
       double sum = adds ? 5 : 0, size = sum;
-      for (int64_t l = 0; l < k; ++l) {
-        const double term = static_cast<double>(x[static_cast<size_t>(i * k + l)]) *
-                            static_cast<double>(w[static_cast<size_t>(side_by_side ? l * n + j : j * k + l)]);
+      for (int64_t l = 0; l < x.inner; ++l) {
+        const double term = x.at(i, l) * w.at(j, l);
         sum += term;
         size += std::abs(term);
       }
@@ -60,19 +81,50 @@ double error_of(int64_t m, int64_t n, int64_t k, TilePieces pieces, bool side_by
 
 TEST(HostTiles, Products) {
   if (tile_kernels() == nullptr) GTEST_SKIP() << "this processor has no tiles";
-  for (int64_t m : {1, 32, 45}) {
+  constexpr TileLines kAlong = TileLines::kAlong, kAcross = TileLines::kAcross;
+  for (int64_t m : {1, 16, 32, 45}) {
     for (int64_t n : {3, 16, 64, 77}) {
       for (int64_t k : {1, 16, 17, 32, 47, 500}) {
-        for (bool side_by_side : {false, true}) {
-          for (bool adds : {false, true}) {
-            SCOPED_TRACE(std::to_string(m) + " x " + std::to_string(n) + " x " + std::to_string(k));
-            EXPECT_LT(error_of(m, n, k, tile_pieces(DType::float32), side_by_side, adds), 3e-7);
+        SCOPED_TRACE(std::to_string(m) + " x " + std::to_string(n) + " x " + std::to_string(k));
+        for (TileLines x_lines : {kAlong, kAcross}) {
+          for (TileLines w_lines : {kAlong, kAcross}) {
             // Of one piece of x, rounding it is most of the error.
-            EXPECT_LT(error_of(m, n, k, tile_pieces(DType::float16), side_by_side, adds), 5e-5);
-            EXPECT_LT(error_of(m, n, k, tile_pieces(DType::bfloat16), side_by_side, adds), 4e-3);
+            for (const auto& [dtype, most] :
+                 {std::pair<DType, double>{DType::float32, 3e-7}, {DType::float16, 5e-5}, {DType::bfloat16, 4e-3}}) {
+              const TilePieces pieces = tile_pieces(dtype);
+              for (bool scales : {false, true}) {
+                const Side x(true, x_lines, m, k, pieces.x, scales), w(false, w_lines, n, k, pieces.w, scales);
+                for (bool adds : {false, true}) EXPECT_LT(error_of(x, w, pieces, scales, adds), most);
+              }
+            }
           }
         }
       }
+    }
+  }
+}
+
+TEST(HostTiles, ExponentsOfLines) {
+  if (tile_kernels() == nullptr) GTEST_SKIP() << "this processor has no tiles";
+  const float infinity = std::numeric_limits<float>::infinity(), most = std::numeric_limits<float>::max();
+  const float least = std::numeric_limits<float>::denorm_min();
+  // Four lines of three.
+  const std::vector<float> lines = {1, -3, 0.5f, 0, -0.0f, 0, most, 1, 0, least, 0, -3 * least};
+  const std::vector<float> want = {1, 0, 126, -126};
+  std::vector<float> across(12), exponents(kTileStrip, 9);
+  for (size_t i = 0; i < 12; ++i) across[i % 3 * 4 + i / 3] = lines[i];
+  const auto find = tile_kernels()->find_exponents;
+  EXPECT_TRUE(find(lines.data(), TileLines::kAlong, 3, 4, 3, exponents.data()));
+  EXPECT_EQ(std::vector<float>(exponents.begin(), exponents.begin() + 4), want);
+  EXPECT_EQ(exponents.back(), 0) << "of a line that is not there";
+  EXPECT_TRUE(find(across.data(), TileLines::kAcross, 4, 4, 3, exponents.data()));
+  EXPECT_EQ(std::vector<float>(exponents.begin(), exponents.begin() + 4), want);
+  for (float number : {infinity, -infinity, std::nanf("")}) {
+    for (size_t i = 0; i < 12; ++i) {
+      std::vector<float> with = lines;
+      with[i] = number;
+      EXPECT_FALSE(find(with.data(), TileLines::kAlong, 3, 4, 3, exponents.data()));
+      EXPECT_FALSE(find(with.data(), TileLines::kAcross, 4, 4, 3, exponents.data()));
     }
   }
 }
