@@ -45,6 +45,15 @@ inline Value dequantize(Graph& g, Value whole, Value scale, Value most) {
   return g.division(g.multiplication(whole, scale), most);
 }
 
+// Those of an int8 tensor, with one scale, or with one for each place along an axis.
+inline Value dequantize(Graph& g, Value whole, Value scales, int64_t axis, Value most) {
+  const Shape shape(g.shape(whole)), flat{g.elements(scales)};
+  const Value factors = g.reshape(scales, flat);
+  if (axis >= 0) return g.division(g.dequantize(whole, factors, static_cast<size_t>(axis)), most);
+  const Value line = g.reshape(whole, {1, g.elements(whole)});
+  return g.division(g.reshape(g.dequantize(line, factors, 0), shape), most);
+}
+
 // The greatest magnitude over the axes, which stay with size 1; 0 of nothing. NaN is passed over.
 inline Value greatest_magnitude(Graph& g, Value x, Dims axes) {
   if (g.elements(x) == 0) return zeros(g, g.dtype(x), keep_dims_shape(g.shape(x), axes));

@@ -93,10 +93,14 @@ void dequantize_linear_old(const CustomContext& ctx, const DenseTensor& x, const
   Recorder record(ctx);
   Graph& g = record.graph;
   const DType dtype = dtype_of(in_scale);
-  Value numbers = g.cast(record.input(x), dtype);
+  const Value whole = record.input(x);
+  Value numbers = g.cast(whole, dtype);
   if (!only_observer) {
     const Value scale = g.cast(Channels(dims_of(x), quant_axis).scales(record, in_scale), dtype);
-    numbers = graphs::dequantize(g, numbers, scale, most_of(record, spec, dtype));
+    const Value most = most_of(record, spec, dtype);
+    const bool by_axis = g.dtype(whole) == DType::int8 && dtype == DType::float32 && x.numel() > 0;
+    numbers =
+        by_axis ? graphs::dequantize(g, whole, scale, quant_axis, most) : graphs::dequantize(g, numbers, scale, most);
   }
   write_float(record, out, numbers, in_scale.dtype());
   record.launch();

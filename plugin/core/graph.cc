@@ -184,6 +184,10 @@ Value Graph::dequantize_blockwise(Value codes, Value absmax, Value book, int64_t
   return add(NodeKind::dequantize_blockwise, {codes, absmax, book}, {blocksize, static_cast<int64_t>(to)}, target);
 }
 
+Value Graph::dequantize(Value x, Value scale, size_t axis) {
+  return add(NodeKind::dequantize, {x, scale}, {static_cast<int64_t>(axis)});
+}
+
 Value Graph::quantized_matrix_multiplication(Value x, const QuantizedMatrix& matrix, bool transposed) {
   const Ints attributes{matrix.blocksize, matrix.rows, matrix.columns, int64_t{transposed}};
   const SmallVector<Value, 4> operands{x, matrix.codes, matrix.absmax, matrix.book};

@@ -159,6 +159,8 @@ class Graph {
   // codes (uint8), absmax, book [16 or 256] -> book[code] * absmax, a product of float32, rounded once; of `shape`.
   // Attributes: blocksize, dtype.
   Value dequantize_blockwise(Value codes, Value absmax, Value book, int64_t blocksize, DType dtype, Dims shape);
+  // int8, and float32 [C] for the C places along an axis -> x * scale, float32. Attributes: axis.
+  Value dequantize(Value x, Value scale, size_t axis);
   // x [M, K] times the transpose of a dequantised matrix [N, K], or, for its gradient, x [M, N] times the matrix
   // itself. What is dequantised stays float32, and so do the sums. Attributes: blocksize, N, K, transposed.
   struct QuantizedMatrix {

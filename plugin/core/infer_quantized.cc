@@ -67,6 +67,16 @@ Inferred infer_quantized_matmul(const Graph& graph, Span<const Value> operands, 
   return {graph.dtype(operands[0]), {x[0], transposed ? rows : columns}};
 }
 
+Inferred infer_dequantize(const Graph& graph, Span<const Value> operands, int64_t axis) {
+  constexpr NodeKind kKind = NodeKind::dequantize;
+  const Dims shape = graph.shape(operands[0]);
+  check_dtype(kKind, graph.dtype(operands[0]));
+  MPS_CHECK(axis >= 0 && axis < static_cast<int64_t>(shape.size()), kInternal, "bad axis of dequantize: got ", axis,
+            " for ", to_string(shape), ".");
+  check_operand(graph, kKind, "scale", operands[1], DType::float32, {shape[static_cast<size_t>(axis)]});
+  return {DType::float32, Shape(shape)};
+}
+
 Inferred infer_integer_matmul(const Graph& graph, NodeKind kind, Span<const Value> operands, Dims attributes) {
   const bool packed = kind == NodeKind::ternary_matrix_multiplication;
   const Dims x = graph.shape(operands[0]), y = graph.shape(operands[1]);
@@ -90,6 +100,7 @@ Inferred infer_integer_matmul(const Graph& graph, NodeKind kind, Span<const Valu
 Inferred infer_quantized(const Graph& graph, NodeKind kind, Span<const Value> operands, Dims attributes, Dims target) {
   if (kind == NodeKind::quantize_blockwise) return infer_quantize(graph, operands, attributes[0]);
   if (kind == NodeKind::quantized_matrix_multiplication) return infer_quantized_matmul(graph, operands, attributes);
+  if (kind == NodeKind::dequantize) return infer_dequantize(graph, operands, attributes[0]);
   if (kind != NodeKind::dequantize_blockwise) return infer_integer_matmul(graph, kind, operands, attributes);
   const DType dtype = static_cast<DType>(attributes[1]);
   check_dtype(kind, dtype);

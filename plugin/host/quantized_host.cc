@@ -97,6 +97,36 @@ WholeProgram compile_dequantize(const Graph& graph, Value value) {
   return program;
 }
 
+WholeProgram compile_scaled(const Graph& graph, Value value) {
+  const Dims shape = graph.shape(value);
+  const size_t axis = static_cast<size_t>(graph.attributes(graph.node(value))[0]);
+  const int64_t channels = shape[axis], elements = graph.elements(value);
+  int64_t after = 1;
+  for (size_t i = axis + 1; i < shape.size(); ++i) after *= shape[i];
+  WholeProgram program;
+  program.run = [=](Span<const void* const> inputs, void* output) {
+    const int8_t* const x = static_cast<const int8_t*>(inputs[0]);
+    const float* const scale = static_cast<const float*>(inputs[1]);
+    float* const to = static_cast<float*>(output);
+    if (after == 1) {
+      parallel_for(elements / channels, grain_of(channels), [&](int64_t first, int64_t last) {
+        for (int64_t line = first * channels; line < last * channels; line += channels) {
+          for (int64_t i = 0; i < channels; ++i) to[line + i] = static_cast<float>(x[line + i]) * scale[i];
+        }
+      });
+      return;
+    }
+    parallel_for(elements / after, grain_of(after), [&](int64_t first, int64_t last) {
+      for (int64_t line = first; line < last; ++line) {
+        const float factor = scale[line % channels];
+        for (int64_t i = line * after; i < (line + 1) * after; ++i) to[i] = static_cast<float>(x[i]) * factor;
+      }
+    });
+  };
+  program.cost_ns = 200 + static_cast<uint64_t>(elements) / 2;
+  return program;
+}
+
 }  // namespace
 
 QuantizedTensor::QuantizedTensor(const void* codes_at, const void* absmax_at, const void* book_at, int64_t entries,
@@ -136,6 +166,8 @@ WholeProgram compile_quantized(const Graph& graph, Value value) {
       return compile_quantize(graph, value);
     case NodeKind::dequantize_blockwise:
       return compile_dequantize(graph, value);
+    case NodeKind::dequantize:
+      return compile_scaled(graph, value);
     case NodeKind::quantized_matrix_multiplication:
       return compile_quantized_matmul(graph, value);
     default:  // of the family

@@ -73,6 +73,18 @@ void store(const Call& call, const Numbers& numbers) {
   });
 }
 
+void dequantize(const Call& call) {
+  const Dims shape = call.shape(0);
+  int64_t after = 1;
+  for (size_t i = static_cast<size_t>(call.attribute(0)) + 1; i < shape.size(); ++i) after *= shape[i];
+  std::vector<float> all;
+  for (int64_t i = 0; i < element_count(shape); ++i) {
+    const int64_t channel = i / after % shape[static_cast<size_t>(call.attribute(0))];
+    all.push_back(static_cast<float>(call.integers(0)[i]) * call.floats(1)[channel]);
+  }
+  store(call, all);
+}
+
 void quantized_matmul(const Call& call) {
   const int64_t rows = call.attribute(1), columns = call.attribute(2);
   const bool transposed = call.attribute(3) != 0;
@@ -115,6 +127,7 @@ void reference_quantized(const Graph& graph, Value value, Span<const void* const
   if (kind == NodeKind::dequantize_blockwise) {
     return store(call, dequantized(call, 0, graph.elements(value), call.attribute(0)));
   }
+  if (kind == NodeKind::dequantize) return dequantize(call);
   if (kind == NodeKind::quantized_matrix_multiplication) return quantized_matmul(call);
   const int64_t inner = call.shape(0)[1];
   if (kind == NodeKind::int8_matrix_multiplication) {

@@ -143,10 +143,11 @@ class Lowering {
       case NodeFamily::kArgSort:
       case NodeFamily::kSearchSorted:
       case NodeFamily::kRandom:
+        break;
       case NodeFamily::kQuantized:
-        MPS_THROW(kInternal, "not a legal node: got ", info(node.kind).name, ".");
+        if (node.kind == NodeKind::dequantize) return dequantize(node);
     }
-    __builtin_unreachable();
+    MPS_THROW(kInternal, "not a legal node: got ", info(node.kind).name, ".");
   }
 
   MPSGraphTensor* feed(const Node& node, MPSShape* shape) {
@@ -183,6 +184,18 @@ class Lowering {
                          dimension:first
                      withDimension:static_cast<NSUInteger>(permutation[first])
                               name:nil];
+  }
+
+  MPSGraphTensor* dequantize(const Node& node) {
+    if (MPS_AVAILABLE(13, 1)) {
+      return [graph_ dequantizeTensor:operand(node, 0)
+                          scaleTensor:operand(node, 1)
+                            zeroPoint:0
+                             dataType:mps_type(node.dtype)
+                                 axis:static_cast<NSInteger>(from_.attributes(node)[0])
+                                 name:nil];
+    }
+    MPS_THROW(kInternal, "dequantize: expected macOS 13.1, which legalisation asks for.");
   }
 
   MPSGraphTensor* slice(const Node& node) {

@@ -200,6 +200,7 @@ class Legalizer {
     if (node.kind == NodeKind::dequantize_blockwise) {
       return dequantize_blockwise(b_, x(0), x(1), x(2), attributes[0], node.dtype, from_.shape(node));
     }
+    if (node.kind == NodeKind::dequantize) return dequantize(b_, x(0), x(1), attribute(node, 0));
     if (node.kind == NodeKind::quantized_matrix_multiplication) {
       const Graph::QuantizedMatrix matrix{x(1), x(2), x(3), attributes[0], attributes[1], attributes[2]};
       return quantized_matrix_multiplication(b_, x(0), matrix, attributes[3] != 0);

@@ -97,6 +97,14 @@ Value dequantize_blockwise(Builder& b, Value codes, Value absmax, Value book, in
   return b.reshape(convert(b, dequantized(b, codes, absmax, book, blocksize, element_count(target)), to), target);
 }
 
+Value dequantize(Builder& b, Value x, Value scale, size_t axis) {
+  const Shape shape = b.shape(x), lines = around(shape, axis);
+  const Value dense = b.reshape(x, lines);
+  if (b.target().macos >= kDequantize) return b.reshape(b.graph().dequantize(dense, scale, 1), shape);
+  const Value factors = broadcast(b, b.reshape(scale, {1, lines[1], 1}), lines);
+  return b.reshape(multiply(b, convert(b, dense, DType::float32), factors), shape);
+}
+
 Value quantized_matrix_multiplication(Builder& b, Value x, const Graph::QuantizedMatrix& matrix, bool transposed) {
   const int64_t count = matrix.rows * matrix.columns;
   const Value flat = dequantized(b, matrix.codes, matrix.absmax, matrix.book, matrix.blocksize, count);

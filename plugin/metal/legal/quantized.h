@@ -7,6 +7,7 @@ namespace mps::legal {
 
 Value quantize_blockwise(Builder& b, Value x, Value absmax, Value points, Value codes, int64_t blocksize);
 Value dequantize_blockwise(Builder& b, Value codes, Value absmax, Value book, int64_t blocksize, DType to, Dims shape);
+Value dequantize(Builder& b, Value x, Value scale, size_t axis);
 Value quantized_matrix_multiplication(Builder& b, Value x, const Graph::QuantizedMatrix& matrix, bool transposed);
 Value int8_matrix_multiplication(Builder& b, Value x, Value y);
 Value ternary_matrix_multiplication(Builder& b, Value x, Value packed, int64_t rows);

@@ -37,6 +37,8 @@ mps::Value host_node(mps::Graph& graph, const std::vector<int64_t>& numbers, con
       return graph.reduction_sum(operands[0], Dims(rest, count));
     case NodeKind::matrix_multiplication:
       return graph.matrix_multiplication(operands[0], operands[1]);
+    case NodeKind::dequantize:
+      return graph.dequantize(operands[0], operands[1], static_cast<size_t>(rest[0]));
     case NodeKind::convolution_2d:
       return graph.convolution(operands[0], operands[1], mps::Sliding::of(Dims(rest, count)));
     case NodeKind::convolution_2d_data_gradient:

@@ -1,4 +1,5 @@
 // The methods of MPSGraph that work element by element.
+#include "tests/apple_double/base/violation.h"
 #include "tests/apple_double/mpsgraph/graph.h"
 
 using namespace apple_double;
@@ -173,6 +174,27 @@ BINARY_HOST(greaterThanOrEqualTo, greater_than_or_equal_to, kNumbers)
   std::vector<uint32_t> operands = pair(recording, x, y, Takes::kAny);
   operands.insert(operands.begin(), which);
   return recording.host(NodeKind::select, std::move(operands));
+}
+
+// "Convert the i8 or u8 tensor to a float tensor": here int8 to float32, without a zero point, is what is lent.
+- (MPSGraphTensor*)dequantizeTensor:(MPSGraphTensor*)x
+                        scaleTensor:(MPSGraphTensor*)scale
+                          zeroPoint:(double)zeroPoint
+                           dataType:(MPSDataType)type
+                               axis:(NSInteger)axis
+                               name:(NSString*)name {
+  (void)name;
+  Recording recording(self, _cmd);
+  const uint32_t codes = recording.operand(x, Takes::kAny), factors = recording.operand(scale, Takes::kFloats);
+  const Node &from = recording.node(codes), &by = recording.node(factors);
+  const size_t along = axis_of(axis, from.shape.size(), recording.method());
+  if (from.dtype != DType::int8 || dtype_of(type, "dequantizeTensor:") != DType::float32 || zeroPoint != 0) {
+    violation(recording.method() + ": the double lends int8 to float32 without a zero point.");
+  }
+  if (by.dtype != DType::float32 || by.shape.size() != 1 || by.shape[0] != from.shape[along]) {
+    violation(recording.method() + ": the scale is not one number for each place along the axis.");
+  }
+  return recording.host(NodeKind::dequantize, {codes, factors}, {static_cast<int64_t>(along)});
 }
 
 - (MPSGraphTensor*)castTensor:(MPSGraphTensor*)x toType:(MPSDataType)type name:(NSString*)name {

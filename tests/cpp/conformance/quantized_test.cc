@@ -204,6 +204,28 @@ TEST_F(Integers, Products) {
   }
 }
 
+TEST_F(Integers, OnScales) {
+  const std::pair<Shape, size_t> cases[] = {{{7}, 0},         {{3, 5}, 0},      {{3, 5}, 1},   {{4, 3, 2, 6, 5}, 1},
+                                            {{300, 1000}, 0}, {{300, 1000}, 1}, {{1, 2000}, 0}};
+  for (const auto& [shape, axis] : cases) {
+    SCOPED_TRACE(to_string(shape) + " along " + std::to_string(axis));
+    Graph g;
+    const Value x = g.placeholder(DType::int8, shape);
+    g.result(g.dequantize(x, g.placeholder(DType::float32, {shape[axis]}), axis));
+    expect_reference(
+        g, {whole_numbers(DType::int8, shape, 127, 1), random_numbers(DType::float32, {shape[axis]}, -2, 2, 2)});
+  }
+}
+
+TEST_F(Integers, OnScalesOfSpecialValues) {
+  const double infinity = std::numeric_limits<double>::infinity();
+  Graph g;
+  const Value x = g.placeholder(DType::int8, {2, 6});
+  g.result(g.dequantize(x, g.placeholder(DType::float32, {6}), 1));
+  const Tensor numbers = tensor_of(DType::int8, {2, 6}, {-128, 127, 0, 1, 0, 0, 1, -1, 3, 0, 5, 0});
+  expect_reference(g, {numbers, tensor_of(DType::float32, {6}, {0, infinity, std::nan(""), -infinity, 3e38, 1e-44})});
+}
+
 TEST_F(Integers, GreatestSums) {
   const int64_t k = 20000;
   const Tensor lowest = tensor_of(DType::int8, {2, k}, {-128});

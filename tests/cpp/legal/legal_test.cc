@@ -143,9 +143,14 @@ void expect_legal_node(const Graph& graph, const Node& node, legal::Target targe
       }
       return;
     }
+    case NodeFamily::kQuantized:
+      EXPECT_EQ(node.kind, NodeKind::dequantize) << "made of other nodes";
+      EXPECT_GE(target.macos, legal::kDequantize);
+      EXPECT_EQ(node.rank, 3);
+      EXPECT_EQ(graph.attributes(node)[0], 1);
+      return;
     case NodeFamily::kPooling:
     case NodeFamily::kPoolingGradient:
-    case NodeFamily::kQuantized:
       ADD_FAILURE() << "made of other nodes";
       return;
     case NodeFamily::kMatmul: {
