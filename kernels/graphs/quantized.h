@@ -1,6 +1,8 @@
 // What numbers of few bits need around their nodes: the largest number of every block, a nested absmax, rows of int8.
 #pragma once
 
+#include <limits>
+
 #include "plugin/core/graph.h"
 
 namespace mps::graphs {
@@ -30,21 +32,35 @@ inline Value int8_scale(Graph& g, Value stats) {
   return g.select(g.equal(stats, zero), zero, g.division(full, stats));
 }
 
+inline constexpr double kMostFloat32 = std::numeric_limits<float>::max();
+
 // x [M, K]; stats are the greatest absolute values along `axis`, [M, 1] or [1, K]. From `threshold` on (0: none) a
-// number is an outlier: it does not count, and its column, marked in outliers [1, K], becomes 0.
+// number is an outlier: it does not count, and its column is marked in outliers [1, K]. By rows all of that column
+// becomes 0. By columns only the outlier does, and products with 127 are rounded to x's dtype before they are divided
+// (unless it is too short for them), as bitsandbytes does both.
 inline Int8 quantize_int8(Graph& g, Value x, int64_t axis, float threshold) {
-  const Value wide = g.cast(x, DType::float32), zero = g.constant(0, DType::float32);
-  Value size = g.absolute(wide);
+  const bool by_rows = axis == 1;
+  const auto number = [&](double value) { return g.constant(value, DType::float32); };
+  Value wide = g.cast(x, DType::float32), size = g.absolute(wide);
   Int8 result;
   if (threshold > 0) {
-    const Value is_outlier = g.greater_than_or_equal_to(size, g.constant(threshold, DType::float32));
-    size = g.select(is_outlier, zero, size);
+    const Value is_outlier = g.greater_than_or_equal_to(size, number(static_cast<double>(threshold)));
+    size = g.select(is_outlier, number(0), size);
+    if (!by_rows) wide = g.select(is_outlier, number(0), wide);
     result.outliers = g.reduction(NodeKind::reduction_maximum, g.cast(is_outlier, DType::int32), {0});
   }
   result.stats = g.reduction(NodeKind::reduction_maximum, size, {axis});
-  Value numbers = g.rint(g.multiplication(wide, int8_scale(g, result.stats)));
-  if (threshold > 0) {
-    numbers = g.select(g.not_equal(result.outliers, g.constant(0, DType::int32)), zero, numbers);
+  Value numbers{};
+  if (by_rows) {
+    numbers = g.rint(g.multiplication(wide, int8_scale(g, result.stats)));
+    if (threshold > 0) {
+      numbers = g.select(g.not_equal(result.outliers, g.constant(0, DType::int32)), number(0), numbers);
+    }
+  } else {
+    const Value product = g.multiplication(wide, number(127));
+    const Value rounded = g.cast(g.cast(product, g.dtype(x)), DType::float32);
+    const Value full = g.select(g.less_than(g.absolute(rounded), number(kMostFloat32)), rounded, product);
+    numbers = g.rint(g.select(g.equal(result.stats, number(0)), number(0), g.division(full, result.stats)));
   }
   result.numbers = g.cast(numbers, DType::int8);
   return result;

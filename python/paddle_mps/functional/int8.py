@@ -123,7 +123,8 @@ def int8_double_quant(
         ValueError: A is of another dtype or on another device; a bad threshold.
 
     Accuracy:
-        That of `int8_vectorwise_quant`.
+        Of the rows that of `int8_vectorwise_quant`. Columns are rint(round(127 x) / stats), with
+        127 x rounded to A's dtype; there only an outlier itself becomes 0, not its column.
 
     Source:
         `bitsandbytes.functional.int8_double_quant`, which only its CUDA backend has.
