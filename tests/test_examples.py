@@ -138,7 +138,8 @@ def test_bitnet_digits_learns_and_packs() -> None:
     assert re.search(r"^ternary weights: .+: 8\.0 times smaller$", output, re.M), output
     same = re.search(r"packed network are the same for (\S+) %$", output, re.M)
     difference = re.search(r"differ by at most (\S+)$", output, re.M)
-    assert same and difference, output
+    assert same, output
+    assert difference, output
     # A code more or less, where a sum's last digit decides, in an image or two.
     assert float(same[1]) >= 99
     assert float(difference[1]) < 0.05
