@@ -91,7 +91,7 @@ def main() -> int:
     packed = scores(net, test_x)
     two_bits = sum(layer.weight_bytes for layer in layers)
     print(f"test accuracy: {(packed.argmax(1) == test_y).mean() * 100:.1f} %")
-    # Both make the same codes of activations, unless a sum's last digit decides between two of them.
+    # Both make the same codes of activations, unless a sum's last digit decides between two.
     apart = np.abs(packed - trained).max(1)
     print(f"scores of the packed network are the same for {(apart < 1e-3).mean() * 100:.1f} %")
     print(f"and differ by at most {apart.max():.1e}")
