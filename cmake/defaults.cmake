@@ -24,7 +24,7 @@ set(CMAKE_OBJCXX_FLAGS_RELWITHDEBINFO "-O2 -g1")
 # -Werror=switch: switches over our tables have no default, so a new row that is not handled everywhere is an error.
 add_compile_options(-Wall -Wextra -Wshadow -Werror=switch)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  add_compile_options(-Wno-maybe-uninitialized)  # GCC 12 takes what SmallVector copies as bytes for never written
+  add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-Wno-maybe-uninitialized>)  # GCC 12 takes what SmallVector copies as bytes for never written
 endif()
 # Paddle's errors name the file that raised them: in the project, not on the machine that built it.
 add_compile_options(-fmacro-prefix-map=${PROJECT_SOURCE_DIR}/=)
