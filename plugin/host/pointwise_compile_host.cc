@@ -260,7 +260,7 @@ class Compiler {
   }
 
   void estimate_cost() {
-    constexpr double kBytesPerNs = 40, kCollectNs = 0.3, kWorthAThreadNs = 5000;
+    constexpr double kBytesPerNs = 40, kCollectNs = 0.3, kWorthAThreadNs = 5000, kWorthAnAwakeThreadNs = 1500;
     double ns = region_.ns_per_element;
     for (const PlannedInput& input : plan_->inputs) {
       if (input.access != InputAccess::kSplat) ns += input.element_bytes / kBytesPerNs;
@@ -268,9 +268,12 @@ class Compiler {
     }
     for (const PlannedOutput& output : plan_->outputs) ns += output.element_bytes / kBytesPerNs;
     plan_->ns_per_element = ns;
-    const size_t grain = static_cast<size_t>(kWorthAThreadNs / ns) + 1;
-    constexpr size_t kGrainAlignment = 256;  // lines of the cache are not shared, vectors are full
-    plan_->grain = static_cast<int64_t>(round_up(grain, kGrainAlignment));
+    const auto elements_worth = [&](double time) {
+      constexpr size_t kAlignment = 256;  // lines of the cache are not shared, vectors are full
+      return static_cast<int64_t>(round_up(static_cast<size_t>(time / ns) + 1, kAlignment));
+    };
+    plan_->grain = elements_worth(kWorthAThreadNs);
+    plan_->awake_grain = elements_worth(kWorthAnAwakeThreadNs);
   }
 
   Region region_;

@@ -224,15 +224,18 @@ void PointwiseProgram::run(Span<const void* const> inputs, Span<void* const> out
   check_counts(plan, inputs, outputs);
   if (plan.elements == 0) return;
   // Small work comes here most often and must not pay for what it cannot need.
-  if (plan.elements <= plan.grain && !plan.may_conflict && !plan.has_rows) {
+  if (plan.elements <= plan.awake_grain && !plan.may_conflict && !plan.has_rows) {
     return evaluate(plan, inputs, outputs, nullptr, 0, 0, plan.elements);
   }
   const Deliveries deliveries = choose_deliveries(plan, inputs, outputs);
   bool all_direct = true;
   for (Delivery delivery : deliveries) all_direct = all_direct && delivery == Delivery::kDirect;
-  parallel_for(plan.elements, plan.grain, [&](int64_t begin, int64_t end) {
+  const auto body = [&](int64_t begin, int64_t end) {
     evaluate(plan, inputs, outputs, all_direct ? nullptr : deliveries.data(), 0, begin, end);
-  });
+  };
+  const bool is_short = plan.elements <= plan.grain;
+  parallel_for(plan.elements, is_short ? plan.awake_grain : plan.grain, body,
+               is_short ? Helpers::kAwake : Helpers::kAll);
 }
 
 void PointwiseProgram::run_range(Span<const void* const> inputs, Span<void* const> outputs, int64_t begin,

@@ -68,6 +68,7 @@ struct PointwiseProgram::Plan {
   int64_t block = 0;          // elements
   int64_t staged_block = 0;   // when outputs are staged
   int64_t grain = 0;          // fewest elements worth a thread of their own
+  int64_t awake_grain = 0;    // ... if it is awake
   bool may_conflict = false;  // an output may be written before an input in the same place was read
   bool has_rows = false;      // an output lies in rows
   double ns_per_element = 0;

@@ -145,7 +145,9 @@ uint64_t SplitProduct::cost_ns() const {
   const int64_t inner = round_up(g_.inner, kTileStep), rows = round_up(g_.rows, kTileStrip / 2);
   const auto numbers = [&](const SplitSide& side) { return static_cast<double>(side.batch * side.count * inner); };
   const double products = static_cast<double>(g_.batch * inner * rows * round_up(g_.columns, kTileStrip));
-  const bool near = static_cast<int64_t>(packed_bytes()) <= kCachedBytes;
+  // Rows of x, and y block by block, are multiplied while the pieces are in the caches, if those of a block of y are.
+  const int64_t strips = divide_up(g_.columns, kTileStrip);
+  const bool near = strips * static_cast<int64_t>(Strips::bytes(1, std::min(kInner, g_.inner))) <= kCachedBytes;
   const double y = shares_y_ ? 0 : numbers(y_) * (near ? kSplitYNs : kSplitFarNs);
   return static_cast<uint64_t>(kTileNs * products + numbers(x_) * (near ? kSplitXNs : kSplitFarNs) + y +
                                kMatrixNs * static_cast<double>(shares_y_ ? 1 : g_.batch));
