@@ -113,10 +113,8 @@ void give_counts(const phi::KernelKey&, phi::Kernel* kernel) {
   kernel->OutputAt(2).SetDataType(phi::DataType::INT64);
 }
 
-constexpr DTypes kReal = {phi::DataType::FLOAT32};
-
 }  // namespace
 
-MPS_KERNEL_WITH_DEFINE(auc, phi::AucKernel, auc, kReal, give_counts)
+MPS_KERNEL_WITH_DEFINE(auc, phi::AucKernel, auc, kFloat32, give_counts)
 
 }  // namespace mps::paddle

@@ -242,7 +242,6 @@ void edit_distance(const CustomContext& ctx, const DenseTensor& hypotheses, cons
 
 void give_path(const phi::KernelKey&, phi::Kernel* kernel) { kernel->OutputAt(1).SetDataType(phi::DataType::INT64); }
 
-constexpr DTypes kFloat32 = {phi::DataType::FLOAT32};
 constexpr DTypes kIndices = {phi::DataType::INT32, phi::DataType::INT64};
 
 }  // namespace

@@ -243,8 +243,6 @@ void yolo_box(const CustomContext& ctx, const DenseTensor& x, const DenseTensor&
   record.launch();
 }
 
-constexpr DTypes kFloat32 = {phi::DataType::FLOAT32};
-
 }  // namespace
 
 MPS_KERNEL(box_coder, phi::BoxCoderKernel, box_coder, kFloats)

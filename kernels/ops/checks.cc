@@ -129,7 +129,6 @@ void give_statistics(const phi::KernelKey&, phi::Kernel* kernel) {
   kernel->OutputAt(0).SetDataType(phi::DataType::INT64);
   kernel->OutputAt(1).SetDataType(phi::DataType::FLOAT32);
 }
-void give_bool(const phi::KernelKey&, phi::Kernel* kernel) { kernel->OutputAt(0).SetDataType(phi::DataType::BOOL); }
 
 }  // namespace
 

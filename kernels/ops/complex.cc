@@ -331,19 +331,8 @@ void matmul_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTens
 
 // -- the rows --------------------------------------------------------------------------------------------------------
 
-constexpr DTypes kComplex = {phi::DataType::COMPLEX64};
-constexpr DTypes kReal = {phi::DataType::FLOAT32};
-
-void give_real(const phi::KernelKey&, phi::Kernel* kernel) { kernel->OutputAt(0).SetDataType(phi::DataType::FLOAT32); }
-void give_complex(const phi::KernelKey&, phi::Kernel* kernel) {
-  kernel->OutputAt(0).SetDataType(phi::DataType::COMPLEX64);
-}
-void take_real(const phi::KernelKey&, phi::Kernel* kernel) { kernel->InputAt(0).SetDataType(phi::DataType::FLOAT32); }
 void take_real_second(const phi::KernelKey&, phi::Kernel* kernel) {
   kernel->InputAt(1).SetDataType(phi::DataType::FLOAT32);
-}
-void take_complex_third(const phi::KernelKey&, phi::Kernel* kernel) {
-  kernel->InputAt(2).SetDataType(phi::DataType::COMPLEX64);
 }
 void give_any(const phi::KernelKey&, phi::Kernel* kernel) { kernel->OutputAt(0).SetDataType(phi::DataType::UNDEFINED); }
 
@@ -358,10 +347,10 @@ MPS_KERNEL_WITH_DEFINE(abs_grad, phi::AbsGradKernel, abs_grad, kComplex, take_re
 MPS_KERNEL_WITH_DEFINE(angle, phi::AngleKernel, angle, kComplex, give_real)
 MPS_KERNEL_WITH_DEFINE(angle_grad, phi::AngleGradKernel, angle_grad, kComplex, take_real_second)
 MPS_KERNEL(conj, phi::ConjKernel, conj, kComplex)
-MPS_KERNEL_WITH_DEFINE(complex, phi::ComplexKernel, complex, kReal, give_complex)
-MPS_KERNEL_WITH_DEFINE(complex_grad, phi::ComplexGradKernel, complex_grad, kReal, take_complex_third)
+MPS_KERNEL_WITH_DEFINE(complex, phi::ComplexKernel, complex, kFloat32, give_complex)
+MPS_KERNEL_WITH_DEFINE(complex_grad, phi::ComplexGradKernel, complex_grad, kFloat32, take_complex_third)
 MPS_KERNEL_WITH_DEFINE(as_real, phi::AsRealKernel, as_real, kComplex, give_real)
-MPS_KERNEL_WITH_DEFINE(as_complex, phi::AsComplexKernel, as_complex, kReal, give_complex)
+MPS_KERNEL_WITH_DEFINE(as_complex, phi::AsComplexKernel, as_complex, kFloat32, give_complex)
 MPS_KERNEL(add, phi::AddKernel, binary<graphs::addition>, kComplex)
 MPS_KERNEL(add_grad, phi::AddGradKernel, sum_of_two_grad<false>, kComplex)
 MPS_KERNEL(subtract, phi::SubtractKernel, binary<graphs::subtraction>, kComplex)

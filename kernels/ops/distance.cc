@@ -116,8 +116,6 @@ void l1_norm_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTen
   record.launch();
 }
 
-constexpr DTypes kFloat32 = {phi::DataType::FLOAT32};  // what Paddle has it for
-
 }  // namespace
 
 MPS_KERNEL(dist, phi::DistKernel, dist, kFloats)

@@ -151,7 +151,6 @@ constexpr DTypes kCompared = {phi::DataType::FLOAT32, phi::DataType::FLOAT16, ph
                               phi::DataType::INT32,   phi::DataType::INT64,   phi::DataType::INT16,
                               phi::DataType::UINT8};
 
-void give_bool(const phi::KernelKey&, phi::Kernel* kernel) { kernel->OutputAt(0).SetDataType(phi::DataType::BOOL); }
 void give_what_is_asked(const phi::KernelKey&, phi::Kernel* kernel) {
   kernel->OutputAt(0).SetDataType(phi::DataType::UNDEFINED);
 }

@@ -160,15 +160,8 @@ void fft_c2r_grad(const CustomContext& ctx, const DenseTensor& dout, const Axes&
   record.launch();
 }
 
-constexpr DTypes kComplex = {phi::DataType::COMPLEX64};
-constexpr DTypes kReal = {phi::DataType::FLOAT32};
-
-void give_real(const phi::KernelKey&, phi::Kernel* kernel) { kernel->OutputAt(0).SetDataType(phi::DataType::FLOAT32); }
-void give_complex(const phi::KernelKey&, phi::Kernel* kernel) {
-  kernel->OutputAt(0).SetDataType(phi::DataType::COMPLEX64);
-}
 void take_and_give_real(const phi::KernelKey& key, phi::Kernel* kernel) {
-  kernel->InputAt(0).SetDataType(phi::DataType::FLOAT32);
+  take_real(key, kernel);
   give_real(key, kernel);
 }
 
@@ -176,9 +169,9 @@ void take_and_give_real(const phi::KernelKey& key, phi::Kernel* kernel) {
 
 MPS_KERNEL(fft_c2c, phi::FFTC2CKernel, fft_c2c, kComplex)
 MPS_KERNEL(fft_c2c_grad, phi::FFTC2CGradKernel, fft_c2c_grad, kComplex)
-MPS_KERNEL_WITH_DEFINE(fft_r2c, phi::FFTR2CKernel, fft_r2c, kReal, give_complex)
+MPS_KERNEL_WITH_DEFINE(fft_r2c, phi::FFTR2CKernel, fft_r2c, kFloat32, give_complex)
 MPS_KERNEL_ROW(fft_r2c_grad, fft_r2c_grad, kComplex, take_and_give_real, 1)
 MPS_KERNEL_WITH_DEFINE(fft_c2r, phi::FFTC2RKernel, fft_c2r, kComplex, give_real)
-MPS_KERNEL_WITH_DEFINE(fft_c2r_grad, phi::FFTC2RGradKernel, fft_c2r_grad, kReal, give_complex)
+MPS_KERNEL_WITH_DEFINE(fft_c2r_grad, phi::FFTC2RGradKernel, fft_c2r_grad, kFloat32, give_complex)
 
 }  // namespace mps::paddle

@@ -149,17 +149,9 @@ void stft_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTensor
   record.launch();
 }
 
-constexpr DTypes kReal = {phi::DataType::FLOAT32};
 constexpr DTypes kSlopes = {phi::DataType::FLOAT32, phi::DataType::COMPLEX64};
 constexpr DTypes kSignals = {phi::DataType::FLOAT32, phi::DataType::INT32, phi::DataType::INT64,
                              phi::DataType::COMPLEX64};
-
-void give_complex(const phi::KernelKey&, phi::Kernel* kernel) {
-  kernel->OutputAt(0).SetDataType(phi::DataType::COMPLEX64);
-}
-void take_complex_third(const phi::KernelKey&, phi::Kernel* kernel) {
-  kernel->InputAt(2).SetDataType(phi::DataType::COMPLEX64);
-}
 
 }  // namespace
 
@@ -167,7 +159,7 @@ MPS_KERNEL(frame, phi::FrameKernel, frame, kSignals)
 MPS_KERNEL(frame_grad, phi::FrameGradKernel, frame_grad, kSlopes)
 MPS_KERNEL(overlap_add, phi::OverlapAddKernel, overlap_add, kSignals)
 MPS_KERNEL(overlap_add_grad, phi::OverlapAddGradKernel, overlap_add_grad, kSlopes)
-MPS_KERNEL_WITH_DEFINE(stft, phi::StftKernel, stft, kReal, give_complex)
-MPS_KERNEL_UNCHECKED(stft_grad, stft_grad, kReal, take_complex_third)
+MPS_KERNEL_WITH_DEFINE(stft, phi::StftKernel, stft, kFloat32, give_complex)
+MPS_KERNEL_UNCHECKED(stft_grad, stft_grad, kFloat32, take_complex_third)
 
 }  // namespace mps::paddle

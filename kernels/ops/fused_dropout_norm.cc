@@ -112,7 +112,6 @@ void give_kept(const phi::KernelKey&, phi::Kernel* kernel) {
 }
 
 // Paddle's shape rules make the results of half formats float32, which its gradients do not take.
-constexpr DTypes kFloat32 = {phi::DataType::FLOAT32};
 
 }  // namespace
 

@@ -27,11 +27,9 @@ void gammaincc_grad(const CustomContext& ctx, const DenseTensor& a, const DenseT
   record.launch();
 }
 
-constexpr DTypes kReal = {phi::DataType::FLOAT32};
-
 }  // namespace
 
-MPS_KERNEL(gammaincc, phi::GammainccKernel, gammaincc, kReal)
-MPS_KERNEL(gammaincc_grad, phi::GammainccGradKernel, gammaincc_grad, kReal)
+MPS_KERNEL(gammaincc, phi::GammainccKernel, gammaincc, kFloat32)
+MPS_KERNEL(gammaincc_grad, phi::GammainccGradKernel, gammaincc_grad, kFloat32)
 
 }  // namespace mps::paddle

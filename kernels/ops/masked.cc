@@ -176,8 +176,6 @@ constexpr DTypes kCounted = {phi::DataType::FLOAT32, phi::DataType::FLOAT16, phi
                              phi::DataType::INT32,   phi::DataType::INT64,   phi::DataType::INT16,
                              phi::DataType::BOOL};
 
-void give_int64(const phi::KernelKey&, phi::Kernel* kernel) { kernel->OutputAt(0).SetDataType(phi::DataType::INT64); }
-
 }  // namespace
 
 MPS_KERNEL(masked_select, phi::MaskedSelectKernel, masked_select, kMovedDTypes)

@@ -53,10 +53,8 @@ void nextafter(const CustomContext& ctx, const DenseTensor& x, const DenseTensor
   record.launch();
 }
 
-constexpr DTypes kReal = {phi::DataType::FLOAT32};
-
 }  // namespace
 
-MPS_KERNEL(nextafter, phi::NextafterKernel, nextafter, kReal)
+MPS_KERNEL(nextafter, phi::NextafterKernel, nextafter, kFloat32)
 
 }  // namespace mps::paddle

@@ -16,7 +16,6 @@ using phi::CustomContext;
 using phi::DenseTensor;
 
 constexpr int kRounds = 8;
-constexpr DTypes kFloat32 = {phi::DataType::FLOAT32};
 
 DenseTensor temporary(DType dtype, Dims shape) {
   return DenseTensor(

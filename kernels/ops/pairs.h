@@ -4,6 +4,7 @@
 #include "kernels/graphs/complex.h"
 #include "plugin/core/check.h"
 #include "plugin/paddle/recorder.h"
+#include "plugin/paddle/register.h"
 
 namespace mps::paddle {
 
@@ -22,6 +23,21 @@ inline void write_pairs(const phi::CustomContext& ctx, Recorder& record, phi::De
                         graphs::Complex value) {
   void* const address = ctx.Alloc(tensor, phi::DataType::COMPLEX64);
   if (tensor->numel() != 0) record.output(address, graphs::to_pairs(record.graph, value));
+}
+
+// Of the first operand or result, or the third operand, where it is not of the dtype that the kernel is for.
+inline constexpr DTypes kComplex = {phi::DataType::COMPLEX64};
+inline void take_real(const phi::KernelKey&, phi::Kernel* kernel) {
+  kernel->InputAt(0).SetDataType(phi::DataType::FLOAT32);
+}
+inline void take_complex_third(const phi::KernelKey&, phi::Kernel* kernel) {
+  kernel->InputAt(2).SetDataType(phi::DataType::COMPLEX64);
+}
+inline void give_real(const phi::KernelKey&, phi::Kernel* kernel) {
+  kernel->OutputAt(0).SetDataType(phi::DataType::FLOAT32);
+}
+inline void give_complex(const phi::KernelKey&, phi::Kernel* kernel) {
+  kernel->OutputAt(0).SetDataType(phi::DataType::COMPLEX64);
 }
 
 }  // namespace mps::paddle

@@ -290,8 +290,6 @@ void cross_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTenso
   record.launch();
 }
 
-constexpr DTypes kFloat32 = {phi::DataType::FLOAT32};  // Paddle's kernel inverts no others
-
 }  // namespace
 
 MPS_KERNEL(baddbmm, phi::BaddbmmKernel, baddbmm, kFloats)

@@ -279,7 +279,6 @@ void shuffle_batch_grad(const CustomContext& ctx, const DenseTensor& order, cons
   record.launch();
 }
 
-constexpr DTypes kFloat32 = {phi::DataType::FLOAT32};
 constexpr DTypes kShuffled = {phi::DataType::FLOAT32, phi::DataType::INT32, phi::DataType::INT64};
 constexpr DTypes kInts = {phi::DataType::INT32, phi::DataType::INT64};
 

@@ -113,11 +113,9 @@ void warprnnt_grad(const CustomContext& ctx, const DenseTensor&, const DenseTens
   record.launch();
 }
 
-constexpr DTypes kReal = {phi::DataType::FLOAT32};
-
 }  // namespace
 
-MPS_KERNEL(warprnnt, phi::WarprnntKernel, warprnnt, kReal)
-MPS_KERNEL(warprnnt_grad, phi::WarprnntGradKernel, warprnnt_grad, kReal)
+MPS_KERNEL(warprnnt, phi::WarprnntKernel, warprnnt, kFloat32)
+MPS_KERNEL(warprnnt_grad, phi::WarprnntGradKernel, warprnnt_grad, kFloat32)
 
 }  // namespace mps::paddle

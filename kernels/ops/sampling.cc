@@ -159,8 +159,6 @@ void dirichlet(const CustomContext& ctx, const DenseTensor& alpha, DenseTensor* 
   record.launch();
 }
 
-void give_int64(const phi::KernelKey&, phi::Kernel* kernel) { kernel->OutputAt(0).SetDataType(phi::DataType::INT64); }
-
 }  // namespace
 
 MPS_KERNEL(bernoulli, phi::BernoulliKernel, bernoulli, kFloats)

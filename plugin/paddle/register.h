@@ -29,6 +29,7 @@ namespace mps::paddle {
 
 using DTypes = std::initializer_list<phi::DataType>;
 
+inline constexpr DTypes kFloat32 = {phi::DataType::FLOAT32};
 inline constexpr DTypes kFloats = {phi::DataType::FLOAT32, phi::DataType::FLOAT16, phi::DataType::BFLOAT16};
 inline constexpr DTypes kFloatsAndInts = {phi::DataType::FLOAT32, phi::DataType::FLOAT16, phi::DataType::BFLOAT16,
                                           phi::DataType::INT32, phi::DataType::INT64};
@@ -50,6 +51,14 @@ inline constexpr DTypes kEveryPaddleDType = {
     phi::DataType::BOOL,       phi::DataType::FLOAT64,   phi::DataType::UINT16,     phi::DataType::UINT32,
     phi::DataType::UINT64,     phi::DataType::COMPLEX64, phi::DataType::COMPLEX128, phi::DataType::FLOAT8_E4M3FN,
     phi::DataType::FLOAT8_E5M2};
+
+// For results that are not of the dtype that the kernel is for.
+inline void give_bool(const phi::KernelKey&, phi::Kernel* kernel) {
+  kernel->OutputAt(0).SetDataType(phi::DataType::BOOL);
+}
+inline void give_int64(const phi::KernelKey&, phi::Kernel* kernel) {
+  kernel->OutputAt(0).SetDataType(phi::DataType::INT64);
+}
 
 struct KernelRow {
   const char* name;
