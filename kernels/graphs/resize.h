@@ -88,14 +88,13 @@ inline Value smoothing(Graph& g, const Resizing& resizing) {
   const Value t = g.absolute(ratio > 1 ? g.division(distance, real(ratio)) : distance);
   Value weight;
   if (resizing.interpolation == Interpolation::kCubic) {
-    // Keys, "Cubic convolution interpolation for digital image processing", 1981, with a = -1/2.
-    const Value square = g.square(t), cube = g.multiplication(square, t);
-    const auto sum = [&](double c3, double c2, double c1, double c0) {
-      const Value high = g.addition(g.multiplication(cube, real(c3)), g.multiplication(square, real(c2)));
-      return g.addition(high, g.addition(g.multiplication(t, real(c1)), real(c0)));
-    };
-    const Value outer = g.select(g.less_than(t, real(2)), sum(-0.5, 2.5, -4, 2), real(0));
-    weight = g.select(g.less_than(t, real(1)), sum(1.5, -2.5, 0, 1), outer);
+    // Keys, "Cubic convolution interpolation for digital image processing", 1981, with a = -1/2; the outer piece by its
+    // roots, where its sum would cancel.
+    const Value square = g.square(t), to_end = g.subtraction(t, real(2));
+    const Value far = g.multiplication(g.multiplication(g.subtraction(t, real(1)), real(-0.5)), g.square(to_end));
+    const Value near =
+        g.addition(g.multiplication(g.subtraction(g.multiplication(t, real(1.5)), real(2.5)), square), real(1));
+    weight = g.select(g.less_than(t, real(1)), near, g.select(g.less_than(t, real(2)), far, real(0)));
   } else {
     weight = g.maximum(g.subtraction(real(1), t), real(0));
   }

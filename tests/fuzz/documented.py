@@ -5,7 +5,10 @@ Rows of the table are named by the starts of their names.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from paddle_mps.selftest.cases.case import Case
+from paddle_mps.selftest.tolerance import Rule
 
 # Not drawn on tensors without elements.
 EMPTY: dict[str, str] = {
@@ -46,6 +49,14 @@ ZEROS: dict[str, str] = {
     name: "which of two equal numbers a reduction keeps is not said anywhere"
     for name in ("max", "min", "amax", "amin", "topk", "cummax", "cummin", "mode", "kthvalue")
 }
+# How much results may be off besides what the rule of the case allows.
+ROUNDED: dict[str, tuple[float, str]] = {
+    "grid_sample": (
+        4e-6,
+        "float32 holds a place to some 2^-21 of a pixel, and neighbours differ by up to 8: in 300 "
+        "random images mps was off by 3.1e-6 at most, the CPU device in float32 by 3.3e-6",
+    ),
+}
 # Values are compared, gradients are not.
 GRADIENTS: dict[str, str] = {
     "i0e": "the CPU device takes the slope on one side of the kink at 0, mps the middle",
@@ -75,6 +86,12 @@ def is_fresh(name: str) -> bool:
 def tells_zeros_apart(case: Case) -> bool:
     """Whether zeros are compared with their signs; False where they are equal."""
     return case.kernel not in ZEROS
+
+
+def rule_of(case: Case) -> Rule:
+    """The rule that results are held to."""
+    more, _ = ROUNDED.get(case.kernel, (0.0, ""))
+    return replace(case.rule, absolute=case.rule.absolute + more) if more else case.rule
 
 
 def leaves_out_gradient(name: str) -> bool:

@@ -17,9 +17,7 @@ def _many(*shapes):
     return 4096
 
 
-# Of what a "small" image or matrix is multiplied by, and its numbers, to 4. Two coordinates, each
-# up to 10, are off by some 2^-22, and the result by so many differences of neighbours.
-_SCALE = 16.0
+_SCALE = 4.0  # of what a "small" image or matrix is multiplied by, and its numbers
 
 
 def _resize(kernel, name, call, shapes, large=None, layouts=True):
