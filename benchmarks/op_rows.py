@@ -336,6 +336,16 @@ PRODUCTS = [
     *rows("plain", (X, X, X), add_n=lambda *x: paddle.add_n(list(x))),
 ]
 
+SPECTRA = [
+    *rows("plain", (real(SIDE, 512),), rfft=paddle.fft.rfft),
+    *rows("plain", (S,), rfft2=paddle.fft.rfft2),
+    *rows(
+        "plain",
+        (real(16, 65536), real(512)),
+        stft=lambda x, window: paddle.signal.stft(x, 512, 160, window=window),
+    ),
+]
+
 ROWS = tuple(
     [
         *ELEMENTWISE,
@@ -348,5 +358,6 @@ ROWS = tuple(
         *CREATION,
         *RANDOM,
         *PRODUCTS,
+        *SPECTRA,
     ]
 )
