@@ -50,7 +50,7 @@ def scores_of(rng: np.random.Generator, *shape: int, ties: bool = False) -> np.n
 
 @pytest.mark.parametrize("pixel_offset", [False, True])
 @pytest.mark.parametrize("dtype", ["int32", "int64"])
-@pytest.mark.parametrize("numbers", [(30,), (0, 7, 0, 13), (1, 1, 1), (0,)], ids=str)
+@pytest.mark.parametrize("numbers", [(30,), (0, 7, 0, 13), (1, 1, 1), (0,), ()], ids=str)
 def test_boxes_go_to_their_levels(numbers: tuple, dtype: str, pixel_offset: bool) -> None:
     rng = np.random.default_rng(1)
     boxes = boxes_of(rng, sum(numbers))

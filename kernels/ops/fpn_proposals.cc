@@ -89,14 +89,17 @@ void distribute_fpn_proposals(const CustomContext& ctx, const DenseTensor& boxes
                                           g.select(is_there, cell, graphs::number(g, cell, -1)), ones));
   }
   record.launch();
-  const std::vector<Scalar> found = host_values(ctx, counts);
+  std::vector<int64_t> of_levels(boxes_of_levels.size(), 0);
+  if (counts.numel() != 0) {
+    int64_t cell = 0;
+    for (const Scalar& own : host_values(ctx, counts)) {
+      of_levels[static_cast<size_t>(cell++ / images)] += own.to_int64();
+    }
+  }
   int64_t begin = 0;
   for (size_t i = 0; i < boxes_of_levels.size(); ++i) {
-    int64_t own = 0;
-    for (int64_t image = 0; image < images; ++image)
-      own += found[i * static_cast<size_t>(images) + static_cast<size_t>(image)].to_int64();
-    give_rows(ctx, sorted, begin, own, boxes_of_levels[i]);
-    begin += own;
+    give_rows(ctx, sorted, begin, of_levels[i], boxes_of_levels[i]);
+    begin += of_levels[i];
   }
   give_rows(ctx, places, 0, begin, restore_index);
   for (size_t i = 0; i < numbers_of_levels.size(); ++i) {
@@ -112,9 +115,10 @@ void collect_fpn_proposals(const CustomContext& ctx, const std::vector<const Den
                            const std::vector<const DenseTensor*>& scores,
                            const ::paddle::optional<std::vector<const DenseTensor*>>& numbers, int post_nms_topn,
                            DenseTensor* out, DenseTensor* out_numbers) {
-  MPS_CHECK(numbers && numbers->size() == boxes.size() && scores.size() == boxes.size(), kArgument,
-            "bad number of levels: expected scores and rois_num of each of ", boxes.size(), ", got ", scores.size(),
-            " and ", numbers ? numbers->size() : 0, ". Pass the number of boxes of each image at each level.");
+  MPS_CHECK(!boxes.empty() && numbers && numbers->size() == boxes.size() && scores.size() == boxes.size(), kArgument,
+            "bad number of levels: expected some, and scores and rois_num of each of ", boxes.size(), ", got ",
+            scores.size(), " and ", numbers ? numbers->size() : 0,
+            ". Pass the number of boxes of each image at each level.");
   MPS_CHECK(post_nms_topn >= 0, kArgument, "bad post_nms_topn: expected no number below 0, got ", post_nms_topn, ".");
   const int64_t images = (*numbers)[0]->numel();
   int64_t count = 0;
