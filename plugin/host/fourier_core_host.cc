@@ -23,6 +23,13 @@ size_t factor_of(int64_t n) {
   return 0;
 }
 
+// The lesser one of two factors as near to each other as can be.
+int64_t lesser_factor(int64_t length) {
+  int64_t first = static_cast<int64_t>(std::sqrt(static_cast<double>(length)));
+  while (length % first != 0) --first;
+  return first;
+}
+
 void push(std::vector<float>* to, std::complex<double> x) {
   to->push_back(static_cast<float>(x.real()));
   to->push_back(static_cast<float>(x.imag()));
@@ -33,11 +40,12 @@ class ShortCore : public FourierCore {
  public:
   explicit ShortCore(int64_t length) : stages_(length) {}
 
-  void run(float* lines, int64_t count, float*) const override {
+  void run(const float* in, float* out, int64_t count, float*, const FourierFinish& finish) const override {
     const int64_t n = stages_.length();
-    const FourierEnd ends{{2 * n, 0, 2, 1}, n, false};
+    const FourierSide side{2 * n, 0, 2, 1};
     const auto work = [this](int64_t, float* x, float* other) { return stages_.run(x, other); };
-    run_tiles(FourierTiles(count, 1), n, lines, ends, work, lines, ends, 1, *scratch_);
+    run_tiles(FourierTiles(count, 1), n, in, {side, n, finish.exchange_in}, work, out, {side, n, finish.exchange_out},
+              finish.scale, *scratch_);
   }
   size_t spare_floats(int64_t) const override { return 0; }
   size_t bytes() const override { return stages_.bytes(); }
@@ -66,10 +74,10 @@ class LongCore : public FourierCore {
     }
   }
 
-  void run(float* lines, int64_t count, float* spare) const override {
+  void run(const float* in, float* out, int64_t count, float* spare, const FourierFinish& finish) const override {
     const int64_t a = first_.length(), b = second_.length(), n = 2 * a * b;
     // Columns of [a, b] in their places, then rows, whose results are columns of [b, a].
-    const FourierEnd columns{{n, 2, 2 * b, 1}, a, false};
+    const FourierSide columns{n, 2, 2 * b, 1};
     const int64_t roots_each = (b + kLanes - 1) / kLanes;
     const auto first = [&](int64_t tile, float* x, float* other) {
       float* const found = first_.run(x, other);
@@ -77,10 +85,11 @@ class LongCore : public FourierCore {
                                         static_cast<size_t>(a));
       return found;
     };
-    run_tiles(FourierTiles(count, b), a, lines, columns, first, spare, columns, 1, *scratch_);
+    run_tiles(FourierTiles(count, b), a, in, {columns, a, finish.exchange_in}, first, spare, {columns, a, false}, 1,
+              *scratch_);
     const auto second = [&](int64_t, float* x, float* other) { return second_.run(x, other); };
-    run_tiles(FourierTiles(count, a), b, spare, {{n, 2 * b, 2, 1}, b, false}, second, lines,
-              {{n, 2, 2 * a, 1}, b, false}, 1, *scratch_);
+    run_tiles(FourierTiles(count, a), b, spare, {{n, 2 * b, 2, 1}, b, false}, second, out,
+              {{n, 2, 2 * a, 1}, b, finish.exchange_out}, finish.scale, *scratch_);
   }
   size_t spare_floats(int64_t count) const override {
     return static_cast<size_t>(2 * count * first_.length() * second_.length());
@@ -97,7 +106,8 @@ class LongCore : public FourierCore {
 // approach to the computation of the discrete Fourier transform", 1970).
 class ChirpCore : public FourierCore {
  public:
-  explicit ChirpCore(int64_t length) : n_(length), m_(length_for(2 * length - 1)), inner_(make_fourier_core(m_)) {
+  ChirpCore(int64_t length, int64_t lines)
+      : n_(length), m_(length_for(2 * length - 1)), inner_(make_fourier_core(m_, lines)) {
     filter_.assign(static_cast<size_t>(2 * m_), 0);
     for (int64_t j = 0; j < n_; ++j) {
       const uint64_t u = static_cast<uint64_t>(j), twice = 2 * static_cast<uint64_t>(n_);
@@ -109,33 +119,26 @@ class ChirpCore : public FourierCore {
       }
     }
     std::vector<float> spare(inner_->spare_floats(1));
-    inner_->run(filter_.data(), 1, spare.data());
+    inner_->run(filter_.data(), filter_.data(), 1, spare.data(), {});
   }
 
-  void run(float* lines, int64_t count, float* spare) const override {
+  void run(const float* in, float* out, int64_t count, float* spare, const FourierFinish& finish) const override {
     float* const wide = spare;
     float* const rest = spare + 2 * count * m_;
-    parallel_for(count, grain_of(m_), [&](int64_t begin, int64_t end) {
-      for (int64_t line = begin; line < end; ++line) {
-        float* const to = wide + 2 * line * m_;
-        multiply(lines + 2 * line * n_, chirp_.data(), n_, false, to);
-        std::fill(to + 2 * n_, to + 2 * m_, 0.0f);
-      }
+    const auto for_lines = [&](auto f) {
+      parallel_for(count, grain_of(m_), [&](int64_t begin, int64_t end) {
+        for (int64_t line = begin; line < end; ++line) f(line, wide + 2 * line * m_);
+      });
+    };
+    for_lines([&](int64_t line, float* x) {
+      multiply(in + 2 * line * n_, chirp_.data(), n_, finish.exchange_in, 1, x, false);
+      std::fill(x + 2 * n_, x + 2 * m_, 0.0f);
     });
-    inner_->run(wide, count, rest);
-    // The other direction, by exchanging the parts before and after.
-    parallel_for(count, grain_of(m_), [&](int64_t begin, int64_t end) {
-      for (int64_t line = begin; line < end; ++line) {
-        float* const x = wide + 2 * line * m_;
-        multiply(x, filter_.data(), m_, false, x);
-        for (int64_t i = 0; i < 2 * m_; i += 2) std::swap(x[i], x[i + 1]);
-      }
-    });
-    inner_->run(wide, count, rest);
-    parallel_for(count, grain_of(m_), [&](int64_t begin, int64_t end) {
-      for (int64_t line = begin; line < end; ++line) {
-        multiply(wide + 2 * line * m_, chirp_.data(), n_, true, lines + 2 * line * n_);
-      }
+    inner_->run(wide, wide, count, rest, {});
+    for_lines([&](int64_t, float* x) { multiply(x, filter_.data(), m_, false, 1, x, false); });
+    inner_->run(wide, wide, count, rest, {true, true, 1});  // the other direction
+    for_lines([&](int64_t line, const float* x) {
+      multiply(x, chirp_.data(), n_, false, finish.scale, out + 2 * line * n_, finish.exchange_out);
     });
   }
   size_t spare_floats(int64_t count) const override {
@@ -155,12 +158,15 @@ class ChirpCore : public FourierCore {
     return found;
   }
 
-  // exchange: the parts of x.
-  static void multiply(const float* x, const float* y, int64_t n, bool exchange, float* out) {
+  // exchange: the parts of x, and those of the result.
+  static void multiply(const float* x, const float* y, int64_t n, bool exchange, float scale, float* out,
+                       bool exchange_out) {
+    const int64_t re_at = exchange ? 1 : 0, re_to = exchange_out ? 1 : 0;
     for (int64_t i = 0; i < 2 * n; i += 2) {
-      const float re = x[i + (exchange ? 1 : 0)], im = x[i + (exchange ? 0 : 1)];
-      out[i] = re * y[i] - im * y[i + 1];
-      out[i + 1] = re * y[i + 1] + im * y[i];
+      const float re = scale * x[i + re_at], im = scale * x[i + 1 - re_at];
+      const float real = re * y[i] - im * y[i + 1], imaginary = re * y[i + 1] + im * y[i];
+      out[i + re_to] = real;
+      out[i + 1 - re_to] = imaginary;
     }
   }
 
@@ -287,12 +293,12 @@ float* FourierStages::run(float* x, float* other) const {
   return x;
 }
 
-std::unique_ptr<FourierCore> make_fourier_core(int64_t length) {
-  if (!FourierStages::can_do(length)) return std::make_unique<ChirpCore>(length);
-  if (length <= kLongestTile) return std::make_unique<ShortCore>(length);
-  // Two factors as near to each other as can be.
-  int64_t first = static_cast<int64_t>(std::sqrt(static_cast<double>(length)));
-  while (length % first != 0) --first;
+bool are_better_cut(int64_t length, int64_t lines) { return lines <= 4 && lesser_factor(length) >= kLanes; }
+
+std::unique_ptr<FourierCore> make_fourier_core(int64_t length, int64_t lines) {
+  if (!FourierStages::can_do(length)) return std::make_unique<ChirpCore>(length, lines);
+  if (length <= kLongestTile && !are_better_cut(length, lines)) return std::make_unique<ShortCore>(length);
+  const int64_t first = lesser_factor(length);
   return std::make_unique<LongCore>(first, length / first);
 }
 

@@ -63,12 +63,18 @@ class FourierStages {
   std::vector<float> roots_;
 };
 
+// What a core does on the way: parts are exchanged where it reads and where it writes, and the result is multiplied.
+struct FourierFinish {
+  bool exchange_in = false, exchange_out = false;
+  float scale = 1;
+};
+
 // Lines one behind the other, pairs of parts.
 class FourierCore {
  public:
   virtual ~FourierCore() = default;
-  // In the place of `lines`; so many floats of spare memory are written.
-  virtual void run(float* lines, int64_t count, float* spare) const = 0;
+  // `out` may be `in`; so many floats of spare memory are written.
+  virtual void run(const float* in, float* out, int64_t count, float* spare, const FourierFinish& finish) const = 0;
   virtual size_t spare_floats(int64_t count) const = 0;
   virtual size_t bytes() const = 0;
 };
@@ -76,6 +82,10 @@ class FourierCore {
 // Lengths up to this are done in one tile, all stages one after the other.
 inline constexpr int64_t kLongestTile = 4096;
 
-std::unique_ptr<FourierCore> make_fourier_core(int64_t length);
+// For about so many lines at once: the parts of a few long ones fill lanes that the lines themselves would not.
+std::unique_ptr<FourierCore> make_fourier_core(int64_t length, int64_t lines);
+
+// Whether lines are better cut in two than done as they are, though a tile could hold them.
+bool are_better_cut(int64_t length, int64_t lines);
 
 }  // namespace mps

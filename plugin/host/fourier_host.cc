@@ -2,7 +2,7 @@
 // which halves the work.
 //
 // Lines of small factors go through the caches once: sixteen of them are read into one tile, all stages are done there,
-// and the result is written. Others are laid one behind the other first.
+// and the result is written. Others are done by a core, which takes lines that lie one behind the other.
 #include <algorithm>
 
 #include "plugin/host/fourier_core_host.h"
@@ -118,35 +118,49 @@ class TiledFourier {
   const std::shared_ptr<Scratch> scratch_ = std::make_shared<Scratch>();
 };
 
-// By way of lines one behind the other, some of them at a time.
+// By way of lines one behind the other, some of them at a time. Operands and results that lie so already are read and
+// written by the core itself.
 class LaidOutFourier {
  public:
   explicit LaidOutFourier(const FourierSizes& sizes)
       : sizes_(sizes),
-        core_(make_fourier_core(sizes.core())),
+        core_(make_fourier_core(sizes.core(), sizes.lines())),
         group_(std::max<int64_t>(1, kGroupElements / sizes.core())),
         roots_(roots_of_half(sizes)) {}
 
   void run(const float* in, float* out) const {
-    const int64_t most = std::min(group_, sizes_.lines());
-    const size_t floats = static_cast<size_t>(2 * most * sizes_.core());
+    const bool reads = sizes_.columns != 1 || joins() || (sizes_.kind != FourierSizes::kComplex && !sizes_.in_pairs());
+    const bool writes = sizes_.columns != 1 || parts() || (sizes_.kind != FourierSizes::kComplex && !sizes_.in_pairs());
+    const int64_t most = std::min(group_, sizes_.lines()), core = sizes_.core();
+    const size_t floats = static_cast<size_t>(2 * most * core);
     const Scratch::Lease lease = scratch_->take((floats + core_->spare_floats(most)) * sizeof(float));
     float* const lines = reinterpret_cast<float*>(lease.data());
+    const FourierFinish finish{sizes_.exchanges() && !joins(), sizes_.exchanges(), parts() ? 1 : sizes_.scale()};
     for (int64_t first = 0; first < sizes_.lines(); first += most) {
       const int64_t count = std::min(most, sizes_.lines() - first);
-      for_elements(count, sizes_.core(), [&](int64_t line, int64_t begin, int64_t end) {
-        read(line_at(in, sizes_.side_in(), first + line), lines + 2 * line * sizes_.core(), begin, end);
-      });
-      core_->run(lines, count, lines + floats);
-      for_elements(count, sizes_.count_out(), [&](int64_t line, int64_t begin, int64_t end) {
-        write(lines + 2 * line * sizes_.core(), line_at(out, sizes_.side_out(), first + line), begin, end);
-      });
+      if (reads) {
+        const int64_t pieces = joins() ? core / 2 + 1 : core;
+        for_elements(count, pieces, [&](int64_t line, int64_t begin, int64_t end) {
+          read(line_at(in, sizes_.side_in(), first + line), lines + 2 * line * core, begin, end);
+        });
+      }
+      core_->run(reads ? lines : in + 2 * first * core, writes ? lines : out + 2 * first * core, count, lines + floats,
+                 finish);
+      if (writes) {
+        const int64_t pieces = parts() ? core / 2 + 1 : sizes_.count_out();
+        for_elements(count, pieces, [&](int64_t line, int64_t begin, int64_t end) {
+          write(lines + 2 * line * core, line_at(out, sizes_.side_out(), first + line), begin, end);
+        });
+      }
     }
   }
   size_t bytes() const { return core_->bytes() + roots_.size() * sizeof(float); }
 
  private:
   static constexpr int64_t kGroupElements = int64_t{1} << 20;
+
+  bool joins() const { return sizes_.in_pairs() && sizes_.kind == FourierSizes::kToReal; }
+  bool parts() const { return sizes_.in_pairs() && sizes_.kind == FourierSizes::kFromReal; }
 
   template <typename F>
   static void for_elements(int64_t lines, int64_t count, F f) {
@@ -165,65 +179,62 @@ class LaidOutFourier {
     return data + line / sizes_.columns * side.outer + line % sizes_.columns * side.inner;
   }
 
-  static std::complex<float> number_at(const float* line, const FourierSide& side, int64_t i) {
-    const float* const x = line + i * side.element;
-    return {*x, side.imaginary == 0 ? 0 : x[side.imaginary]};
-  }
-  std::complex<float> root(int64_t k) const {
-    return {roots_[static_cast<size_t>(2 * k)], roots_[static_cast<size_t>(2 * k + 1)]};
-  }
-  static std::complex<float> product(std::complex<float> a, std::complex<float> b) {
-    return {a.real() * b.real() - a.imag() * b.imag(), a.real() * b.imag() + a.imag() * b.real()};
-  }
-  // As it is, or its conjugate.
-  std::complex<float> signed_number(std::complex<float> x) const { return {x.real(), sizes_.sign() * x.imag()}; }
-
   void read(const float* line, float* to, int64_t begin, int64_t end) const {
     const FourierSide side = sizes_.side_in();
-    const bool joins = sizes_.in_pairs() && sizes_.kind == FourierSizes::kToReal;
+    if (joins()) return join(line, side.element, side.imaginary, to, begin, end);
     for (int64_t i = begin; i < end; ++i) {
-      std::complex<float> x;
-      if (joins) {
-        x = joined(line, side, i);
-      } else if (i < sizes_.count_in()) {
-        x = number_at(line, side, i);
-      } else {
-        x = std::conj(number_at(line, side, sizes_.n() - i));
-      }
-      to[2 * i] = sizes_.exchanges() ? x.imag() : x.real();
-      to[2 * i + 1] = sizes_.exchanges() ? x.real() : x.imag();
+      const bool is_given = i < sizes_.count_in();
+      const float* const x = line + (is_given ? i : sizes_.n() - i) * side.element;
+      to[2 * i] = *x;
+      to[2 * i + 1] = side.imaginary == 0 ? 0 : is_given ? x[side.imaginary] : -x[side.imaginary];
     }
-  }
-
-  // What fourier_join and fourier_part of vector_fourier.h do.
-  std::complex<float> joined(const float* line, const FourierSide& side, int64_t k) const {
-    const int64_t m = sizes_.core();
-    if (k == 0) {
-      const float first = line[0], last = line[m * side.element];
-      return {first + last, first - last};
-    }
-    const std::complex<float> x = signed_number(number_at(line, side, k));
-    const std::complex<float> y = std::conj(signed_number(number_at(line, side, m - k)));
-    const std::complex<float> odd = product(x - y, std::conj(root(k)));
-    return {x.real() + y.real() - odd.imag(), x.imag() + y.imag() + odd.real()};
-  }
-  std::complex<float> parted(const float* line, int64_t k) const {
-    const int64_t m = sizes_.core();
-    if (k == 0 || k == m) return {k == 0 ? line[0] + line[1] : line[0] - line[1], 0};
-    const std::complex<float> z{line[2 * k], line[2 * k + 1]}, y{line[2 * (m - k)], -line[2 * (m - k) + 1]};
-    const std::complex<float> half = 0.5f * (z - y), turned = product({half.imag(), -half.real()}, root(k));
-    return signed_number(0.5f * (z + y) + turned);
   }
 
   void write(const float* line, float* to, int64_t begin, int64_t end) const {
     const FourierSide side = sizes_.side_out();
-    const bool parts = sizes_.in_pairs() && sizes_.kind == FourierSizes::kFromReal;
-    const int64_t re = sizes_.exchanges() ? 1 : 0;
+    if (parts()) return part(line, to, side.element, side.imaginary, begin, end);
     for (int64_t i = begin; i < end; ++i) {
-      const std::complex<float> x =
-          parts ? parted(line, i) : std::complex<float>(line[2 * i + re], line[2 * i + 1 - re]);
-      to[i * side.element] = sizes_.scale() * x.real();
-      if (side.imaginary != 0) to[i * side.element + side.imaginary] = sizes_.scale() * x.imag();
+      to[i * side.element] = line[2 * i];
+      if (side.imaginary != 0) to[i * side.element + side.imaginary] = line[2 * i + 1];
+    }
+  }
+
+  // What fourier_join and fourier_part of vector_fourier.h do, at k and m - k.
+  void join(const float* line, int64_t step, int64_t imaginary, float* to, int64_t begin, int64_t end) const {
+    const int64_t m = sizes_.core();
+    const float sign = sizes_.sign();
+    if (begin == 0) {
+      const float first = line[0], last = line[m * step];
+      to[0] = first - last, to[1] = first + last;
+    }
+    for (int64_t k = std::max<int64_t>(begin, 1); k < end; ++k) {
+      const float* const near = line + k * step;
+      const float* const far = line + (m - k) * step;
+      const float re = near[0] - far[0], im = sign * (near[imaginary] + far[imaginary]);
+      const float even_re = near[0] + far[0], even_im = sign * (near[imaginary] - far[imaginary]);
+      const float root_re = roots_[static_cast<size_t>(2 * k)], root_im = -roots_[static_cast<size_t>(2 * k + 1)];
+      const float odd_re = re * root_re - im * root_im, odd_im = re * root_im + im * root_re;
+      to[2 * (m - k)] = odd_re - even_im, to[2 * (m - k) + 1] = even_re + odd_im;
+      to[2 * k] = even_im + odd_re, to[2 * k + 1] = even_re - odd_im;
+    }
+  }
+
+  void part(const float* line, float* to, int64_t step, int64_t imaginary, int64_t begin, int64_t end) const {
+    const int64_t m = sizes_.core();
+    const float scale = sizes_.scale(), sign = sizes_.sign() * scale;
+    if (begin == 0) {
+      to[0] = scale * (line[0] + line[1]), to[imaginary] = 0;
+      to[m * step] = scale * (line[0] - line[1]), to[m * step + imaginary] = 0;
+    }
+    for (int64_t k = std::max<int64_t>(begin, 1); k < end; ++k) {
+      const float* const near = line + 2 * k;
+      const float* const far = line + 2 * (m - k);
+      const float even_re = 0.5f * (near[0] + far[0]), even_im = 0.5f * (near[1] - far[1]);
+      const float odd_re = 0.5f * (near[1] + far[1]), odd_im = -0.5f * (near[0] - far[0]);
+      const float root_re = roots_[static_cast<size_t>(2 * k)], root_im = roots_[static_cast<size_t>(2 * k + 1)];
+      const float re = odd_re * root_re - odd_im * root_im, im = odd_re * root_im + odd_im * root_re;
+      to[(m - k) * step] = scale * (even_re - re), to[(m - k) * step + imaginary] = -sign * (even_im - im);
+      to[k * step] = scale * (even_re + re), to[k * step + imaginary] = sign * (even_im + im);
     }
   }
 
@@ -247,7 +258,8 @@ WholeProgram program_of(const FourierSizes& sizes, int64_t ns_each) {
 
 WholeProgram compile_fourier(const Graph& graph, Value value) {
   const FourierSizes sizes(graph, value);
-  const bool fits = sizes.core() <= kLongestTile && FourierStages::can_do(sizes.core());
+  const bool fits = sizes.core() <= kLongestTile && FourierStages::can_do(sizes.core()) &&
+                    !are_better_cut(sizes.core(), sizes.lines());
   return fits ? program_of<TiledFourier>(sizes, 2) : program_of<LaidOutFourier>(sizes, 20);
 }
 
