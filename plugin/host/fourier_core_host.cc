@@ -202,12 +202,9 @@ FourierTiles::FourierTiles(int64_t outer, int64_t inner)
 FourierLines FourierTiles::lines(const FourierSide& side, int64_t tile) const {
   const int64_t first = per_outer_ == 0 ? tile * kLanes : tile / per_outer_ * inner_ + tile % per_outer_ * kLanes;
   const int64_t end = per_outer_ == 0 ? lines_ : (tile / per_outer_ + 1) * inner_;
-  FourierLines lines;
-  lines.lanes = static_cast<size_t>(std::min(kLanes, end - first));
-  lines.element = side.element;
-  lines.imaginary = side.imaginary;
-  for (int64_t l = 0; l < kLanes; ++l) {
-    const int64_t line = std::min(first + l, end - 1);
+  FourierLines lines = {static_cast<size_t>(std::min(kLanes, end - first)), {}, side.element, side.imaginary};
+  for (int64_t l = 0; l < static_cast<int64_t>(lines.lanes); ++l) {
+    const int64_t line = first + l;
     lines.offset[l] = line / inner_ * side.outer + line % inner_ * side.inner;
   }
   return lines;

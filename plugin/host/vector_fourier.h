@@ -261,31 +261,39 @@ struct Square {
 };
 
 MPS_FOURIER_INLINE bool are_neighbours(const FourierLines& lines, int64_t distance) {
-  bool are = lines.lanes == kFourierLanes;
-  for (size_t l = 1; l < kFourierLanes; ++l) are = are && lines.offset[l] == lines.offset[l - 1] + distance;
-  return are;
+  for (size_t l = 1; l < lines.lanes; ++l) {
+    if (lines.offset[l] != lines.offset[l - 1] + distance) return false;
+  }
+  return true;
+}
+
+// f(all lanes, or so many of them as there are).
+template <typename F>
+MPS_FOURIER_INLINE void with_lanes(const FourierLines& lines, F f) {
+  if (lines.lanes == kFourierLanes) return f(kFourierLanes);
+  f(lines.lanes);
 }
 
 // Lines of pairs: for two elements at a time, both parts of four lines make a square. Eight elements, which are a line
 // of the cache, are read or written before those of other lanes.
 template <typename F>
-MPS_FOURIER_INLINE size_t in_squares(size_t count, F f) {
+MPS_FOURIER_INLINE void in_squares(size_t lanes, size_t count, F f) {
   constexpr size_t kTogether = 8;
   for (size_t i = 0; i < count; i += kTogether) {
     const size_t end = i + kTogether < count ? i + kTogether : count;
-    for (size_t lane = 0; lane < kFourierLanes; lane += 4) {
+    for (size_t lane = 0; lane + 4 <= lanes; lane += 4) {
       for (size_t j = i; j + 2 <= end; j += 2) f(j, lane);
     }
   }
-  return count / 2 * 2;
 }
 
 MPS_BLOCK_FUNCTION fourier_load(const float* from, const FourierLines& lines, size_t count, bool exchange, float* out) {
   const size_t re = exchange ? kFourierLanes : 0, im = kFourierLanes - re;
   const bool has_imaginary = lines.imaginary != 0;
-  size_t i = 0;
-  if (lines.imaginary == 1 && lines.element == 2) {
-    i = in_squares(count, [&](size_t j, size_t lane) __attribute__((always_inline)) {
+  const bool squares = lines.imaginary == 1 && lines.element == 2;
+  if (lines.lanes != kFourierLanes) std::memset(out, 0, count * kElement * sizeof(float));
+  if (squares) {
+    in_squares(lines.lanes, count, [&](size_t j, size_t lane) __attribute__((always_inline)) {
       Square square;
       for (size_t l = 0; l < 4; ++l) square.load(l, from + lines.offset[lane + l] + 2 * j);
       square.transpose();
@@ -293,24 +301,30 @@ MPS_BLOCK_FUNCTION fourier_load(const float* from, const FourierLines& lines, si
       square.store(0, to + re), square.store(1, to + im);
       square.store(2, to + kElement + re), square.store(3, to + kElement + im);
     });
-  } else if (lines.imaginary == 1 && are_neighbours(lines, 2)) {
-    for (; i < count; ++i) {
-      const float* const pairs = from + lines.offset[0] + static_cast<int64_t>(i) * lines.element;
-      float* const to = out + i * kElement;
-      for (size_t l = 0; l < kFourierLanes; ++l) to[re + l] = pairs[2 * l], to[im + l] = pairs[2 * l + 1];
-    }
-  } else if (are_neighbours(lines, 1)) {
-    for (; i < count; ++i) {
-      const float* const row = from + lines.offset[0] + static_cast<int64_t>(i) * lines.element;
-      float* const to = out + i * kElement;
-      std::memcpy(to + re, row, kFourierLanes * sizeof(float));
-      if (has_imaginary) std::memcpy(to + im, row + lines.imaginary, kFourierLanes * sizeof(float));
-      if (!has_imaginary) std::memset(to + im, 0, kFourierLanes * sizeof(float));
-    }
   }
-  for (size_t l = 0; l < kFourierLanes; ++l) {
+  if (!squares && lines.imaginary == 1 && are_neighbours(lines, 2)) {
+    return with_lanes(lines, [&](size_t lanes) __attribute__((always_inline)) {
+      for (size_t j = 0; j < count; ++j) {
+        const float* const pairs = from + lines.offset[0] + static_cast<int64_t>(j) * lines.element;
+        float* const to = out + j * kElement;
+        for (size_t l = 0; l < lanes; ++l) to[re + l] = pairs[2 * l], to[im + l] = pairs[2 * l + 1];
+      }
+    });
+  }
+  if (!squares && are_neighbours(lines, 1)) {
+    return with_lanes(lines, [&](size_t lanes) __attribute__((always_inline)) {
+      for (size_t j = 0; j < count; ++j) {
+        const float* const row = from + lines.offset[0] + static_cast<int64_t>(j) * lines.element;
+        float* const to = out + j * kElement;
+        std::memcpy(to + re, row, lanes * sizeof(float));
+        if (has_imaginary) std::memcpy(to + im, row + lines.imaginary, lanes * sizeof(float));
+        if (!has_imaginary) std::memset(to + im, 0, kFourierLanes * sizeof(float));
+      }
+    });
+  }
+  for (size_t l = 0; l < lines.lanes; ++l) {
     const float* const line = from + lines.offset[l];
-    for (size_t j = i; j < count; ++j) {
+    for (size_t j = (squares && l < lines.lanes / 4 * 4) ? count / 2 * 2 : 0; j < count; ++j) {
       const float* const x = line + static_cast<int64_t>(j) * lines.element;
       out[j * kElement + re + l] = *x;
       out[j * kElement + im + l] = has_imaginary ? x[lines.imaginary] : 0;
@@ -323,9 +337,9 @@ MPS_BLOCK_FUNCTION fourier_store(const float* in, const FourierLines& lines, siz
                                  float* out) {
   const size_t re = exchange ? kFourierLanes : 0, im = kFourierLanes - re;
   const bool has_imaginary = lines.imaginary != 0;
-  size_t i = 0;
-  if (lines.imaginary == 1 && lines.element == 2) {
-    i = in_squares(count, [&](size_t j, size_t lane) __attribute__((always_inline)) {
+  const bool squares = lines.imaginary == 1 && lines.element == 2;
+  if (squares) {
+    in_squares(lines.lanes, count, [&](size_t j, size_t lane) __attribute__((always_inline)) {
       Square square;
       const float* const x = in + j * kElement + lane;
       square.load(0, x + re), square.load(1, x + im);
@@ -334,26 +348,32 @@ MPS_BLOCK_FUNCTION fourier_store(const float* in, const FourierLines& lines, siz
       square.transpose();
       for (size_t l = 0; l < 4; ++l) square.store(l, out + lines.offset[lane + l] + 2 * j);
     });
-  } else if (lines.imaginary == 1 && are_neighbours(lines, 2)) {
-    for (; i < count; ++i) {
-      float* const pairs = out + lines.offset[0] + static_cast<int64_t>(i) * lines.element;
-      const float* const x = in + i * kElement;
-      float row[kElement];
-      for (size_t l = 0; l < kFourierLanes; ++l) row[2 * l] = scale * x[re + l], row[2 * l + 1] = scale * x[im + l];
-      std::memcpy(pairs, row, sizeof row);
-    }
-  } else if (are_neighbours(lines, 1)) {
-    for (; i < count; ++i) {
-      float* const to = out + lines.offset[0] + static_cast<int64_t>(i) * lines.element;
-      const float* const x = in + i * kElement;
-      for (size_t l = 0; l < kFourierLanes; ++l) to[l] = scale * x[re + l];
-      if (!has_imaginary) continue;
-      for (size_t l = 0; l < kFourierLanes; ++l) to[lines.imaginary + static_cast<int64_t>(l)] = scale * x[im + l];
-    }
+  }
+  if (!squares && lines.imaginary == 1 && are_neighbours(lines, 2)) {
+    return with_lanes(lines, [&](size_t lanes) __attribute__((always_inline)) {
+      for (size_t j = 0; j < count; ++j) {
+        float* const pairs = out + lines.offset[0] + static_cast<int64_t>(j) * lines.element;
+        const float* const x = in + j * kElement;
+        float row[kElement];
+        for (size_t l = 0; l < lanes; ++l) row[2 * l] = scale * x[re + l], row[2 * l + 1] = scale * x[im + l];
+        std::memcpy(pairs, row, 2 * lanes * sizeof(float));
+      }
+    });
+  }
+  if (!squares && are_neighbours(lines, 1)) {
+    return with_lanes(lines, [&](size_t lanes) __attribute__((always_inline)) {
+      for (size_t j = 0; j < count; ++j) {
+        float* const to = out + lines.offset[0] + static_cast<int64_t>(j) * lines.element;
+        const float* const x = in + j * kElement;
+        for (size_t l = 0; l < lanes; ++l) to[l] = scale * x[re + l];
+        if (!has_imaginary) continue;
+        for (size_t l = 0; l < lanes; ++l) to[lines.imaginary + static_cast<int64_t>(l)] = scale * x[im + l];
+      }
+    });
   }
   for (size_t l = 0; l < lines.lanes; ++l) {
     float* const line = out + lines.offset[l];
-    for (size_t j = i; j < count; ++j) {
+    for (size_t j = (squares && l < lines.lanes / 4 * 4) ? count / 2 * 2 : 0; j < count; ++j) {
       float* const to = line + static_cast<int64_t>(j) * lines.element;
       *to = scale * in[j * kElement + re + l];
       if (has_imaginary) to[lines.imaginary] = scale * in[j * kElement + im + l];

@@ -57,7 +57,7 @@ struct FourierStage {
 };
 
 // Lines in memory: element i of line l has its real part at offset[l] + i * element and its imaginary part so many
-// floats behind it; 0: it has none. Lines beyond `lanes` are given as one of the others.
+// floats behind it; 0: it has none. Lanes without a line are 0, and nothing of them is written.
 struct FourierLines {
   size_t lanes;
   int64_t offset[kFourierLanes];

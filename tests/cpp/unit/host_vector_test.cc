@@ -462,7 +462,7 @@ TEST(VectorKernels, LinesComeBackFromLanesAsTheyWere) {
   constexpr size_t kCount = 21, kElement = 2 * kFourierLanes;
   const auto lines_of = [](size_t lanes, int64_t between, int64_t element, int64_t imaginary) {
     FourierLines lines{lanes, {}, element, imaginary};
-    for (size_t l = 0; l < kFourierLanes; ++l) lines.offset[l] = static_cast<int64_t>(std::min(l, lanes - 1)) * between;
+    for (size_t l = 0; l < lanes; ++l) lines.offset[l] = static_cast<int64_t>(l) * between;
     return lines;
   };
   const FourierLines layouts[] = {lines_of(16, 50, 2, 1), lines_of(5, 50, 2, 1),   lines_of(16, 2, 40, 1),
