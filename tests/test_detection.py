@@ -76,6 +76,32 @@ def test_a_box_of_the_size_of_a_level_belongs_to_it() -> None:
     )
 
 
+def test_levels_in_a_static_program() -> None:
+    """PIR passes lists of results another way."""
+    boxes, numbers = boxes_of(np.random.default_rng(12), 20), np.array([8, 12], "int32")
+    paddle.enable_static()
+    try:
+        program = paddle.static.Program()
+        with paddle.static.program_guard(program):
+            x = paddle.static.data("boxes", [-1, 4], "float32")
+            counts = paddle.static.data("numbers", [2], "int32")
+            found, index, own = ops.distribute_fpn_proposals(x, 2, 5, 4, 3, rois_num=counts)
+            best = _C_ops.collect_fpn_proposals(found, [f[:, :1] for f in found], own, 9)
+        results = []
+        for place in (paddle.CPUPlace(), paddle.CustomPlace("mps", 0)):
+            fetched = paddle.static.Executor(place).run(
+                program,
+                feed={"boxes": boxes, "numbers": numbers},
+                fetch_list=[*found, index, *own, *best],
+                return_numpy=False,  # the CPU device's have levels of detail
+            )
+            results.append([np.array(f) for f in fetched])
+    finally:
+        paddle.disable_static()
+    for expected, got in zip(*results):
+        np.testing.assert_array_equal(got, expected)
+
+
 @pytest.mark.parametrize("most", [12, 30, 1000])
 @pytest.mark.parametrize("ties", [False, True])
 def test_the_best_of_all_levels(ties: bool, most: int) -> None:
