@@ -41,6 +41,10 @@ def real(*shape: int, low: float = 0.1, high: float = 4.0, dtype: str = "float32
     return lambda rng: rng.uniform(low, high, shape or (SIDE, SIDE)).astype(dtype)
 
 
+def pairs(*shape: int) -> Make:
+    return lambda rng: (rng.normal(size=shape) + 1j * rng.normal(size=shape)).astype("complex64")
+
+
 def whole(*shape: int, low: int = 0, high: int = 100, dtype: str = "int64") -> Make:
     return lambda rng: rng.integers(low, high, shape or (SIDE, SIDE)).astype(dtype)
 
@@ -339,6 +343,8 @@ PRODUCTS = [
 SPECTRA = [
     *rows("plain", (real(SIDE, 512),), rfft=paddle.fft.rfft),
     *rows("plain", (S,), rfft2=paddle.fft.rfft2),
+    *rows("plain", (pairs(SMALL, SMALL),), fft=paddle.fft.fft),
+    *rows("plain", (pairs(SIDE, 257),), irfft=paddle.fft.irfft),
     *rows(
         "plain",
         (real(16, 65536), real(512)),

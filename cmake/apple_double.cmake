@@ -11,6 +11,11 @@ if(NOT MPS_OBJCXX OR NOT gnustep_config)
 endif()
 set(CMAKE_OBJCXX_COMPILER ${MPS_OBJCXX})
 enable_language(OBJCXX)
+# One variable for all languages, which clang's has just set: GCC would look for its own in vain, and read Paddle's
+# headers anew for every kernel.
+if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+  set(CMAKE_PCH_EXTENSION .gch)
+endif()
 
 # Only where headers are; the rest of its words is for gcc.
 execute_process(COMMAND ${gnustep_config} --objc-flags OUTPUT_VARIABLE words OUTPUT_STRIP_TRAILING_WHITESPACE)

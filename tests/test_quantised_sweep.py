@@ -149,6 +149,21 @@ def test_nested(case: str, kind: str) -> None:
         assert_same(back.reshape(x.shape), ALL[f"cuda.{key}.nf4.deq_cuda"])
 
 
+def test_nested_of_8_bits() -> None:
+    x = ALL.tensor("nestedapi.x")
+    codes, state = F.quantize_blockwise(x, blocksize=64, nested=True)
+    # bitsandbytes has the blocks of the numbers here, and blocks of 256 beside 4 bits.
+    assert state.state2.blocksize == 64
+    assert float(state.offset) == pytest.approx(float(ALL["nestedapi.offset"]), rel=1e-6)
+    np.testing.assert_allclose(state.state2.absmax.numpy(), ALL["nestedapi.absmax2"], rtol=1e-6)
+    # Its CPU library quantises by a coarse table, so codes are near and no target.
+    difference = np.abs(state.absmax.numpy().astype(int) - ALL["nestedapi.qabsmax_cpu"])
+    assert (difference != 0).mean() <= 0.01
+    state.absmax = paddle.to_tensor(ALL["nestedapi.qabsmax_cpu"])
+    back = F.dequantize_blockwise(paddle.to_tensor(ALL["nestedapi.q_cpu"]), state)
+    np.testing.assert_allclose(back.numpy(), ALL["nestedapi.deq"], rtol=2e-6, atol=1e-6)
+
+
 @pytest.mark.parametrize("backend", ["8bit.edge.q_exact", "cuda.blk8.edge.q_cuda"])
 def test_degenerate_blocks_of_8_bits(backend: str) -> None:
     x, code = ALL.tensor("8bit.edge.x"), ALL["book.dynamic_signed"]

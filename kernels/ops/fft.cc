@@ -32,14 +32,18 @@ std::vector<size_t> places(const Axes& axes, size_t rank) {
   return found;
 }
 
-int64_t count_along(Dims shape, const std::vector<size_t>& axes) {
+double factor_of(const std::string& normalization, bool forward, Dims shape, const std::vector<size_t>& axes) {
   int64_t count = 1;
   for (size_t axis : axes) count *= shape[axis];
-  return count;
+  return factor_of(normalization, forward, count);
 }
 
-Value scaled(Graph& g, Value x, double factor) {
-  return factor == 1 ? x : g.multiplication(x, graphs::like(g, x, factor));
+// Along all of `axes` but the last `without`.
+Value transformed(Graph& g, Value pairs, const std::vector<size_t>& axes, bool forward, size_t without) {
+  for (size_t i = 0; i + without < axes.size(); ++i) {
+    pairs = graphs::fast_fourier_transform(g, pairs, axes[i], forward);
+  }
+  return pairs;
 }
 
 void c2c(const CustomContext& ctx, const DenseTensor& x, const Axes& axes, const std::string& normalization,
@@ -49,10 +53,10 @@ void c2c(const CustomContext& ctx, const DenseTensor& x, const Axes& axes, const
   if (x.numel() != 0) {
     Graph& g = record.graph;
     const std::vector<size_t> at = places(axes, dims_of(x).size());
-    Value value = read_planes(record, x);
-    for (size_t axis : at) value = graphs::Fourier(g, forward).along(value, axis);
-    const double factor = factor_of(normalization, factor_forward, count_along(dims_of(x), at));
-    write_planes(ctx, record, out, scaled(g, value, factor));
+    const double factor = factor_of(normalization, factor_forward, dims_of(x), at);
+    const Value value = transformed(g, read_parts(record, x), at, forward, 1);
+    write_parts(ctx, record, out, phi::DataType::COMPLEX64,
+                graphs::fast_fourier_transform(g, value, at.back(), forward, factor));
   } else {
     ctx.Alloc(out, phi::DataType::COMPLEX64);
   }
@@ -69,15 +73,12 @@ void fft_c2c_grad(const CustomContext& ctx, const DenseTensor& dout, const Axes&
   c2c(ctx, dout, axes, normalization, !forward, forward, dx);
 }
 
-// Planes of all frequencies, or of those up to the middle of the last axis.
-Value spectrum_of_real(Recorder& record, const DenseTensor& x, const std::vector<size_t>& axes, bool forward,
-                       bool onesided) {
-  Graph& g = record.graph;
-  const graphs::Fourier fourier(g, forward);
-  Value value = fourier.along(read_planes(record, x), axes.back());
-  if (onesided) value = graphs::resized(g, value, axes.back() + 1, dims_of(x)[axes.back()] / 2 + 1);
-  for (size_t i = 0; i + 1 < axes.size(); ++i) value = fourier.along(value, axes[i]);
-  return value;
+// Of all frequencies, or of those up to the middle of the last axis.
+Value spectrum_of_real(Graph& g, Value x, const std::vector<size_t>& axes, bool forward, bool onesided, double factor) {
+  const int64_t size = g.shape(x)[axes.back()];
+  Value value = graphs::real_to_hermitean_fft(g, x, axes.back(), forward, factor);
+  if (!onesided) value = graphs::with_conjugates(g, value, axes.back(), size);
+  return transformed(g, value, axes, forward, 1);
 }
 
 void fft_r2c(const CustomContext& ctx, const DenseTensor& x, const Axes& axes, const std::string& normalization,
@@ -85,9 +86,9 @@ void fft_r2c(const CustomContext& ctx, const DenseTensor& x, const Axes& axes, c
   Recorder record(ctx);
   if (x.numel() != 0) {
     const std::vector<size_t> at = places(axes, dims_of(x).size());
-    const Value value = spectrum_of_real(record, x, at, forward, onesided);
-    const double factor = factor_of(normalization, forward, count_along(dims_of(x), at));
-    write_planes(ctx, record, out, scaled(record.graph, value, factor));
+    const double factor = factor_of(normalization, forward, dims_of(x), at);
+    write_parts(ctx, record, out, phi::DataType::COMPLEX64,
+                spectrum_of_real(record.graph, record.input(x), at, forward, onesided, factor));
   } else {
     ctx.Alloc(out, phi::DataType::COMPLEX64);
   }
@@ -101,12 +102,12 @@ void fft_r2c_grad(const CustomContext& ctx, const DenseTensor&, const DenseTenso
   Recorder record(ctx);
   if (dx->numel() != 0) {
     Graph& g = record.graph;
-    const graphs::Fourier fourier(g, !forward);
     const std::vector<size_t> at = places(axes, dims_of(*dx).size());
-    Value value = graphs::resized(g, read_planes(record, dout), at.back() + 1, dims_of(*dx)[at.back()]);
-    for (size_t i = 0; i < at.size(); ++i) value = fourier.along(value, at[i], i + 1 == at.size() ? 1 : 2);
-    const double factor = factor_of(normalization, forward, count_along(dims_of(*dx), at));
-    write_planes(ctx, record, dx, scaled(g, value, factor));
+    const double factor = factor_of(normalization, forward, dims_of(*dx), at);
+    const Value value = transformed(g, read_parts(record, dout), at, !forward, 1);
+    const int64_t size = dims_of(*dx)[at.back()];
+    write_parts(ctx, record, dx, phi::DataType::FLOAT32,
+                graphs::real_part_of_fft(g, value, at.back(), size, !forward, factor));
   } else {
     ctx.Alloc(dx, phi::DataType::FLOAT32);
   }
@@ -118,15 +119,13 @@ void fft_c2r(const CustomContext& ctx, const DenseTensor& x, const Axes& axes, c
   Recorder record(ctx);
   if (out->numel() != 0) {
     Graph& g = record.graph;
-    const graphs::Fourier fourier(g, forward);
     const std::vector<size_t> at = places(axes, dims_of(x).size());
     const int64_t size = dims_of(*out)[at.back()];
-    Value value = read_planes(record, x);
-    for (size_t i = 0; i + 1 < at.size(); ++i) value = fourier.along(value, at[i]);
-    value = graphs::resized(g, value, at.back() + 1, size / 2 + 1);
-    value = fourier.along(graphs::with_conjugates(g, value, at.back(), size), at.back(), 1);
-    const double factor = factor_of(normalization, forward, count_along(dims_of(*out), at));
-    write_planes(ctx, record, out, scaled(g, value, factor));
+    const double factor = factor_of(normalization, forward, dims_of(*out), at);
+    const Value half = graphs::resized(g, read_parts(record, x), at.back(), size / 2 + 1);
+    const Value value = transformed(g, half, at, forward, 1);
+    write_parts(ctx, record, out, phi::DataType::FLOAT32,
+                graphs::hermitean_to_real_fft(g, value, at.back(), size, forward, factor));
   } else {
     ctx.Alloc(out, phi::DataType::FLOAT32);
   }
@@ -141,19 +140,12 @@ void fft_c2r_grad(const CustomContext& ctx, const DenseTensor& dout, const Axes&
   if (dout.numel() != 0) {
     Graph& g = record.graph;
     const std::vector<size_t> at = places(axes, dims_of(dout).size());
-    const size_t axis = at.back() + 1;
     const int64_t size = dims_of(dout)[at.back()];
-    Value value = spectrum_of_real(record, dout, at, !forward, true);
-    Shape line;
-    line.resize(g.shape(value).size(), 1);
-    line[axis] = size / 2 + 1;
-    const Value place = g.coordinate(line, static_cast<int>(axis));
-    const Value single = g.addition(g.equal(place, graphs::number(g, place, 0)),
-                                    g.equal(graphs::number(g, place, size), g.addition(place, place)));
-    const Value weight = g.select(single, graphs::like(g, value, 1), graphs::like(g, value, 2));
-    value = graphs::resized(g, g.multiplication(value, weight), axis, dims_of(*dx)[at.back()]);
-    const double factor = factor_of(normalization, forward, count_along(dims_of(dout), at));
-    write_planes(ctx, record, dx, scaled(g, value, factor));
+    const double factor = factor_of(normalization, forward, dims_of(dout), at);
+    const Value value = spectrum_of_real(g, record.input(dout), at, !forward, true, factor);
+    const Value weighted = graphs::weighted_where_conjugate(g, value, at.back(), size, 2);
+    write_parts(ctx, record, dx, phi::DataType::COMPLEX64,
+                graphs::resized(g, weighted, at.back(), dims_of(*dx)[at.back()]));
   } else {
     ctx.Alloc(dx, phi::DataType::COMPLEX64);
   }

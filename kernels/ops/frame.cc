@@ -124,9 +124,9 @@ void stft(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& win
   const Frames what(dims_of(x), shape, hop_length, -1);
   const Value frames = g.reshape(what.cut(g, graphs::flat(g, record.input(x))), shape);
   const Value windowed = g.multiplication(frames, record.input(window, {1, n_fft, 1}));
-  Value value = graphs::Fourier(g, true).along(g.reshape(windowed, {1, shape[0], shape[1], shape[2]}), 1);
-  if (onesided) value = graphs::resized(g, value, 2, n_fft / 2 + 1);
-  write_planes(ctx, record, out, g.multiplication(value, graphs::like(g, value, stft_factor(normalized, n_fft))));
+  Value value = graphs::real_to_hermitean_fft(g, windowed, 1, true, stft_factor(normalized, n_fft));
+  if (!onesided) value = graphs::with_conjugates(g, value, 1, n_fft);
+  write_parts(ctx, record, out, phi::DataType::COMPLEX64, value);
   record.launch();
 }
 
@@ -141,10 +141,9 @@ void stft_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTensor
   }
   const Shape shape{dims_of(x)[0], n_fft, dims_of(dout)[2]};
   const Frames what(dims_of(x), shape, hop_length, -1);
-  const Value all = graphs::resized(g, read_planes(record, dout), 2, n_fft);
-  const Value frames = g.reshape(graphs::Fourier(g, false).along(all, 1, 1), shape);
-  const Value factor = graphs::like(g, frames, stft_factor(normalized, n_fft));
-  const Value windowed = g.multiplication(g.multiplication(frames, factor), record.input(window, {1, n_fft, 1}));
+  const double factor = stft_factor(normalized, n_fft);
+  const Value frames = graphs::real_part_of_fft(g, read_parts(record, dout), 1, n_fft, false, factor);
+  const Value windowed = g.multiplication(frames, record.input(window, {1, n_fft, 1}));
   record.output(dx, g.reshape(what.add(g, windowed), dims_of(x)));
   record.launch();
 }

@@ -1,11 +1,9 @@
-// Of boxes that overlap, the first: what greedy suppression keeps. Box i stays unless one before it that stays overlaps
-// it. Found as a fixed point, from the front: after n rounds it is right wherever a chain of boxes that suppress each
-// other has at most n links. There are few long ones, and the device is asked after some rounds whether anything
-// changed.
+// Of boxes that overlap, the first: what greedy suppression keeps, of one class.
 #include "kernels/graphs/lines.h"
 #include "kernels/ops/masked.h"
+#include "kernels/ops/suppression.h"
+#include "kernels/ops/temporary.h"
 #include "paddle/phi/kernels/nms_kernel.h"
-#include "plugin/paddle/host_value.h"
 #include "plugin/paddle/recorder.h"
 #include "plugin/paddle/register.h"
 
@@ -14,14 +12,6 @@ namespace {
 
 using phi::CustomContext;
 using phi::DenseTensor;
-
-constexpr int kRounds = 8;
-
-DenseTensor temporary(DType dtype, Dims shape) {
-  return DenseTensor(
-      std::shared_ptr<phi::Allocation>(),
-      phi::DenseTensorMeta(to_phi(dtype), phi::make_ddim(std::vector<int64_t>(shape.begin(), shape.end()))));
-}
 
 // Whether the box of a column suppresses that of a row, if it stays: bool [N, N].
 Value suppresses(Graph& g, Value boxes, float threshold) {
@@ -49,32 +39,17 @@ Value suppresses(Graph& g, Value boxes, float threshold) {
 
 void nms(const CustomContext& ctx, const DenseTensor& boxes, float threshold, DenseTensor* out) {
   const int64_t count = dims_of(boxes)[0];
-  DenseTensor stays = temporary(DType::bool_, {count});
+  DenseTensor stays = temporary(DType::bool_, {1, count});
   if (count != 0) {
-    DenseTensor over = temporary(DType::bool_, {count, count});
-    Recorder first(ctx);
-    first.output(&over, suppresses(first.graph, first.graph.cast(first.input(boxes), DType::float32), threshold));
-    first.output(&stays, first.graph.constant(true, DType::bool_, {count}));
-    first.launch();
-    for (bool changed = true; changed;) {
-      DenseTensor next = temporary(DType::bool_, {count}), differ = temporary(DType::bool_, {1});
-      Recorder record(ctx);
-      Graph& g = record.graph;
-      const Value matrix = record.input(over);
-      Value now = record.input(stays), before = now;
-      for (int i = 0; i < kRounds; ++i) {
-        before = now;
-        const Value suppressed = g.multiplication(matrix, g.reshape(now, {1, count}));
-        now = g.logical_not(g.reshape(g.reduction(NodeKind::reduction_maximum, suppressed, {1}), {count}));
-      }
-      record.output(&next, now);
-      const Value different = g.not_equal(before, now);
-      record.output(&differ, g.reshape(g.reduction(NodeKind::reduction_maximum, different, {0}), {1}));
-      record.launch();
-      changed = host_value(ctx, differ).to_int64() != 0;
-      stays = next;
-    }
+    DenseTensor over = temporary(DType::bool_, {1, count, count});
+    Recorder record(ctx);
+    Graph& g = record.graph;
+    record.output(&over, suppresses(g, g.cast(record.input(boxes), DType::float32), threshold));
+    record.output(&stays, g.constant(true, DType::bool_, {1, count}));
+    record.launch();
+    stays = keep_greedily(ctx, over, stays);
   }
+  stays.Resize(phi::make_ddim({count}));
   DenseTensor found = temporary(DType::int64, {0, 1});
   nonzero(ctx, stays, &found);
   out->Resize(phi::make_ddim({dims_of(found)[0]}));

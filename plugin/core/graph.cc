@@ -262,6 +262,21 @@ Value Graph::ctc_alignment(Value scores, Value skips, Value frames, Value states
   return add(NodeKind::ctc_alignment, {skips, frames, states, scores});
 }
 
+Value Graph::fast_fourier_transform(Value x, bool inverse, double scale) {
+  const Fourier what{inverse, scale, shape(x)[1]};
+  return add(NodeKind::fast_fourier_transform, {x}, what.attributes());
+}
+
+Value Graph::real_to_hermitean_fft(Value x, bool inverse, double scale) {
+  const Fourier what{inverse, scale, shape(x)[1]};
+  return add(NodeKind::real_to_hermitean_fft, {x}, what.attributes());
+}
+
+Value Graph::hermitean_to_real_fft(Value x, int64_t length, bool inverse, double scale) {
+  const Fourier what{inverse, scale, length};
+  return add(NodeKind::hermitean_to_real_fft, {x}, what.attributes());
+}
+
 void Graph::clear() {
   nodes_.clear();
   pool_.clear();

@@ -15,6 +15,7 @@
 
 #include "plugin/core/attention.h"
 #include "plugin/core/dtype.h"
+#include "plugin/core/fourier.h"
 #include "plugin/core/node.h"
 #include "plugin/core/scalar.h"
 #include "plugin/core/shape.h"
@@ -146,6 +147,15 @@ class Graph {
   // Flat float32: the logarithms of the likelihood of all ways [B], then the share of the ways that are in a state
   // [T, B, S], which is 0 behind the frames and where there is no way.
   Value ctc_alignment(Value scores, Value skips, Value frames, Value states);
+  // -- spectra (fourier.h)
+  // -------------------------------------------------------------------------------------------------------------------
+  // Discrete Fourier transforms along axis 1, float32; complex numbers are pairs of real ones. Attributes: those of
+  // Fourier. [B, N, I, 2] -> the same; of real numbers [B, N, I] the first half, [B, N / 2 + 1, I, 2], since the others
+  // are conjugates; and from that half, of which the imaginary parts of the first number and, for even N, of the last
+  // do not count, to real numbers [B, N, I].
+  Value fast_fourier_transform(Value x, bool inverse, double scale = 1);
+  Value real_to_hermitean_fft(Value x, bool inverse, double scale = 1);
+  Value hermitean_to_real_fft(Value x, int64_t length, bool inverse, double scale = 1);
   // -- numbers of few bits
   // -------------------------------------------------------------------------------------------
   // A tensor in `bits` bits per element is bytes of places in a code book, which has 2^bits entries (float32): with 8

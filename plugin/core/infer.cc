@@ -7,6 +7,7 @@
 #include "plugin/core/infer_images.h"
 #include "plugin/core/infer_quantized.h"
 #include "plugin/core/infer_sequences.h"
+#include "plugin/core/infer_spectra.h"
 
 namespace mps {
 namespace {
@@ -19,6 +20,8 @@ const char* describe(NodeDTypes set) {
       return "a number";
     case NodeDTypes::kFloat:
       return "float32, float16 or bfloat16";
+    case NodeDTypes::kFloat32:
+      return "float32";
     case NodeDTypes::kInteger:
       return "an integer";
     case NodeDTypes::kBool:
@@ -308,6 +311,8 @@ Inferred infer(const Graph& graph, NodeKind kind, Span<const Value> operands, Di
       return infer_attention(graph, kind, operands, Attention::of(attributes));
     case NodeFamily::kAlignment:
       return infer_alignment(graph, kind, operands);
+    case NodeFamily::kFourier:
+      return infer_fourier(graph, kind, operands[0], Fourier::of(attributes));
     case NodeFamily::kQuantized:
       return infer_quantized(graph, kind, operands, attributes, target);
   }

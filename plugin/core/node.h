@@ -43,10 +43,11 @@ enum class NodeFamily : uint8_t {
   kPoolingGradient,
   kAttention,
   kAlignment,
+  kFourier,
   kQuantized,
 };
 
-enum class NodeDTypes : uint8_t { kAny, kNumeric, kFloat, kInteger, kBool, kInt32, kInt8 };
+enum class NodeDTypes : uint8_t { kAny, kNumeric, kFloat, kFloat32, kInteger, kBool, kInt32, kInt8 };
 
 constexpr bool accepts(NodeDTypes set, DType dtype) {
   switch (set) {
@@ -56,6 +57,8 @@ constexpr bool accepts(NodeDTypes set, DType dtype) {
       return dtype != DType::bool_;
     case NodeDTypes::kFloat:
       return is_float(dtype);
+    case NodeDTypes::kFloat32:
+      return dtype == DType::float32;
     case NodeDTypes::kInteger:
       return is_integer(dtype);
     case NodeDTypes::kBool:
@@ -103,7 +106,7 @@ constexpr bool is_whole(NodeFamily family) {
          family == NodeFamily::kRandom || family == NodeFamily::kConvolution ||
          family == NodeFamily::kConvolutionGradient || family == NodeFamily::kPooling ||
          family == NodeFamily::kPoolingGradient || family == NodeFamily::kAttention ||
-         family == NodeFamily::kAlignment || family == NodeFamily::kQuantized;
+         family == NodeFamily::kAlignment || family == NodeFamily::kFourier || family == NodeFamily::kQuantized;
 }
 
 }  // namespace mps

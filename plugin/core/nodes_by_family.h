@@ -5,6 +5,7 @@
 //   MPS_QUANTIZED_NODE(kind)                     numbers of few bits
 //   MPS_CONVOLUTION_NODE(kind), MPS_POOLING_NODE(kind)  images, gradients among them
 //   MPS_ATTENTION_NODE(kind), MPS_ALIGNMENT_NODE(kind)  sequences
+//   MPS_FOURIER_NODE(kind)                       spectra
 //
 // What is not defined, and every other family, expands to nothing. No include guard: it is meant to be included many
 // times.
@@ -31,6 +32,9 @@
 #endif
 #ifndef MPS_ALIGNMENT_NODE
 #define MPS_ALIGNMENT_NODE(kind)
+#endif
+#ifndef MPS_FOURIER_NODE
+#define MPS_FOURIER_NODE(kind)
 #endif
 #define MPS_NODE(kind, family, ...) MPS_NODE_##family(kind)
 #define MPS_NODE_kUnary(kind) MPS_UNARY_NODE(kind)
@@ -62,6 +66,7 @@
 #define MPS_NODE_kPoolingGradient(kind) MPS_POOLING_NODE(kind)
 #define MPS_NODE_kAttention(kind) MPS_ATTENTION_NODE(kind)
 #define MPS_NODE_kAlignment(kind) MPS_ALIGNMENT_NODE(kind)
+#define MPS_NODE_kFourier(kind) MPS_FOURIER_NODE(kind)
 #define MPS_NODE_kQuantized(kind) MPS_QUANTIZED_NODE(kind)
 #include "plugin/core/nodes.def"
 #undef MPS_NODE
@@ -94,6 +99,7 @@
 #undef MPS_NODE_kPoolingGradient
 #undef MPS_NODE_kAttention
 #undef MPS_NODE_kAlignment
+#undef MPS_NODE_kFourier
 #undef MPS_NODE_kQuantized
 #undef MPS_UNARY_NODE
 #undef MPS_BINARY_NODE
@@ -103,3 +109,4 @@
 #undef MPS_POOLING_NODE
 #undef MPS_ATTENTION_NODE
 #undef MPS_ALIGNMENT_NODE
+#undef MPS_FOURIER_NODE

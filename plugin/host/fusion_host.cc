@@ -40,6 +40,7 @@ bool is_view(NodeKind kind) {
     case NodeFamily::kPoolingGradient:
     case NodeFamily::kAttention:
     case NodeFamily::kAlignment:
+    case NodeFamily::kFourier:
     case NodeFamily::kQuantized:
       return false;
   }

@@ -106,6 +106,7 @@ class Lowering {
 #define MPS_WHOLE_NODE(name) case NodeKind::name:
 #define MPS_POOLING_NODE(name) case NodeKind::name:
 #define MPS_QUANTIZED_NODE(name) case NodeKind::name:
+#define MPS_FOURIER_NODE(name) case NodeKind::name:
 #include "plugin/core/nodes_by_family.h"
         return copy(node, [](Value x) { return x; });
 #define MPS_ATTENTION_NODE(name) case NodeKind::name:

@@ -229,6 +229,7 @@ class Planner {
       case NodeFamily::kPoolingGradient:
       case NodeFamily::kAttention:
       case NodeFamily::kAlignment:
+      case NodeFamily::kFourier:
       case NodeFamily::kQuantized:
         return whole(value, node);
       case NodeFamily::kCoordinate:

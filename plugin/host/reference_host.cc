@@ -10,6 +10,7 @@
 #include "plugin/host/reference_nodes_host.h"
 #include "plugin/host/reference_quantized_host.h"
 #include "plugin/host/reference_sequences_host.h"
+#include "plugin/host/reference_spectra_host.h"
 #include "plugin/host/reference_whole_host.h"
 
 namespace mps {
@@ -141,6 +142,9 @@ class Interpreter {
 #define MPS_ALIGNMENT_NODE(name) case NodeKind::name:
 #include "plugin/core/nodes_by_family.h"
         return reference_sequences(graph_, value, operands_of(node), out(value));
+#define MPS_FOURIER_NODE(name) case NodeKind::name:
+#include "plugin/core/nodes_by_family.h"
+        return reference_spectra(graph_, value, operands_of(node), out(value));
 #define MPS_QUANTIZED_NODE(name) case NodeKind::name:
 #include "plugin/core/nodes_by_family.h"
         return reference_quantized(graph_, value, operands_of(node), out(value));

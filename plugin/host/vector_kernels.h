@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "plugin/core/dtype.h"
 #include "plugin/core/node.h"
@@ -44,6 +45,37 @@ struct RandomCounter {
   uint32_t key[2], block[4];
 };
 
+// Fourier transforms work on sixteen lines at a time: vector_fourier.h says how they lie.
+constexpr size_t kFourierLanes = 16, kLargestFourierRadix = 61;
+
+// Places 0 ... radix * rows * columns - 1 are digits (k, row, column) before the stage and (row, k, column) behind it.
+// Roots, pairs of numbers for k = 1 ... radix - 1 of each row, are of unity, to the power -k row / (radix rows); behind
+// them, for a radix other than 2, 3, 4, 5 and 8, which is odd, the powers 0 ... radix - 1 of its own root.
+struct FourierStage {
+  size_t radix, rows, columns;
+  const float* roots;
+};
+
+// Lines in memory: element i of line l has its real part at offset[l] + i * element and its imaginary part so many
+// floats behind it; 0: it has none. Lanes without a line are 0, and nothing of them is written.
+struct FourierLines {
+  size_t lanes;
+  int64_t offset[kFourierLanes];
+  int64_t element, imaginary;
+};
+
+struct FourierFns {
+  void (*stage)(const FourierStage& stage, const float* in, float* out);
+  // x[i] *= by[i]
+  void (*multiply)(const float* by, float* x, size_t count);
+  // From m complex numbers to the m + 1 of twice as many real ones, and back.
+  void (*part)(const float* roots, size_t m, float sign, const float* in, float* out);
+  void (*join)(const float* roots, size_t m, float sign, const float* in, float* out);
+  // exchange: real parts are imaginary ones, and imaginary ones real.
+  void (*load)(const float* from, const FourierLines& lines, size_t count, bool exchange, float* out);
+  void (*store)(const float* in, const FourierLines& lines, size_t count, bool exchange, float scale, float* out);
+};
+
 // Null entries are combinations that infer.cc refuses, or that have nothing to do.
 struct VectorKernels {
   const char* name;
@@ -67,6 +99,7 @@ struct VectorKernels {
                           size_t following);
   // float32: sums[r] += the sum over i < n of x[i] * rows[r * stride + i].
   void (*add_dots)(const float* x, const float* rows, size_t count, size_t stride, float* sums, size_t n);
+  FourierFns fourier;
   // What has the same name above, with stores that go past the caches, for results too large to be found there again:
   // float32 nodes, binary ones of int64, and a copy of anything. Other threads may read them once this one has called
   // end_stream and told them so.

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "plugin/host/vector_formats.h"
+#include "plugin/host/vector_fourier.h"
 #include "plugin/host/vector_function_ops.h"
 #include "plugin/host/vector_joined.h"
 #include "plugin/host/vector_loops.h"
@@ -323,6 +324,7 @@ constexpr VectorKernels make_table(const char* name) {
   table.random_bits = random_bits;
   table.add_scaled_rows = add_scaled_rows;
   table.add_dots = add_dots;
+  table.fourier = {fourier_stage, fourier_multiply, fourier_part, fourier_join, fourier_load, fourier_store};
   table.add_product = add_product;
   table.stream_add_product = stream_add_product;
   table.at_least = binary<AtLeast, float>;

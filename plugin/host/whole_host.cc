@@ -37,6 +37,8 @@ WholeProgram compile_whole(const Graph& graph, Value value) {
       return compile_attention(graph, value);
     case NodeFamily::kAlignment:
       return compile_alignment(graph, value);
+    case NodeFamily::kFourier:
+      return compile_fourier(graph, value);
     case NodeFamily::kQuantized:
       return compile_quantized(graph, value);
     case NodeFamily::kSource:

@@ -1,6 +1,6 @@
 // Nodes that are computed as a whole, from dense operands into a dense result: scans, arg reductions, gathers,
-// scatters, sorts, searches, random numbers, convolutions, poolings and attention (is_whole() of node.h). Each file
-// named below compiles the nodes of its families.
+// scatters, sorts, searches, random numbers, convolutions, poolings, attention and spectra (is_whole() of node.h). Each
+// file named below compiles the nodes of its families.
 //
 // A program is immutable: any number of threads may run it at once. How work is cut depends on shapes alone, so results
 // do not depend on the number of threads.
@@ -33,6 +33,7 @@ WholeProgram compile_convolution(const Graph& graph, Value value);    // convolu
 WholeProgram compile_pooling(const Graph& graph, Value value);        // pooling_host.cc
 WholeProgram compile_attention(const Graph& graph, Value value);      // attention_host.cc
 WholeProgram compile_alignment(const Graph& graph, Value value);      // alignment_host.cc
+WholeProgram compile_fourier(const Graph& graph, Value value);        // fourier_host.cc
 WholeProgram compile_quantized(const Graph& graph, Value value);      // quantized_host.cc
 
 // Without inputs: 0, 1, 2 ... as int32.

@@ -144,6 +144,8 @@ class Lowering {
       case NodeFamily::kSearchSorted:
       case NodeFamily::kRandom:
         break;
+      case NodeFamily::kFourier:
+        return fourier(node);
       case NodeFamily::kQuantized:
         if (node.kind == NodeKind::dequantize) return dequantize(node);
     }
@@ -196,6 +198,44 @@ class Lowering {
                                  name:nil];
     }
     MPS_THROW(kInternal, "dequantize: expected macOS 13.1, which legalisation asks for.");
+  }
+
+  // Complex tensors are only between these methods: others are not known to take them.
+  MPSGraphTensor* fourier(const Node& node) {
+    if (MPS_AVAILABLE(14, 0)) {
+      MPSGraphFFTDescriptor* const what = [MPSGraphFFTDescriptor descriptor];
+      what.inverse = Fourier::of(from_.attributes(node)).inverse;
+      MPSGraphTensor* found = nil;
+      if (node.kind == NodeKind::real_to_hermitean_fft) {
+        found = [graph_ realToHermiteanFFTWithTensor:operand(node, 0) axes:numbers({1}) descriptor:what name:nil];
+      } else {
+        MPSGraphTensor* const complex = [graph_ complexTensorWithRealTensor:part(node, 0)
+                                                            imaginaryTensor:part(node, 1)
+                                                                       name:nil];
+        found = [graph_ fastFourierTransformWithTensor:complex axes:numbers({1}) descriptor:what name:nil];
+      }
+      const Dims to = from_.shape(node);
+      MPSShape* const one = mps_shape({to[0], to[1], to[2], 1});
+      MPSGraphTensor* const re = [graph_ realPartOfTensor:found name:nil];
+      MPSGraphTensor* const im = [graph_ imaginaryPartOfTensor:found name:nil];
+      return [graph_ concatTensors:@[
+        [graph_ reshapeTensor:re withShape:one name:nil], [graph_ reshapeTensor:im withShape:one name:nil]
+      ]
+                         dimension:3
+                              name:nil];
+    }
+    MPS_THROW(kInternal, info(node.kind).name, ": expected macOS 14.0, which legalisation asks for.");
+  }
+
+  // One of the two parts of a Fourier transform's operand, without the axis of parts.
+  MPSGraphTensor* part(const Node& node, int64_t at) {
+    const Dims from = from_.shape(from_.operand(node, 0));
+    MPSGraphTensor* const found = [graph_ sliceTensor:operand(node, 0)
+                                               starts:numbers({0, 0, 0, at})
+                                                 ends:numbers({from[0], from[1], from[2], at + 1})
+                                              strides:numbers({1, 1, 1, 1})
+                                                 name:nil];
+    return [graph_ reshapeTensor:found withShape:mps_shape({from[0], from[1], from[2]}) name:nil];
   }
 
   MPSGraphTensor* slice(const Node& node) {

@@ -6,6 +6,7 @@
 #include "plugin/metal/legal/alignment.h"
 #include "plugin/metal/legal/attention.h"
 #include "plugin/metal/legal/convolution.h"
+#include "plugin/metal/legal/fourier.h"
 #include "plugin/metal/legal/lines.h"
 #include "plugin/metal/legal/matmul.h"
 #include "plugin/metal/legal/numbers.h"
@@ -185,6 +186,8 @@ class Legalizer {
       }
       case NodeFamily::kAlignment:
         return ctc_alignment(b_, operand(node, 3), operand(node, 0), operand(node, 1), operand(node, 2));
+      case NodeFamily::kFourier:  // made legal before
+        return b_.graph().record(node.kind, {operand(node, 0)}, from_.attributes(node), from_.shape(node));
       case NodeFamily::kQuantized:
         return rewrite_quantized(node);
     }
@@ -247,7 +250,8 @@ std::vector<bool> find_live(const Graph& graph) {
 
 Legal legalize(const Graph& graph, Target target) {
   try {
-    return Legalizer(graph, target).take();
+    return has_fourier(graph) ? Legalizer(lower_fourier(graph, target), target).take()
+                              : Legalizer(graph, target).take();
   } catch (const Refusal& refusal) {
     MPS_THROW(kUnsupported, refusal.what());
   }
@@ -255,7 +259,11 @@ Legal legalize(const Graph& graph, Target target) {
 
 std::string refusal(const Graph& graph, Target target) {
   try {
-    Legalizer(graph, target);
+    if (has_fourier(graph)) {
+      Legalizer(lower_fourier(graph, target), target);
+    } else {
+      Legalizer(graph, target);
+    }
     return {};
   } catch (const Refusal& refusal) {
     return refusal.what();

@@ -74,8 +74,8 @@ def quantize_blockwise(
         absmax: A tensor to write absmax to. Default: a new one.
         out: A tensor to write the codes to. Default: a new one.
         blocksize: Elements per block, from 1 on. Default: 4096.
-        nested: Quantise absmax too: less its mean, by blocks of 256 of the dynamic map. Default:
-            False.
+        nested: Quantise absmax too: less its mean, by blocks of the same size of the dynamic map,
+            as bitsandbytes does here (`quantize_4bit` has blocks of 256). Default: False.
 
     Returns:
         The codes, uint8 in A's shape; and what is needed to read them, with float32
@@ -116,13 +116,13 @@ def quantize_blockwise(
     quantized = _result(flat.reshape(x.shape), out)
     found = _result(found, absmax)
     state = QuantState(found, x.shape, numbers, blocksize, None, x.dtype)
-    return quantized, _nested(state) if nested else state
+    return quantized, _nested(state, blocksize) if nested else state
 
 
-def _nested(state: QuantState) -> QuantState:
+def _nested(state: QuantState, blocksize: int) -> QuantState:
     """Return the state with its absmax quantised."""
     offset = state.absmax.mean()
-    absmax, state2 = quantize_blockwise(state.absmax - offset, blocksize=NESTED_BLOCKSIZE)
+    absmax, state2 = quantize_blockwise(state.absmax - offset, blocksize=blocksize)
     return QuantState(
         absmax,
         state.shape,
@@ -310,7 +310,7 @@ def quantize_4bit(
         packed = packed.reshape([-1]).view(storage).reshape([-1, 1])
     packed, found = _result(packed, out), _result(found, absmax)
     state = QuantState(found, x.shape, numbers, blocksize, quant_type, x.dtype)
-    return packed, _nested(state) if compress_statistics else state
+    return packed, _nested(state, NESTED_BLOCKSIZE) if compress_statistics else state
 
 
 def quantize_nf4(

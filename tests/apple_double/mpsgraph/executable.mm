@@ -126,6 +126,7 @@ using namespace apple_double;
     const uint32_t node = node_of(self, target, what);
     require(program.nodes[node].kernel != "placeholder", what,
             ": a target that is a placeholder: not known to be copied. Copy it yourself.");
+    require(!program.nodes[node].is_complex, what, ": a target of complex numbers: the double knows none in memory.");
     require(std::find(target_nodes.begin(), target_nodes.end(), node) == target_nodes.end(), what,
             ": one tensor is a target twice: not known to be written twice.");
     target_nodes.push_back(node);

@@ -47,6 +47,7 @@ enum class Takes {
   kNumbers,  // those, int32, and int64 from macOS 13.3 on
   kIntegers,
   kBool,
+  kComplex,
   kAny,  // moved, not computed with
 };
 
@@ -66,6 +67,8 @@ class Recording {
                        DType dtype = DType::float32, Dims shape = {});
   // A node with a kernel of kernels.h.
   MPSGraphTensor* own(Node node);
+  // The same tensor, whose last axis is henceforth the parts of complex numbers.
+  MPSGraphTensor* complex(MPSGraphTensor* tensor);
   // The shape that all operands broadcast to.
   Shape broadcast(const std::vector<uint32_t>& operands) const;
 

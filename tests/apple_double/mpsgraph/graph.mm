@@ -19,6 +19,8 @@ bool is_taken(DType dtype, Takes takes) {
       return dtype == DType::int32 || dtype == DType::int64;
     case Takes::kBool:
       return dtype == DType::bool_;
+    case Takes::kComplex:
+      return dtype == DType::float32;
     case Takes::kAny:
       return true;
   }
@@ -92,6 +94,8 @@ uint32_t Recording::operand(MPSGraphTensor* tensor, Takes takes) {
           public_name(tensor), ".");
   require(state<TensorState>(tensor).graph == graph_, method_, ": the operand is of another graph.");
   const Node& operand = node(state<TensorState>(tensor).node);
+  require(operand.is_complex == (takes == Takes::kComplex), method_, operand.is_complex ? " of complex" : " of real",
+          " numbers: not known to work in MPSGraph.");
   require(is_taken(operand.dtype, takes), method_, " of ", mps::name(operand.dtype),
           ": not known to work in MPSGraph. Cast to a dtype that is (see README.md of the double).");
   require(takes == Takes::kAny || operand.dtype != DType::int64 || os_at_least(13, 3), method_,
@@ -122,6 +126,11 @@ MPSGraphTensor* Recording::host(mps::NodeKind kind, std::vector<uint32_t> operan
 }
 
 MPSGraphTensor* Recording::own(Node made) { return add(std::move(made)); }
+
+MPSGraphTensor* Recording::complex(MPSGraphTensor* tensor) {
+  state<GraphState>(graph_).program.nodes[state<TensorState>(tensor).node].is_complex = true;
+  return tensor;
+}
 
 Shape Recording::broadcast(const std::vector<uint32_t>& operands) const {
   Shape shape;
@@ -168,11 +177,13 @@ APPLE_DOUBLE_STATE(TensorState)
 }
 - (MPSShape*)shape {
   const TensorState& here = state<TensorState>(self);
-  return numbers_of(state<GraphState>(here.graph).program.nodes[here.node].shape);
+  const Node& node = state<GraphState>(here.graph).program.nodes[here.node];
+  return numbers_of({node.shape.data(), node.shape.size() - (node.is_complex ? 1 : 0)});
 }
 - (MPSDataType)dataType {
   const TensorState& here = state<TensorState>(self);
-  return type_of(state<GraphState>(here.graph).program.nodes[here.node].dtype);
+  const Node& node = state<GraphState>(here.graph).program.nodes[here.node];
+  return node.is_complex ? MPSDataTypeComplexFloat32 : type_of(node.dtype);
 }
 @end
 

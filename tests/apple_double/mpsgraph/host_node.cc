@@ -39,6 +39,10 @@ mps::Value host_node(mps::Graph& graph, const std::vector<int64_t>& numbers, con
       return graph.matrix_multiplication(operands[0], operands[1]);
     case NodeKind::dequantize:
       return graph.dequantize(operands[0], operands[1], static_cast<size_t>(rest[0]));
+    case NodeKind::fast_fourier_transform:
+      return graph.fast_fourier_transform(operands[0], rest[0] != 0);
+    case NodeKind::real_to_hermitean_fft:
+      return graph.real_to_hermitean_fft(operands[0], rest[0] != 0);
     case NodeKind::convolution_2d:
       return graph.convolution(operands[0], operands[1], mps::Sliding::of(Dims(rest, count)));
     case NodeKind::convolution_2d_data_gradient:

@@ -12,6 +12,7 @@ namespace apple_double {
 //   slice            starts, ends, steps
 //   concatenation    the axis
 //   reduction_sum    the axes
+//   transforms       whether they are inverse
 //   convolution_2d   and its gradients: the attributes of a Sliding
 // `dtype` and `shape` are wanted by cast, reshape, broadcast and gradients. Throws mps::Error if the operands do not
 // fit.

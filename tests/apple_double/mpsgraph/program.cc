@@ -5,7 +5,7 @@
 namespace apple_double {
 namespace {
 
-constexpr uint64_t kMagic = 0x3130656C62756F64;  // "double01"
+constexpr uint64_t kMagic = 0x3230656C62756F64;  // "double02"
 
 class Writer {
  public:
@@ -68,6 +68,7 @@ std::string Program::write() const {
     out.list(node.numbers);
     out.list(node.bytes);
     out.number(node.pointwise);
+    out.number(node.is_complex);
   }
   return out.take();
 }
@@ -80,7 +81,8 @@ bool Program::read(const std::string& bytes) {
   for (uint64_t i = 0; i < count; ++i) {
     Node node;
     if (!in.list(&node.kernel) || !in.list(&node.method) || !in.number(&node.dtype) || !in.list(&node.shape) ||
-        !in.list(&node.operands) || !in.list(&node.numbers) || !in.list(&node.bytes) || !in.number(&node.pointwise)) {
+        !in.list(&node.operands) || !in.list(&node.numbers) || !in.list(&node.bytes) || !in.number(&node.pointwise) ||
+        !in.number(&node.is_complex)) {
       return false;
     }
     nodes.push_back(std::move(node));

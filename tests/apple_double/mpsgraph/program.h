@@ -29,6 +29,8 @@ struct Node {
   std::vector<char> bytes;       // a constant's: one element, or all
   // Element i of the result is made of the elements i of the operands alone.
   bool pointwise = false;
+  // The last axis of the shape is the two parts of complex numbers.
+  bool is_complex = false;
 };
 
 struct Program {

@@ -204,6 +204,20 @@ TEST_F(GraphMistakes, Indices) {
   EXPECT_DEATH((run<float>(x, std::vector<int32_t>{-1, 0}, y, 2)), "index -1 of an axis of 3");
 }
 
+TEST_F(GraphMistakes, Complex) {
+  if (os_version().number() < 1400) GTEST_SKIP() << "complex numbers are newer";
+  MPSGraphTensor* const x = placeholder(@[ @1, @4, @1 ]);
+  MPSGraphTensor* const both = [graph_ complexTensorWithRealTensor:x imaginaryTensor:x name:nil];
+  MPSGraphFFTDescriptor* const what = [MPSGraphFFTDescriptor descriptor];
+  EXPECT_DEATH([graph_ negativeWithTensor:both name:nil], "of complex numbers");
+  EXPECT_DEATH([graph_ realPartOfTensor:x name:nil], "of real numbers");
+  EXPECT_DEATH([graph_ fastFourierTransformWithTensor:x axes:@[ @1 ] descriptor:what name:nil], "of real numbers");
+  EXPECT_DEATH([graph_ HermiteanToRealFFTWithTensor:both axes:@[ @1 ] descriptor:what name:nil], "126649");
+  EXPECT_DEATH(compile(@[ x ], @[ both ]), "a target of complex numbers");
+  what.inverse = YES;
+  EXPECT_DEATH([graph_ realToHermiteanFFTWithTensor:x axes:@[ @1 ] descriptor:what name:nil], "positive exponents");
+}
+
 TEST_F(GraphMistakes, Scatters) {
   MPSGraphTensor* const at = placeholder(@[ @2 ], MPSDataTypeInt32);
   const auto scatter = [&](MPSDataType type, MPSShape* shape) {

@@ -147,6 +147,29 @@ TEST_F(Graphs, GatherAndReverse) {
   EXPECT_EQ(run<float>(x, numbers, sum, 6), (std::vector<float>{1, 3, 5, 4, 6, 8}));
 }
 
+TEST_F(Graphs, TransformComplexNumbers) {
+  if (os_version().number() < 1400) GTEST_SKIP() << "transforms are newer";
+  MPSGraphTensor* const x = placeholder(@[ @1, @4, @1 ]);
+  const std::vector<float> numbers = {1, 2, 3, 5};
+  MPSGraphFFTDescriptor* const forward = [MPSGraphFFTDescriptor descriptor];
+  MPSGraphFFTDescriptor* const inverse = [MPSGraphFFTDescriptor descriptor];
+  inverse.inverse = YES;
+  MPSGraphTensor* const half = [graph_ realToHermiteanFFTWithTensor:x axes:@[ @1 ] descriptor:forward name:nil];
+  EXPECT_EQ(half.dataType, MPSDataTypeComplexFloat32);
+  EXPECT_EQ([half.shape count], 3u);
+  const auto parts = [&](MPSGraphTensor* complex, size_t count) {
+    return std::pair(run<float>(x, numbers, [graph_ realPartOfTensor:complex name:nil], count),
+                     run<float>(x, numbers, [graph_ imaginaryPartOfTensor:complex name:nil], count));
+  };
+  using Floats = std::vector<float>;
+  EXPECT_EQ(parts(half, 3), std::pair(Floats({11, -2, -3}), Floats({0, 3, 0})));
+  MPSGraphTensor* const both = [graph_ complexTensorWithRealTensor:x imaginaryTensor:x name:nil];
+  MPSGraphTensor* const there = [graph_ fastFourierTransformWithTensor:both axes:@[ @1 ] descriptor:forward name:nil];
+  EXPECT_EQ(parts(there, 4), std::pair(Floats({11, -5, -3, 1}), Floats({11, 1, -3, -5})));
+  MPSGraphTensor* const back = [graph_ fastFourierTransformWithTensor:there axes:@[ @1 ] descriptor:inverse name:nil];
+  EXPECT_EQ(parts(back, 4), std::pair(Floats({4, 8, 12, 20}), Floats({4, 8, 12, 20})));
+}
+
 TEST_F(Graphs, MoveInPlaceOnlyElementByElement) {
   MPSGraphTensor* const x = placeholder(@[ @4 ]);
   MPSGraphTensor* const y = [graph_ squareWithTensor:x name:nil];

@@ -328,6 +328,7 @@ Value record(Graph& graph, NodeKind kind, Span<const Value> operands, DType cast
 #define MPS_POOLING_NODE(name) case NodeKind::name:
 #define MPS_ATTENTION_NODE(name) case NodeKind::name:
 #define MPS_ALIGNMENT_NODE(name) case NodeKind::name:
+#define MPS_FOURIER_NODE(name) case NodeKind::name:
 #define MPS_QUANTIZED_NODE(name) case NodeKind::name:
 #include "plugin/core/nodes_by_family.h"
       break;

@@ -16,6 +16,7 @@ Span<const Exception> exceptions() {
       {"Images", "it computes nothing"},
       {"Sequences", "it computes nothing"},
       {"Alignments", "it computes nothing"},
+      {"Spectra", "it computes nothing"},
       {"Quantized", "it computes nothing"},
       {"Integers", "it computes nothing"},
       {"Graphs", "it computes nothing"},

@@ -149,6 +149,15 @@ void expect_legal_node(const Graph& graph, const Node& node, legal::Target targe
       EXPECT_EQ(node.rank, 3);
       EXPECT_EQ(graph.attributes(node)[0], 1);
       return;
+    case NodeFamily::kFourier: {
+      const Fourier what = Fourier::of(graph.attributes(node));
+      EXPECT_NE(node.kind, NodeKind::hermitean_to_real_fft) << "made of another node";
+      EXPECT_GE(target.macos, info(node.kind).macos);
+      EXPECT_EQ(what.scale, 1);
+      EXPECT_GT(what.length, 1);
+      EXPECT_FALSE(what.inverse && node.kind == NodeKind::real_to_hermitean_fft);
+      return;
+    }
     case NodeFamily::kPooling:
     case NodeFamily::kPoolingGradient:
       ADD_FAILURE() << "made of other nodes";
@@ -300,6 +309,21 @@ TEST_F(Legal, WideProductsAreCut) {
       EXPECT_EQ(count_kind(legal_graph(g, {144}), NodeKind::matrix_multiplication), 1u);
     }
   }
+}
+
+TEST_F(Legal, SpectraAreMethodsFromMacOS14On) {
+  Graph g;
+  const Value x = g.placeholder(DType::float32, {2, 12, 3});
+  const Value half = g.real_to_hermitean_fft(x, true, 0.5);
+  g.result(g.fast_fourier_transform(half, true));
+  g.result(g.hermitean_to_real_fft(half, 12, false));
+  expect_reference(g, {random_numbers(DType::float32, {2, 12, 3}, -1, 1, 1)}, 4, 2e-5);
+  const auto count = [&](int macos, NodeKind kind) { return count_kind(legal_graph(g, {macos}), kind); };
+  EXPECT_EQ(count(133, NodeKind::fast_fourier_transform) + count(133, NodeKind::real_to_hermitean_fft), 0u);
+  EXPECT_GT(count(133, NodeKind::matrix_multiplication), 0u);
+  EXPECT_EQ(count(140, NodeKind::fast_fourier_transform), 2u);
+  EXPECT_EQ(count(140, NodeKind::real_to_hermitean_fft), 1u);
+  EXPECT_EQ(count(140, NodeKind::matrix_multiplication), 0u);
 }
 
 TEST_F(Legal, IntegerProductsOfManyTermsAreExact) {

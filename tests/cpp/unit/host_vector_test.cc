@@ -425,6 +425,74 @@ TEST(VectorKernels, VectorsMeetMatricesWithTheSameBitsOnEveryInstructionSet) {
   }
 }
 
+TEST(VectorKernels, TransformsGiveTheSameBitsOnEveryInstructionSet) {
+  constexpr size_t kElement = 2 * kFourierLanes, kRows = 2, kColumns = 3;
+  std::mt19937 random(7);
+  std::uniform_real_distribution<float> number(-1, 1);
+  std::vector<float> x(80 * kRows * kColumns * kElement), roots(2 * 80 * (kRows + 1));
+  for (float& value : x) value = number(random);
+  for (float& value : roots) value = number(random);
+  const auto on = [](const VectorKernels& kernels, auto f) {
+    std::vector<float> out(80 * kRows * kColumns * kElement, -7);
+    f(kernels.fourier, out.data());
+    return out;
+  };
+  const auto ask = [&](auto f) {
+    const std::vector<float> plainest = on(*all_vector_kernels()[0], f);
+    for (const VectorKernels* kernels : all_vector_kernels()) EXPECT_EQ(on(*kernels, f), plainest) << kernels->name;
+  };
+  for (size_t radix : {2, 3, 4, 5, 7, 8, 11, 61}) {
+    SCOPED_TRACE(radix);
+    const FourierStage stage{radix, kRows, kColumns, roots.data()};
+    ask([&](const FourierFns& fns, float* out) { fns.stage(stage, x.data(), out); });
+  }
+  for (size_t m : {1, 2, 7, 12}) {
+    SCOPED_TRACE(m);
+    ask([&](const FourierFns& fns, float* out) { fns.part(roots.data(), m, -1, x.data(), out); });
+    ask([&](const FourierFns& fns, float* out) { fns.join(roots.data(), m, 1, x.data(), out); });
+  }
+  ask([&](const FourierFns& fns, float* out) {
+    std::copy(x.begin(), x.begin() + 5 * kElement, out);
+    fns.multiply(x.data() + 5 * kElement, out, 5);
+  });
+}
+
+// Lines of pairs, of pairs of rows and of rows, with all lanes and with some.
+TEST(VectorKernels, LinesComeBackFromLanesAsTheyWere) {
+  constexpr size_t kCount = 21, kElement = 2 * kFourierLanes;
+  const auto lines_of = [](size_t lanes, int64_t between, int64_t element, int64_t imaginary) {
+    FourierLines lines{lanes, {}, element, imaginary};
+    for (size_t l = 0; l < lanes; ++l) lines.offset[l] = static_cast<int64_t>(l) * between;
+    return lines;
+  };
+  const FourierLines layouts[] = {lines_of(16, 50, 2, 1), lines_of(5, 50, 2, 1),   lines_of(16, 2, 40, 1),
+                                  lines_of(3, 2, 40, 1),  lines_of(16, 1, 40, 18), lines_of(16, 1, 20, 0),
+                                  lines_of(7, 1, 20, 0),  lines_of(16, 30, 1, 0)};
+  std::vector<float> memory(1000);
+  for (size_t i = 0; i < memory.size(); ++i) memory[i] = static_cast<float>(i + 1);
+  for (const VectorKernels* kernels : all_vector_kernels()) {
+    for (const FourierLines& lines : layouts) {
+      for (bool exchange : {false, true}) {
+        std::vector<float> lanes(kCount * kElement, -1), back(memory.size(), 0), wanted(memory.size(), 0);
+        kernels->fourier.load(memory.data(), lines, kCount, exchange, lanes.data());
+        kernels->fourier.store(lanes.data(), lines, kCount, exchange, 2, back.data());
+        for (size_t l = 0; l < lines.lanes; ++l) {
+          for (size_t i = 0; i < kCount; ++i) {
+            const size_t re = static_cast<size_t>(lines.offset[l] + static_cast<int64_t>(i) * lines.element);
+            const size_t im = re + static_cast<size_t>(lines.imaginary);
+            const float* const element = lanes.data() + i * kElement + l;
+            EXPECT_EQ(element[exchange ? kFourierLanes : 0], memory[re]);
+            EXPECT_EQ(element[exchange ? 0 : kFourierLanes], lines.imaginary == 0 ? 0 : memory[im]);
+            wanted[re] = 2 * memory[re];
+            wanted[im] = 2 * memory[im];
+          }
+        }
+        EXPECT_EQ(back, wanted) << kernels->name;
+      }
+    }
+  }
+}
+
 TEST(VectorKernels, StreamCopiesAnyAlignmentAndLength) {
   std::vector<char> from(1000), to(1200);
   for (size_t i = 0; i < from.size(); ++i) from[i] = static_cast<char>(i * 7);

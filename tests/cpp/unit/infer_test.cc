@@ -132,6 +132,22 @@ TEST_F(Infer, Images) {
   EXPECT_NE(refusal([&] { pool({2, 4, 3, 5}); }).find("bad window"), std::string::npos);
 }
 
+TEST_F(Infer, FourierTransforms) {
+  const auto gives = [&](Value made, Dims shape) { EXPECT_TRUE(same_shape(graph_.shape(made), shape)); };
+  gives(graph_.fast_fourier_transform(x({2, 9, 3, 2}), true), {2, 9, 3, 2});
+  gives(graph_.real_to_hermitean_fft(x({2, 9, 3}), false), {2, 5, 3, 2});
+  gives(graph_.hermitean_to_real_fft(x({2, 5, 3, 2}), 8, false), {2, 8, 3});
+  gives(graph_.hermitean_to_real_fft(x({2, 5, 3, 2}), 9, false), {2, 9, 3});
+  EXPECT_EQ(refusal([&] { graph_.fast_fourier_transform(x({1, 4, 1, 2}, DType::float16), false); }),
+            "[op] wrong dtype for fast_fourier_transform: expected float32, got float16. Cast the operand.");
+  const auto bad = [&](auto record) { return error_of(ErrorKind::kInternal, record); };
+  EXPECT_NE(bad([&] { graph_.fast_fourier_transform(x({1, 4, 1, 3}), false); }).find("pairs of parts"),
+            std::string::npos);
+  EXPECT_NE(bad([&] { graph_.real_to_hermitean_fft(x({1, 4, 1, 2}), false); }).find("[B, N, I]"), std::string::npos);
+  EXPECT_NE(bad([&] { graph_.hermitean_to_real_fft(x({1, 4, 1, 2}), 8, false); }).find("expected 5 numbers"),
+            std::string::npos);
+}
+
 TEST_F(Infer, LimitsOfADevice) {
   EXPECT_EQ(refusal([&] { x({1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}); }),
             "[op] too many dimensions: expected at most 16, got 17. Merge some with reshape.");
