@@ -30,33 +30,49 @@ KERNELS: dict[str, str] = {
 
 # Names that no program for one GPU calls by itself, as patterns -> reasons.
 OUT_OF_SCOPE: dict[str, str] = {
-    r"\w+_(coo|csr|sr)(_\w+)?|\w*(coo|csr)_\w+": "sparse tensors and selected rows",
-    r"\w*sparse\w*|\w+_dense_param\w*|merge_selected_rows|get_tensor_from_selected_rows": "sparse",
-    r"\w+_(double|triple)_grad": "gradients of gradients",
-    r"\w+_raw(_grad)?|unique_raw": "spellings of old programs",
-    r"legacy_\w+|\w+_v1(_grad)?": "old spellings",
-    r"(flatten2|cross_entropy2|cross_entropy_grad2|soft_relu)\w*": "old spellings",
-    r"(fused|fusion)_\w+|self_dp_attention|attention_lstm|fc|batch_fc": "fused for CPUs",
-    r"\w+_with_flatten\w*": "fused for CPUs",
-    r"(c|p|dist|global|partial|mp)_\w+|(all|reduce)_\w+|barrier|broadcast|reduce": "communication",
-    r"distributed_\w+|\w*lookup_table\w*|fetch_barrier|pyramid_hash\w*|cvm\w*|tdm_\w+": "servers",
-    r"dgc_\w+|nce\w*": "servers",
-    r"strings_\w+|faster_tokenizer|hash|\w+_array(_\w+)?|array_\w+|slice_array\w*": "no numbers",
-    r"(sequence|lod)_\w+|row_conv\w*|im2sequence\w*|match_matrix_tensor\w*|crf_decoding": "LoD",
-    r"chunk_eval": "LoD",
-    r"(gru|lstm|gru_unit|cudnn_lstm)(_grad)?|beam_search\w*": "old RNNs",
-    r"add_position_encoding\w*": "old RNNs",
-    r"(anchor|box)_\w+": "boxes around things",
-    r"(psroi|roi|yolo)\w*": "boxes around things",
+    r"\w+_(coo|csr)(_\w+)?|\w*(coo|csr)_\w+|sparse_coo_tensor\w*": "paddle.sparse: how many"
+    " elements are not zero follows from data, and a graph's shapes do not",
+    # The gradients of embeddings with sparse=True, and what optimisers make of them, are here.
+    r"\w+_sr(_\w+)?|sgd_sparse_param_sparse_grad|sparse_momentum": "selected rows: parameters of"
+    " that kind nothing in Python makes, and of gradients lamb and add_n are not built",
+    r"adamw_dense_param_sparse_grad": "Paddle's adamw_ reads selected rows as a tensor and fails"
+    " before it asks for a kernel",
+    r"sparse_weight_embedding\w*|\w*lookup_table\w*|pyramid_hash\w*|cvm\w*|tdm_\w+": "tables of"
+    " parameter servers, whose rows lie in another process or in a tree on the host",
+    r"distributed_\w+|fetch_barrier|dgc_\w+|nce\w*|rank_attention": "training by many processes, or"
+    " what Paddle has for CUDA and servers alone",
+    r"(c|p|dist|global|mp)_\w+|partial_(allgather|recv|send)|reduce_scatter|broadcast": "between"
+    " devices: a Mac has one",
+    r"\w+_triple_grad|(log|matmul|multiply|subtract|matmul_with_flatten)_double_grad": "the double"
+    " ones Paddle makes of other ops, and third derivatives run on the CPU device",
+    r"\w+_raw(_grad)?|unique_raw": "with an axis or a flag that only programs of Paddle 1 have",
+    r"legacy_\w+|\w+_v1(_grad)?|(flatten2|cross_entropy2|cross_entropy_grad2|soft_relu)\w*": "of"
+    " fluid, whose Python Paddle 3 has not",
+    r"matmul_with_flatten(_grad)?": "static.nn.fc of programs before PIR; today's makes a matmul",
+    r"(fused|fusion)_\w+|self_dp_attention|attention_lstm|fc": "put into programs by Paddle's"
+    " inference for x86 CPUs, and only there",
+    r"strings_\w+|faster_tokenizer|hash": "texts: Metal has no such type",
+    r"\w+_array(_\w+)?|array_\w+|slice_array\w*": "lists of tensors of static programs, which"
+    " lie on the host; dynamic mode has Python's",
+    r"(sequence|lod)_\w+|row_conv\w*|im2sequence\w*|match_matrix_tensor\w*|chunk_eval": "sequences"
+    " one behind the other by levels of detail, which programs before PIR have alone",
+    r"(gru|lstm|gru_unit|cudnn_lstm)(_grad)?|beam_search\w*|crf_decoding": "of fluid's sequences;"
+    " paddle.nn.LSTM and GRU ask for rnn, which is here",
+    r"add_position_encoding\w*|anchor_generator|variance|l1_norm\w*": "no function of Paddle's"
+    " Python asks; _C_ops.anchor_generator takes no arguments that it understands",
+    r"box_clip": "reads levels of detail without asking whether a tensor has any: without, Paddle's"
+    " own ends the process",
     r"multiclass_nms": "an operator of old programs; what Python calls is multiclass_nms3",
-    r"graph_\w+|weighted_sample_neighbors|rank_attention|correlation": "graphs, old vision",
-    r"shuffle_channel\w*": "graphs, old vision",
-    r"(save|load)(_\w+)?|read_file|decode_jpeg|print_kernel|assert|check_\w+": "files and checks",
-    r"memcpy\w*|(trans|transfer)_layout\w*|onednn_to_paddle_layout|share_\w+": "between devices",
-    r"npu_identity": "between devices",
-    r"\w+_strided(_grad)?|split_with_num_strided|\w+_infer|variance|l1_norm\w*": "inner spellings",
-    r"grad_add": "inner spellings",
-    r"(range|range_tensor|arange|logspace|assign_value|prod_infer)": "made on the CPU and copied",
+    r"graph_\w+|weighted_sample_neighbors": "walks through lists of neighbours by hash tables: each"
+    " step's length is the result of the one before",
+    r"(save|load)(_\w+)?|read_file|decode_jpeg": "files, which the host reads",
+    r"print_kernel|assert|check_\w+": "messages of programs, which the host writes",
+    r"memcpy\w*|(trans|transfer)_layout\w*|onednn_to_paddle_layout|share_\w+": "between devices and"
+    " layouts of the CPU: Paddle asks for them by the device that it copies from",
+    r"npu_identity": "asked for on devices named npu",
+    r"grad_add|prod_infer": "of programs before PIR; today's ask for add and prod",
+    r"(range|range_tensor|arange|assign_value)": "with numbers that the program has: arange_tensor"
+    " and a copy from the host do it",
     r"(feed|fetch|data|depend|nop|shadow_\w+|shape\w*|numel|empty_like)": "bookkeeping of programs",
 }
 
@@ -130,6 +146,13 @@ DTYPES: tuple[tuple[str, str, str], ...] = (
     ),
     ("argsort_grad put_along_axis take_along_axis take_along_axis_grad", "uint8", "rare"),
     ("scatter_nd_add scatter_nd_add_grad", "uint8", "rare"),
+    ("roi_pool_grad", "int32", "no gradient of integers"),
+    (
+        "get_tensor_from_selected_rows multiply_sr",
+        "int32 int64",
+        "selected rows are gradients, which are floats",
+    ),
+    ("multiply_sr", "bool", "selected rows are gradients, which are floats"),
     (
         """abs_double_grad add_double_grad cos_double_grad divide_double_grad pow_double_grad
         sin_double_grad square_double_grad""",

@@ -2,12 +2,14 @@
 //
 // Moments start at 0 and are corrected for it by powers of their betas.
 #include "kernels/ops/optimizer.h"
+#include "kernels/ops/selected_rows.h"
 #include "paddle/phi/kernels/adam_kernel.h"
 #include "paddle/phi/kernels/adamax_kernel.h"
 #include "paddle/phi/kernels/adamw_kernel.h"
 #include "paddle/phi/kernels/lamb_kernel.h"
 #include "paddle/phi/kernels/nadam_kernel.h"
 #include "paddle/phi/kernels/radam_kernel.h"
+#include "paddle/phi/kernels/selected_rows/adam_kernel.h"
 #include "plugin/core/check.h"
 #include "plugin/paddle/host_value.h"
 
@@ -27,7 +29,8 @@ struct Adam {
   const DenseTensor *moment2_max, *master;
   double beta1, beta2, epsilon;
   double rate_ratio = 1, decay = 0;
-  bool keeps_powers = false;  // another op moves them
+  bool keeps_powers = false;              // another op moves them
+  const DenseTensor* selected = nullptr;  // bool: whether an element moves; without it all do
 };
 struct AdamOut {
   DenseTensor *param, *moment1, *moment2, *moment2_max, *beta1_pow, *beta2_pow, *master;
@@ -36,28 +39,34 @@ struct AdamOut {
 void record_adam(const CustomContext& ctx, Recorder& record, const Adam& of, const AdamOut& out) {
   Graph& g = record.graph;
   Power power1(ctx, record, of.beta1_pow), power2(ctx, record, of.beta2_pow);
-  Value param = parameter(record, of.param, of.master);
-  Value rate = one(record, of.rate);
+  const Value old = parameter(record, of.param, of.master);
+  Value param = old, rate = one(record, of.rate);
   if (of.rate_ratio != 1) rate = g.multiplication(rate, number(record, of.rate_ratio));
   if (of.decay != 0) {
     const Value lost = g.multiplication(g.multiplication(rate, number(record, of.decay)), param);
     param = g.subtraction(param, lost);
   }
   const Value gradient = flat(record, of.grad);
-  const Value moment1 = moved(record, flat(record, of.moment1), gradient, of.beta1);
-  const Value moment2 = moved(record, flat(record, of.moment2), g.square(gradient), of.beta2);
+  const Value old1 = flat(record, of.moment1), old2 = flat(record, of.moment2);
+  const Value moment1 = moved(record, old1, gradient, of.beta1);
+  const Value moment2 = moved(record, old2, g.square(gradient), of.beta2);
+  const auto if_selected = [&](Value next, Value before) {
+    if (of.selected == nullptr) return next;
+    return g.select(record.input(*of.selected, {of.selected->numel()}), next, before);
+  };
   Value greatest = moment2;
   if (of.moment2_max != nullptr) {
-    greatest = g.maximum(moment2, flat(record, *of.moment2_max));
-    write(record, out.moment2_max, greatest);
+    const Value old_max = flat(record, *of.moment2_max);
+    greatest = g.maximum(moment2, old_max);
+    write(record, out.moment2_max, if_selected(greatest, old_max));
   }
   const Value root = g.square_root(power2.one_minus());
   const Value corrected = g.division(g.multiplication(rate, root), power1.one_minus());
   const Value size = g.addition(g.square_root(greatest), g.multiplication(number(record, of.epsilon), root));
-  write(record, out.moment1, moment1);
-  write(record, out.moment2, moment2);
-  write_parameter(record, out.param, out.master,
-                  g.subtraction(param, g.multiplication(corrected, g.division(moment1, size))));
+  write(record, out.moment1, if_selected(moment1, old1));
+  write(record, out.moment2, if_selected(moment2, old2));
+  const Value next = g.subtraction(param, g.multiplication(corrected, g.division(moment1, size)));
+  write_parameter(record, out.param, out.master, if_selected(next, old));
   if (!of.keeps_powers) {
     power1.write_next(out.beta1_pow, of.beta1);
     power2.write_next(out.beta2_pow, of.beta2);
@@ -93,6 +102,38 @@ void adam(const CustomContext& ctx, const DenseTensor& param, const DenseTensor&
   adamw(ctx, param, grad, rate, moment1, moment2, moment2_max, beta1_pow, beta2_pow, master, skip_update, beta1, beta2,
         epsilon, 1, 0, /*with_decay=*/false, lazy_mode, rows, multi_precision, use_global_beta_pow, amsgrad, param_out,
         moment1_out, moment2_out, moment2_max_out, beta1_pow_out, beta2_pow_out, master_out);
+}
+
+// Of gradients of some rows: those of the others are 0, or, if it is lazy, the others stay as they are.
+void adam_of_rows(const CustomContext& ctx, const DenseTensor& param, const phi::SelectedRows& grad,
+                  const DenseTensor& rate, const DenseTensor& moment1, const DenseTensor& moment2,
+                  const OptionalTensor& moment2_max, const DenseTensor& beta1_pow, const DenseTensor& beta2_pow,
+                  const OptionalTensor& master, const OptionalTensor& skip_update, const phi::Scalar& beta1,
+                  const phi::Scalar& beta2, const phi::Scalar& epsilon, bool lazy_mode, int64_t, bool,
+                  bool use_global_beta_pow, bool amsgrad, DenseTensor* param_out, DenseTensor* moment1_out,
+                  DenseTensor* moment2_out, DenseTensor* moment2_max_out, DenseTensor* beta1_pow_out,
+                  DenseTensor* beta2_pow_out, DenseTensor* master_out) {
+  if (skips(ctx, skip_update)) return;
+  const DenseTensor dense = dense_gradient(ctx, grad);
+  const DenseTensor selected = lazy_mode ? is_selected(ctx, grad) : DenseTensor();
+  Recorder record(ctx);
+  Adam of{param,
+          dense,
+          rate,
+          moment1,
+          moment2,
+          beta1_pow,
+          beta2_pow,
+          amsgrad ? given(moment2_max) : nullptr,
+          given(master),
+          beta1.to<double>(),
+          beta2.to<double>(),
+          epsilon.to<double>()};
+  of.keeps_powers = use_global_beta_pow;
+  if (lazy_mode) of.selected = &selected;
+  record_adam(ctx, record, of,
+              {param_out, moment1_out, moment2_out, moment2_max_out, beta1_pow_out, beta2_pow_out, master_out});
+  record.launch();
 }
 
 void merged_adam(const CustomContext& ctx, const Tensors& param, const Tensors& grad, const Tensors& rate,
@@ -271,6 +312,8 @@ void leave_lamb(const phi::KernelKey& key, phi::Kernel* kernel) {
 
 MPS_KERNEL_WITH_DEFINE(adam, phi::AdamDenseKernel, adam, kFloats, leave_adam)
 MPS_KERNEL_WITH_DEFINE(adamw, phi::AdamwDenseKernel, adamw, kFloats, leave_adam)
+MPS_KERNEL_WITH_DEFINE(adam_dense_param_sparse_grad, phi::sr::AdamDenseParamSparseGradKernel, adam_of_rows, kFloats,
+                       leave_adam)
 static constexpr auto leave_merged = &leave_powers<6, 4>;
 MPS_KERNEL_WITH_DEFINE(merged_adam, phi::MergedAdamKernel, merged_adam, kFloats, leave_merged)
 MPS_KERNEL_WITH_DEFINE(adamax, phi::AdamaxKernel, adamax, kFloats, give_own_dtypes)

@@ -17,6 +17,8 @@
 #include "paddle/phi/kernels/reverse_kernel.h"
 #include "paddle/phi/kernels/roll_grad_kernel.h"
 #include "paddle/phi/kernels/roll_kernel.h"
+#include "paddle/phi/kernels/shuffle_channel_grad_kernel.h"
+#include "paddle/phi/kernels/shuffle_channel_kernel.h"
 #include "paddle/phi/kernels/tile_grad_kernel.h"
 #include "paddle/phi/kernels/tile_kernel.h"
 #include "paddle/phi/kernels/unbind_kernel.h"
@@ -324,6 +326,14 @@ void channel_shuffle_grad(const CustomContext& ctx, const DenseTensor& dout, int
   turn_channels(ctx, dout, format, /*back=*/true, groups, dx);
 }
 
+// The same with channels in front, under the name that it had first.
+void shuffle_channel(const CustomContext& ctx, const DenseTensor& x, int groups, DenseTensor* out) {
+  turn_channels(ctx, x, "NCHW", /*back=*/false, groups, out);
+}
+void shuffle_channel_grad(const CustomContext& ctx, const DenseTensor& dout, int groups, DenseTensor* dx) {
+  turn_channels(ctx, dout, "NCHW", /*back=*/true, groups, dx);
+}
+
 }  // namespace
 
 MPS_KERNEL(flip, phi::FlipKernel, flip, kMovedDTypes)
@@ -347,5 +357,7 @@ MPS_KERNEL(pixel_unshuffle, phi::PixelUnshuffleKernel, pixel_unshuffle, kFloats)
 MPS_KERNEL(pixel_unshuffle_grad, phi::PixelUnshuffleGradKernel, pixel_unshuffle_grad, kFloats)
 MPS_KERNEL(channel_shuffle, phi::ChannelShuffleKernel, channel_shuffle, kFloats)
 MPS_KERNEL(channel_shuffle_grad, phi::ChannelShuffleGradKernel, channel_shuffle_grad, kFloats)
+MPS_KERNEL(shuffle_channel, phi::ShuffleChannelOpKernel, shuffle_channel, kFloats)
+MPS_KERNEL(shuffle_channel_grad, phi::ShuffleChannelGradOpCUDAKernel, shuffle_channel_grad, kFloats)
 
 }  // namespace mps::paddle

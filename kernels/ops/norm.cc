@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "kernels/ops/selected_rows.h"
 #include "paddle/phi/kernels/add_n_kernel.h"
 #include "paddle/phi/kernels/clip_by_norm_kernel.h"
 #include "paddle/phi/kernels/frobenius_norm_grad_kernel.h"
@@ -15,6 +16,7 @@
 #include "paddle/phi/kernels/norm_kernel.h"
 #include "paddle/phi/kernels/p_norm_grad_kernel.h"
 #include "paddle/phi/kernels/p_norm_kernel.h"
+#include "paddle/phi/kernels/selected_rows/clip_by_norm_kernel.h"
 #include "paddle/phi/kernels/squared_l2_norm_grad_kernel.h"
 #include "paddle/phi/kernels/squared_l2_norm_kernel.h"
 #include "plugin/core/check.h"
@@ -196,9 +198,21 @@ void clip_by_norm(const CustomContext& ctx, const DenseTensor& x, float max_norm
   record.launch();
 }
 
+void clip_by_norm_of_rows(const CustomContext& ctx, const phi::SelectedRows& x, float max_norm,
+                          phi::SelectedRows* out) {
+  phi::SelectedRows sums;  // whose norm it is
+  merge_rows(ctx, x, phi::DataType::FLOAT32, &sums);
+  out->set_rows(sums.rows());
+  out->set_height(sums.height());
+  const phi::DenseTensorMeta meta(x.value().dtype(), sums.value().dims());
+  out->mutable_value()->set_meta(meta);
+  clip_by_norm(ctx, sums.value(), max_norm, out->mutable_value());
+}
+
 }  // namespace
 
 MPS_KERNEL(clip_by_norm, phi::ClipByNormKernel, clip_by_norm, kFloats)
+MPS_KERNEL(clip_by_norm_sr, phi::sr::ClipByNormKernel, clip_by_norm_of_rows, kFloats)
 MPS_KERNEL(logsumexp, phi::LogsumexpKernel, logsumexp, kFloats)
 MPS_KERNEL(logsumexp_grad, phi::LogsumexpGradKernel, logsumexp_grad, kFloats)
 MPS_KERNEL(p_norm, phi::PNormKernel, p_norm, kFloats)

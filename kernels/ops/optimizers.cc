@@ -2,6 +2,7 @@
 // rprop.
 #include "kernels/graphs/lines.h"
 #include "kernels/ops/optimizer.h"
+#include "kernels/ops/selected_rows.h"
 #include "paddle/phi/kernels/adadelta_kernel.h"
 #include "paddle/phi/kernels/adagrad_kernel.h"
 #include "paddle/phi/kernels/asgd_kernel.h"
@@ -213,6 +214,39 @@ void rprop(const CustomContext& ctx, const DenseTensor& param, const DenseTensor
   record.launch();
 }
 
+// -- of gradients of some rows: those of the others are 0
+// ------------------------------------------------------------------------------
+
+void sgd_of_rows(const CustomContext& ctx, const DenseTensor& param, const DenseTensor& rate,
+                 const phi::SelectedRows& grad, const OptionalTensor& master, bool multi_precision,
+                 DenseTensor* param_out, DenseTensor* master_out) {
+  sgd(ctx, param, rate, dense_gradient(ctx, grad), master, multi_precision, param_out, master_out);
+}
+
+void momentum_of_rows(const CustomContext& ctx, const DenseTensor& param, const phi::SelectedRows& grad,
+                      const DenseTensor& velocity, const DenseTensor& rate, const OptionalTensor& master, float mu,
+                      bool use_nesterov, const std::string& regularization, float coefficient, bool multi_precision,
+                      float rescale, DenseTensor* param_out, DenseTensor* velocity_out, DenseTensor* master_out) {
+  momentum(ctx, param, dense_gradient(ctx, grad), velocity, rate, master, mu, use_nesterov, regularization, coefficient,
+           multi_precision, rescale, param_out, velocity_out, master_out);
+}
+
+void adagrad_of_rows(const CustomContext& ctx, const DenseTensor& param, const phi::SelectedRows& grad,
+                     const DenseTensor& moment, const DenseTensor& rate, const OptionalTensor& master, float epsilon,
+                     bool multi_precision, DenseTensor* param_out, DenseTensor* moment_out, DenseTensor* master_out) {
+  adagrad(ctx, param, dense_gradient(ctx, grad), moment, rate, master, epsilon, multi_precision, param_out, moment_out,
+          master_out);
+}
+
+void rmsprop_of_rows(const CustomContext& ctx, const DenseTensor& param, const DenseTensor& mean_square,
+                     const phi::SelectedRows& grad, const DenseTensor& moment, const DenseTensor& rate,
+                     const OptionalTensor& mean_grad, const OptionalTensor& master, float epsilon, float decay,
+                     float mu, bool centered, bool multi_precision, DenseTensor* param_out, DenseTensor* moment_out,
+                     DenseTensor* mean_square_out, DenseTensor* mean_grad_out, DenseTensor* master_out) {
+  rmsprop(ctx, param, mean_square, dense_gradient(ctx, grad), moment, rate, mean_grad, master, epsilon, decay, mu,
+          centered, multi_precision, param_out, moment_out, mean_square_out, mean_grad_out, master_out);
+}
+
 }  // namespace
 
 MPS_KERNEL_WITH_DEFINE(sgd, phi::SGDDenseKernel, sgd, kFloats, give_own_dtypes)
@@ -224,5 +258,13 @@ MPS_KERNEL_WITH_DEFINE(adadelta, phi::AdadeltaKernel, adadelta, kFloats, give_ow
 MPS_KERNEL_WITH_DEFINE(rmsprop, phi::RmspropDenseKernel, rmsprop, kFloats, give_own_dtypes)
 MPS_KERNEL_WITH_DEFINE(asgd, phi::ASGDKernel, asgd, kFloats, give_own_dtypes)
 MPS_KERNEL_WITH_DEFINE(rprop, phi::RpropKernel, rprop, kFloats, give_own_dtypes)
+MPS_KERNEL_WITH_DEFINE(sgd_dense_param_sparse_grad, phi::SGDDenseParamSparseGradKernel, sgd_of_rows, kFloats,
+                       give_own_dtypes)
+MPS_KERNEL_WITH_DEFINE(momentum_dense_param_sparse_grad, phi::MomentumSparseKernel, momentum_of_rows, kFloats,
+                       give_own_dtypes)
+MPS_KERNEL_WITH_DEFINE(adagrad_dense_param_sparse_grad, phi::AdagradSparseKernel, adagrad_of_rows, kFloats,
+                       give_own_dtypes)
+MPS_KERNEL_WITH_DEFINE(rmsprop_dense_param_sparse_grad, phi::RmspropSparseKernel, rmsprop_of_rows, kFloats,
+                       give_own_dtypes)
 
 }  // namespace mps::paddle

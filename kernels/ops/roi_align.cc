@@ -102,19 +102,6 @@ Along along_axis(Recorder& record, const Regions& regions, size_t axis) {
   return {graphs::clamped(g, at, 0, length - 1), weight};
 }
 
-// Of each region: the image that it is a part of, int32 [regions].
-Value image_of_regions(Recorder& record, const Regions& regions) {
-  Graph& g = record.graph;
-  const Value counts = g.cast(record.input(regions.boxes_num), DType::int32);
-  const Value ends = g.scan(NodeKind::cumulative_sum, counts, 0);
-  const int64_t images = g.elements(ends);
-  // As many images end at or before a region as come before its own.
-  const Value region = g.coordinate({regions.count(), 1}, 0);
-  const Value ended = g.less_than_or_equal_to(g.reshape(ends, {1, images}), region);
-  const Value number = g.reshape(g.reduction_sum(g.cast(ended, DType::int32), {1}), {regions.count()});
-  return g.minimum(number, graphs::number(g, number, images - 1));
-}
-
 // The corners around all samples in the order [regions, rows, samples, columns, samples], weighed for the mean.
 std::vector<Corner> corners_of(Recorder& record, const Regions& regions) {
   Graph& g = record.graph;
@@ -131,7 +118,8 @@ std::vector<Corner> corners_of(Recorder& record, const Regions& regions) {
     places.push_back({at, g.constant(1.0, DType::float32, Shape(g.shape(at))), dims_of(regions.x)[2 + axis]});
     weight = axis == 0 ? share : g.multiplication(weight, share);
   }
-  const Value image = g.reshape(image_of_regions(record, regions), {shape[0], 1, 1});
+  const Value counts = g.cast(record.input(regions.boxes_num), DType::int32);
+  const Value image = g.reshape(graphs::image_of_regions(g, counts, shape[0]), {shape[0], 1, 1});
   auto corners = graphs::corners_at(g, graphs::flat(g, g.broadcast(image, shape)), places, /*nearest=*/false);
   for (Corner& corner : corners) corner.weight = g.multiplication(corner.weight, weight);
   return corners;

@@ -20,6 +20,7 @@
 #include "paddle/phi/backends/custom/custom_context.h"
 #include "paddle/phi/core/dense_tensor.h"
 #include "paddle/phi/core/kernel_registry.h"
+#include "paddle/phi/core/selected_rows.h"
 #include "plugin/paddle/allocator.h"
 #include "plugin/paddle/guard.h"
 #include "plugin/paddle/op_counts.h"
@@ -82,6 +83,8 @@ phi::DataType first_dtype(const First& first, const Rest&... rest) {
   using T = std::remove_cv_t<std::remove_reference_t<First>>;
   if constexpr (std::is_same_v<T, phi::DenseTensor>) {
     return first.dtype();
+  } else if constexpr (std::is_same_v<T, phi::SelectedRows>) {
+    return first.value().dtype();
   } else if constexpr (std::is_same_v<T, phi::DenseTensor*>) {
     if (first != nullptr) return first->dtype();
   } else if constexpr (std::is_same_v<T, std::vector<const phi::DenseTensor*>> ||

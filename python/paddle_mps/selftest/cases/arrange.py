@@ -180,4 +180,23 @@ SHUFFLE = tuple(
     )
 )
 
-CASES = (*FLIP, *ROLL, *TILE, *APART, *SHUFFLE)
+
+def _shuffle_channel(x):
+    # On the CPU device under its other name: under this one it moves half of a float64, and its
+    # gradient moves channels the wrong way.
+    if not paddle.get_device().startswith("mps"):
+        return F.channel_shuffle(x, 3)
+    return paddle._C_ops.shuffle_channel(x, 3)
+
+
+SHUFFLE_CHANNEL = (
+    Case(
+        kernel="shuffle_channel",
+        call=_shuffle_channel,
+        shapes=(((2, 6, 3, 5),), ((1, 3, 1, 1),)),
+        dtypes=FLOATS,
+        gradient=Gradient(kernel="shuffle_channel_grad", rule=EXACT),
+    ),
+)
+
+CASES = (*FLIP, *ROLL, *TILE, *APART, *SHUFFLE, *SHUFFLE_CHANNEL)

@@ -53,6 +53,62 @@ ROI_ALIGN = (
 )
 
 
+def _roi_pool(name, numbers, sorted_corners=True, dtypes=FLOATS, **options):
+    def call(x, boxes):
+        counts = paddle.to_tensor(numbers, "int32", place=x.place)
+        return ops.roi_pool(x, _corners(boxes) if sorted_corners else boxes, counts, **options)
+
+    integers = "int32" in dtypes
+    return Case(
+        kernel="roi_pool",
+        name=name,
+        call=call,
+        shapes=(((len(numbers), 3, 6, 7), (sum(numbers), 4)),),
+        dtypes=dtypes,
+        domain="small" if integers else ("small", "eighths"),
+        layouts=False,
+        gradient=None
+        if integers
+        else Gradient(kernel="roi_pool_grad", rule=summed(_all_samples, scale=8.0), inputs=(0,)),
+    )
+
+
+ROI_POOL = (
+    _roi_pool("", (2, 3), output_size=(3, 2)),
+    _roi_pool("scaled", (1, 0, 4), output_size=2, spatial_scale=0.5),
+    _roi_pool("any_corners", (0, 6), sorted_corners=False, output_size=(1, 4), spatial_scale=1.5),
+    _roi_pool("of_integers", (2, 3), dtypes=("int32",), output_size=(2, 3)),
+)
+
+
+def _psroi_pool(name, numbers, parts, sorted_corners=True, **options):
+    def call(x, boxes):
+        counts = paddle.to_tensor(numbers, "int32", place=x.place)
+        corners = _corners(boxes) if sorted_corners else boxes
+        return ops.psroi_pool(x, corners, counts, parts, **options)
+
+    return Case(
+        kernel="psroi_pool",
+        name=name,
+        call=call,
+        shapes=(((len(numbers), 2 * parts[0] * parts[1], 6, 7), (sum(numbers), 4)),),
+        dtypes=FLOATS,
+        domain=("small", "eighths"),
+        rule=summed(_samples, scale=4.0),
+        layouts=False,
+        gradient=Gradient(
+            kernel="psroi_pool_grad", rule=summed(_all_samples, scale=8.0), inputs=(0,)
+        ),
+    )
+
+
+PSROI_POOL = (
+    _psroi_pool("", (2, 3), (3, 2)),
+    _psroi_pool("scaled", (1, 0, 4), (2, 2), spatial_scale=0.5),
+    _psroi_pool("any_corners", (0, 6), (1, 4), sorted_corners=False, spatial_scale=1.5),
+)
+
+
 def _decoded_rows(prior, target):
     """In pixels, a prior for each row; in float64 the CPU device takes variances for others."""
     low, high = np.minimum(prior[:, :2], prior[:, 2:]), np.maximum(prior[:, :2], prior[:, 2:]) + 1
@@ -173,6 +229,54 @@ YOLO_BOX = (
     _yolo_box("iou_aware", 24, conf_thresh=0.3, iou_aware=True, iou_aware_factor=0.4),
 )
 
+
+def _yolo_loss(name, shapes, domain, **options):
+    def call(x, boxes, score=None):
+        labels = np.arange(boxes.shape[0] * boxes.shape[1]).reshape(boxes.shape[:2]) % 2
+        return ops.yolo_loss(
+            x,
+            boxes,
+            paddle.to_tensor(labels, "int32", place=x.place),
+            anchors=[10, 13, 16, 30, 33, 23, 4, 5],
+            downsample_ratio=8,
+            gt_score=score,
+            **options,
+        )
+
+    return Case(
+        kernel="yolo_loss",
+        name=name,
+        call=call,
+        shapes=shapes,
+        dtypes=FLOATS,
+        domain=domain,
+        rule=rounded_once(16.0, scale=100.0),
+        layouts=False,
+        gradient=Gradient(kernel="yolo_loss_grad", rule=rounded_once(16.0, scale=8.0), inputs=(0,)),
+    )
+
+
+YOLO_LOSS = (
+    _yolo_loss(
+        "",
+        (((2, 21, 5, 5), (2, 6, 4)),),
+        ("small", "fractions"),
+        anchor_mask=[0, 1, 2],
+        class_num=2,
+        ignore_thresh=0.3,
+    ),
+    _yolo_loss(
+        "scores",
+        (((3, 16, 4, 4), (3, 5, 4), (3, 5)),),
+        ("small", "fractions", "fractions"),
+        anchor_mask=[3, 1],
+        class_num=3,
+        ignore_thresh=0.1,
+        use_label_smooth=False,
+        scale_x_y=1.2,
+    ),
+)
+
 NMS = (
     Case(
         kernel="nms",
@@ -185,4 +289,13 @@ NMS = (
     ),
 )
 
-CASES = (*ROI_ALIGN, *BOX_CODER, *PRIOR_BOX, *YOLO_BOX, *NMS)
+CASES = (
+    *ROI_ALIGN,
+    *ROI_POOL,
+    *PSROI_POOL,
+    *BOX_CODER,
+    *PRIOR_BOX,
+    *YOLO_BOX,
+    *YOLO_LOSS,
+    *NMS,
+)
