@@ -323,11 +323,19 @@ class Network {
     const Value from_state = cell_ == Cell::kGru ? rows(joined(by_state), size) : from_input;
     const bool recalled = direction.all_before.node != Value{}.node;
     const Value h_before = recalled ? direction.all_before : rows(joined(before), hidden_);
-    const auto write_weight = [&](size_t at, Value slopes, Value x) {
-      result->weights[at] = g_.matrix_multiplication(matrix_transpose(g_, slopes), x);
-    };
-    write_weight(direction.input_weight, from_input, rows(input, features));
-    write_weight(direction.state_weight, from_state, h_before);
+    const Value by_steps = matrix_transpose(g_, from_input);
+    if (cell_ != Cell::kGru && features == hidden_) {  // one matrix with two: a device prepares it once
+      const auto matrix = [&](Value x) { return g_.reshape(x, {1, time_ * batch_, hidden_}); };
+      const Value both = g_.matrix_multiplication(g_.reshape(by_steps, {1, size, time_ * batch_}),
+                                                  g_.concatenation({matrix(input), matrix(h_before)}, 0));
+      const auto weight_of = [&](int64_t i) { return g_.reshape(slice_axis(g_, both, 0, i, 1), {size, hidden_}); };
+      result->weights[direction.input_weight] = weight_of(0);
+      result->weights[direction.state_weight] = weight_of(1);
+    } else {
+      result->weights[direction.input_weight] = g_.matrix_multiplication(by_steps, rows(input, features));
+      result->weights[direction.state_weight] =
+          g_.matrix_multiplication(cell_ == Cell::kGru ? matrix_transpose(g_, from_state) : by_steps, h_before);
+    }
     const Value sum = g_.reduction_sum(from_input, {0});
     result->weights[direction.input_bias] = sum;
     result->weights[direction.state_bias] = cell_ == Cell::kGru ? g_.reduction_sum(from_state, {0}) : sum;

@@ -178,7 +178,14 @@ void SplitProduct::pack_y(const float* y, char* to) const {
 
 bool SplitProduct::run(const float* x, const float* y, const char* packed_y, float* to) const {
   if (shares_y_) return reinterpret_cast<const Packed*>(packed_y)->finite && run_few_rows(x, packed_y, to);
-  const int64_t lines = g_.rows + g_.columns, batches = std::max<int64_t>(1, kLinesAtATime / lines);
+  // Matrices that share a side go together, which is split once for all of them; but those of y stay in the caches.
+  const int64_t x_lines = std::min(g_.rows, kLinesAtATime), y_lines = std::min(g_.columns, kLinesAtATime);
+  const int64_t shared = (x_.batch == 1 ? x_lines : 0) + (y_.batch == 1 ? y_lines : 0);
+  const int64_t own = std::max<int64_t>(1, x_lines + y_lines - shared);
+  const int64_t y_bytes =
+      divide_up(y_lines, kTileStrip) * static_cast<int64_t>(Strips::bytes(1, std::min(kInner, g_.inner)));
+  const int64_t near = x_.batch == 1 && y_.batch > 1 ? std::max<int64_t>(1, kCachedBytes / y_bytes) : g_.batch;
+  const int64_t batches = std::clamp<int64_t>(std::min(near, (kLinesAtATime - shared) / own), 1, g_.batch);
   for (int64_t batch = 0; batch < g_.batch; batch += batches) {
     for (int64_t row = 0; row < g_.rows; row += kLinesAtATime) {
       for (int64_t column = 0; column < g_.columns; column += kLinesAtATime) {

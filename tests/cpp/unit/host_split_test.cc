@@ -145,6 +145,21 @@ TEST_F(SplitProducts, ShareAPackedMatrix) {
   EXPECT_LT(errors_of(p, x, y, multiply(*product, p, one, y)).worst, 2e-7);
 }
 
+// Some take all matrices at a time, some a few, some one.
+TEST_F(SplitProducts, SplitAMatrixOfManyProductsOnce) {
+  for (Problem p : {Problem{6, 2000, 130, 96}, {7, 300, 64, 512}, {3, 70, 200, 700}}) {
+    SCOPED_TRACE(p.name());
+    MatmulGeometry g = p.geometry();
+    g.x_batch = 0;
+    const auto one = draw(p.x_size() / static_cast<size_t>(p.batch), 1), y = draw(p.y_size(), 2);
+    std::vector<float> x;
+    for (int64_t i = 0; i < p.batch; ++i) x.insert(x.end(), one.begin(), one.end());
+    const auto product = SplitProduct::make(g, /*shares_y=*/false);
+    ASSERT_NE(product, nullptr);
+    EXPECT_LT(errors_of(p, x, y, multiply(*product, p, one, y)).worst, 2e-7);
+  }
+}
+
 TEST_F(SplitProducts, TakeNumbersOfAnySize) {
   const Problem p{1, 150, 200, 300};
   const auto product = SplitProduct::make(p.geometry(), false);
