@@ -110,7 +110,7 @@ Value matches_of(Graph& g, const Yolo& yolo, const Box& box) {
   for (Value& at : shape.at) at = number(g, at, 0);
   const auto place_of = [&](int64_t anchor) {
     const auto found = std::find(yolo.mask.begin(), yolo.mask.end(), static_cast<int>(anchor));
-    return g.constant(found == yolo.mask.end() ? -1 : found - yolo.mask.begin(), DType::int32);
+    return g.constant(found == yolo.mask.end() ? -1 : static_cast<int>(found - yolo.mask.begin()), DType::int32);
   };
   Value best = number(g, box.size[0], 0), match = place_of(0);
   for (int64_t i = 0; i < static_cast<int64_t>(yolo.anchors.size() / 2); ++i) {
