@@ -89,13 +89,15 @@ def test_levels_in_a_static_program() -> None:
             best = _C_ops.collect_fpn_proposals(found, [f[:, :1] for f in found], own, 9)
         results = []
         for place in (paddle.CPUPlace(), paddle.CustomPlace("mps", 0)):
-            fetched = paddle.static.Executor(place).run(
-                program,
-                feed={"boxes": boxes, "numbers": numbers},
-                fetch_list=[*found, index, *own, *best],
-                return_numpy=False,  # the CPU device's have levels of detail
-            )
-            results.append([np.array(f) for f in fetched])
+            # In a scope of its own: what is fetched next would be said to have levels, too.
+            with paddle.static.scope_guard(paddle.static.Scope()):
+                fetched = paddle.static.Executor(place).run(
+                    program,
+                    feed={"boxes": boxes, "numbers": numbers},
+                    fetch_list=[*found, index, *own, *best],
+                    return_numpy=False,  # the CPU device's have levels of detail
+                )
+                results.append([np.array(f) for f in fetched])
     finally:
         paddle.disable_static()
     for expected, got in zip(*results):

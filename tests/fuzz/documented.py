@@ -41,6 +41,7 @@ REPEATED: dict[str, str] = {
 FRESH: dict[str, str] = {
     "floor_divide": "a quotient rounded to float32 may reach a whole number that it lies below",
     "erfinv": "of numbers below 1e-16 the CPU device makes 0",
+    "matrix_nms": "boxes are sorted by products of scores, whose last digits decide where they tie",
 }
 # Of the same kind, by the end of a name. Paddle's engine loses count of slots where an operand,
 # itself the slope of such a row, is asked for a slope again: on the CPU device too.
