@@ -219,7 +219,9 @@ class Machine:
                 if result._is_shared_buffer_with(operand.tensor):
                     made.family = operand.family
                     self.frozen.add(operand.family)
-            made.plain = made.family == family
+            made.plain = made.family == family and result.is_contiguous()
+            if not result.place.is_custom_place():  # is_empty's: to change it would move it
+                self.frozen.add(made.family)
             self.variables[name] = made
         self.steps.append(Step(line, case, numbers, [v.numbers for v in got]))
 

@@ -161,8 +161,10 @@ def allowed_error(
     if rule.nodes:
         error = error + rule.nodes * np.maximum(ulp(magnitude, dtype), at_result)
     if rule.terms is not None:
+        # Terms together are no less than their sum; in a magnitude, that of |x| - |y|, they may be.
+        scale = np.maximum(np.abs(magnitude), np.where(np.isfinite(truth), np.abs(truth), 0))
         # The small constant covers an alpha, a beta, a mean's division and float32's own denormals.
-        error = error + 0.5 * at_result + (terms + 4) * 2.0**-24 * np.abs(magnitude) + 2.0**-149
+        error = error + 0.5 * at_result + (terms + 4) * 2.0**-24 * scale + 2.0**-149
     return error
 
 
