@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "kernels/graphs/owners.h"
 #include "kernels/graphs/resize.h"
 
 namespace mps::graphs {
@@ -83,14 +84,10 @@ inline Value image_of_places(Graph& g, int64_t images, int64_t places) {
 }
 
 // The number of the image that each of `regions` regions is a part of: int32, [regions]. `counts` is how many each
-// image has, int32 [images]; those of an image follow those of the image before.
+// image has, int32 [images]; those that none has are taken for the last one's.
 inline Value image_of_regions(Graph& g, Value counts, int64_t regions) {
-  const Value ends = g.scan(NodeKind::cumulative_sum, counts, 0);
-  const int64_t images = g.elements(ends);
-  // As many images end at or before a region as come before its own.
-  const Value ended = g.less_than_or_equal_to(g.reshape(ends, {1, images}), g.coordinate({regions, 1}, 0));
-  const Value image = g.reshape(g.reduction_sum(g.cast(ended, DType::int32), {1}), {regions});
-  return g.minimum(image, number(g, image, images - 1));
+  const Value image = image_of_rows(g, counts, regions);
+  return g.minimum(image, number(g, image, g.elements(counts) - 1));
 }
 
 // The corners around places [M] along each spatial axis, the first axis first, in the images with the numbers `image`.

@@ -69,6 +69,14 @@ inline Value flat(Graph& g, Value x) { return g.reshape(x, {g.elements(x)}); }
 // A constant like `x` in dtype and broadcast with it.
 inline Value number(Graph& g, Value x, Scalar value) { return g.constant(value, g.dtype(x)); }
 
+// Element `at` of the last axis, which stays with size 1.
+inline Value part(Graph& g, Value x, int64_t at) { return slice_axis(g, x, g.shape(x).size() - 1, at, 1); }
+
+// The number of what is `inner` in the `outer`th of groups of `size`.
+inline Value within(Graph& g, Value outer, int64_t size, Value inner) {
+  return g.addition(g.multiplication(outer, number(g, outer, size)), inner);
+}
+
 // Python's positions: those below 0 count from the end of `size`.
 inline Value from_the_end(Graph& g, Value index, int64_t size) {
   const Value below = g.less_than(index, number(g, index, 0));

@@ -65,10 +65,7 @@ inline Value windows_of(Graph& g, const Rectangles& rectangles, Dims images, int
   };
   const auto [row, has_rows] = part(rectangles.rows, i);
   const auto [column, has_columns] = part(rectangles.columns, j);
-  const auto within = [&](Value outer, int64_t size, Value inner) {
-    return g.addition(g.multiplication(outer, number(g, outer, size)), inner);
-  };
-  const Value at = within(within(g.cast(rectangles.image, dtype), images[1], row), images[2], column);
+  const Value at = within(g, within(g, g.cast(rectangles.image, dtype), images[1], row), images[2], column);
   const Value has = g.multiplication(has_rows, has_columns);
   return g.broadcast(g.select(has, at, number(g, at, -1)), rectangles.shape);
 }
@@ -151,17 +148,14 @@ inline Maxima read_corners(Graph& g, const Rectangles& rectangles, const Maxima&
                            Value height, Value width) {
   const Shape shape(g.shape(tables.value));
   const DType dtype = position_dtype(element_count(shape));
-  const auto within = [&](Value outer, int64_t size, Value inner) {
-    return g.addition(g.multiplication(outer, number(g, outer, size)), g.cast(inner, dtype));
-  };
   const auto begin_of = [&](const Range& range, Value length, bool at_end) {
     return at_end ? g.subtraction(g.addition(range.begin, range.length), length) : range.begin;
   };
   const Value has = g.greater_than_or_equal_to(which, number(g, which, 0));
   const auto corner = [&](bool last_rows, bool last_columns) {
-    const Value image = within(g.cast(which, dtype), images, rectangles.image);
-    const Value row = within(image, shape[1], begin_of(rectangles.rows, height, last_rows));
-    const Value at = within(row, shape[2], begin_of(rectangles.columns, width, last_columns));
+    const Value image = within(g, g.cast(which, dtype), images, g.cast(rectangles.image, dtype));
+    const Value row = within(g, image, shape[1], g.cast(begin_of(rectangles.rows, height, last_rows), dtype));
+    const Value at = within(g, row, shape[2], g.cast(begin_of(rectangles.columns, width, last_columns), dtype));
     const Value line = flat(g, g.broadcast(g.select(has, at, number(g, at, -1)), rectangles.shape));
     const auto read = [&](Value x) {
       const Value lines = g.reshape(x, {1, product_of(shape, 0, 3), shape[3]});

@@ -16,13 +16,11 @@ namespace mps::paddle {
 namespace {
 
 using graphs::add_number;
+using graphs::part;
 using graphs::times_number;
 using phi::CustomContext;
 using phi::DenseTensor;
 using Optional = ::paddle::optional<DenseTensor>;
-
-// Element `at` of the last axis, which stays with size 1.
-Value part(Graph& g, Value x, int64_t at) { return graphs::slice_axis(g, x, g.shape(x).size() - 1, at, 1); }
 
 // Centres and sizes of boxes along an axis (0: x, 1: y). Boxes of pixels that are not scaled hold their last one too.
 struct Extent {

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "kernels/graphs/chosen.h"
+#include "kernels/graphs/owners.h"
 #include "kernels/ops/counted_rows.h"
 #include "kernels/ops/temporary.h"
 #include "plugin/core/check.h"
@@ -33,9 +34,7 @@ Scored scored(Recorder& record, const Found& found, float threshold, int backgro
   if (!found.shares_boxes()) {
     scores = g.broadcast(g.reshape(g.transpose(given, {1, 0}), {1, classes, boxes}), shape);
     const Value counts = g.cast(record.input(*found.numbers), DType::int32);
-    const Value ends = g.reshape(g.scan(NodeKind::cumulative_sum, counts, 0), {1, images});
-    const Value row = g.reshape(g.coordinate({boxes}, 0), {1, boxes});
-    const Value image = g.reshape(g.search_sorted(ends, row, /*right=*/true), {1, 1, boxes});
+    const Value image = g.reshape(graphs::image_of_rows(g, counts, boxes), {1, 1, boxes});
     is_there = g.multiplication(is_there, g.equal(image, g.coordinate({images, 1, 1}, 0)));
   }
   const Value is_above = g.greater_than(scores, graphs::number(g, scores, threshold));

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "kernels/graphs/chosen.h"
+#include "kernels/graphs/owners.h"
 #include "kernels/graphs/resize.h"
 #include "kernels/ops/counted_rows.h"
 #include "kernels/ops/temporary.h"
@@ -50,13 +51,6 @@ Value level_of(Graph& g, Value boxes, const Levels& levels) {
   return graphs::flat(g, g.reduction_sum(g.cast(reached, DType::int32), {0}));
 }
 
-// Whose box each of `count` rows is: int32 [count]; images that `numbers` [B] does not have boxes for come to B.
-Value image_of(Graph& g, Value numbers, int64_t count) {
-  const int64_t images = g.elements(numbers);
-  const Value ends = g.reshape(g.scan(NodeKind::cumulative_sum, g.cast(numbers, DType::int32), 0), {1, images});
-  return graphs::flat(g, g.search_sorted(ends, g.reshape(g.coordinate({count}, 0), {1, count}), /*right=*/true));
-}
-
 void distribute_fpn_proposals(const CustomContext& ctx, const DenseTensor& boxes,
                               const ::paddle::optional<DenseTensor>& numbers, int min_level, int max_level,
                               int refer_level, int refer_scale, bool pixel_offset,
@@ -76,7 +70,8 @@ void distribute_fpn_proposals(const CustomContext& ctx, const DenseTensor& boxes
   if (is_empty) {
     record.output(&counts, none);
   } else {
-    const Value all = record.input(boxes), image = image_of(g, record.input(*numbers), count);
+    const Value all = record.input(boxes), counts_of_images = g.cast(record.input(*numbers), DType::int32);
+    const Value image = graphs::image_of_rows(g, counts_of_images, count);
     const Value is_there = g.less_than(image, graphs::number(g, image, images));
     const Value level = g.select(is_there, level_of(g, all, levels), graphs::number(g, image, levels.count()));
     const Value order = g.arg_sort(level, 0, /*descending=*/false, count);
@@ -136,7 +131,8 @@ void collect_fpn_proposals(const CustomContext& ctx, const std::vector<const Den
       if (here == 0) continue;
       all.push_back(record.input(*boxes[i]));
       keys.push_back(record.input(*scores[i], {here}));
-      of_images.push_back(image_of(g, record.input(*(*numbers)[i]), here));
+      const Value counts = g.cast(record.input(*(*numbers)[i]), DType::int32);
+      of_images.push_back(graphs::image_of_rows(g, counts, here));
     }
     // Of equal scores Paddle's CPU device takes the last first.
     const Value reversed = graphs::reverse(g, g.concatenation(keys, 0), {0});

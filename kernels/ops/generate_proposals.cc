@@ -18,6 +18,7 @@ namespace mps::paddle {
 namespace {
 
 using graphs::add_number;
+using graphs::part;
 using graphs::times_number;
 using phi::CustomContext;
 using phi::DenseTensor;
@@ -40,9 +41,6 @@ Value best_first(Graph& g, Value scores, int64_t count, bool last_of_equal) {
   const Value order = g.subtraction(graphs::number(g, from_the_end, count - 1), from_the_end);
   return graphs::take_at(g, best, graphs::positions_along(g, order, 1, {shape[0], count}));
 }
-
-// Element `at` of the last axis, which stays with size 1.
-Value part(Graph& g, Value x, int64_t at) { return graphs::slice_axis(g, x, g.shape(x).size() - 1, at, 1); }
 
 // Anchors moved by deltas, [images, count, 4], inside of images of the given heights and widths, [images, 1, 2].
 Value moved(Graph& g, Value anchors, Value variances, Value deltas, Value sizes, double extra) {

@@ -158,13 +158,10 @@ void roi_pool_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTe
     return record.launch();
   }
   const DType dtype = graphs::position_dtype(x.numel());
-  const auto within = [&](Value outer, int64_t size, Value inner) {
-    return g.addition(g.multiplication(outer, graphs::number(g, outer, size)), inner);
-  };
   const Value channel = g.cast(g.coordinate({1, shape[1], 1, 1}, 1), dtype);
-  const Value plane = within(g.cast(images_of(record, regions, 4), dtype), shape[1], channel);
+  const Value plane = graphs::within(g, g.cast(images_of(record, regions, 4), dtype), shape[1], channel);
   const Value place = g.cast(record.input(arg_max), dtype);
-  const Value at = within(plane, shape[2] * shape[3], place);
+  const Value at = graphs::within(g, plane, shape[2] * shape[3], place);
   const Value has = g.greater_than_or_equal_to(place, graphs::number(g, place, 0));
   const Value to = g.select(has, at, graphs::number(g, at, -1));
   write(record, dx, graphs::put_at(g, ScatterMode::kAdd, none, to, wide(record, dout)));

@@ -138,11 +138,8 @@ Value cells_of(Graph& g, const Yolo& yolo, const Box& box) {
 
 // A position for each true box in maps of `each` numbers for each cell of each anchor; -1 if it asks nobody.
 Value positions_of(Graph& g, const Yolo& yolo, const Box& box, Value match, int64_t each) {
-  const auto within = [&](Value outer, int64_t size, Value inner) {
-    return g.addition(g.multiplication(outer, number(g, outer, size)), inner);
-  };
-  const Value map = within(g.coordinate({yolo.images, 1, 1}, 0), yolo.masks, match);
-  const Value at = within(map, each * yolo.cells(), cells_of(g, yolo, box));
+  const Value map = graphs::within(g, g.coordinate({yolo.images, 1, 1}, 0), yolo.masks, match);
+  const Value at = graphs::within(g, map, each * yolo.cells(), cells_of(g, yolo, box));
   return g.select(g.greater_than_or_equal_to(match, number(g, match, 0)), at, number(g, at, -1));
 }
 

@@ -1,10 +1,13 @@
 """What detectors of objects do with boxes."""
 
+import functools
+from dataclasses import replace
+
 import numpy as np
 import paddle
 from paddle.vision import ops
 
-from ..tolerance import rounded_once, summed
+from ..tolerance import EXACT, rounded_once, summed
 from .case import FLOATS, Case, Gradient
 
 
@@ -26,80 +29,63 @@ def _corners(x):
     return paddle.concat([low, high + 1], 1)
 
 
-def _roi_align(name, numbers, **options):
+def _regions(
+    function, name, numbers, *sizes, channels=3, sorted_corners=True, rule=None, **options
+):
+    """Regions of images: `numbers` of each."""
+
     def call(x, boxes):
         counts = paddle.to_tensor(numbers, "int32", place=x.place)
-        return ops.roi_align(x, _corners(boxes), counts, **options)
+        corners = _corners(boxes) if sorted_corners else boxes
+        return function(x, corners, counts, *sizes, **options)
 
+    kernel = function.__name__
     return Case(
-        kernel="roi_align",
+        kernel=kernel,
         name=name,
         call=call,
-        shapes=(((len(numbers), 3, 6, 7), (sum(numbers), 4)),),
+        shapes=(((len(numbers), channels, 6, 7), (sum(numbers), 4)),),
         dtypes=FLOATS,
         domain=("small", "eighths"),
-        rule=summed(_samples, scale=4.0),
+        rule=rule or summed(_samples, scale=4.0),
         layouts=False,
         gradient=Gradient(
-            kernel="roi_align_grad", rule=summed(_all_samples, scale=8.0), inputs=(0,)
+            kernel=f"{kernel}_grad", rule=summed(_all_samples, scale=8.0), inputs=(0,)
         ),
     )
 
 
 ROI_ALIGN = (
-    _roi_align("", (2, 3), output_size=(3, 2), spatial_scale=1.0),
-    _roi_align("areas", (4,), output_size=2, spatial_scale=0.5, aligned=False),
-    _roi_align("two_samples", (1, 0, 3), output_size=(2, 3), spatial_scale=1.0, sampling_ratio=2),
+    _regions(ops.roi_align, "", (2, 3), output_size=(3, 2), spatial_scale=1.0),
+    _regions(ops.roi_align, "areas", (4,), output_size=2, spatial_scale=0.5, aligned=False),
+    _regions(
+        ops.roi_align,
+        "two_samples",
+        (1, 0, 3),
+        output_size=(2, 3),
+        spatial_scale=1.0,
+        sampling_ratio=2,
+    ),
 )
 
 
-def _roi_pool(name, numbers, sorted_corners=True, dtypes=FLOATS, **options):
-    def call(x, boxes):
-        counts = paddle.to_tensor(numbers, "int32", place=x.place)
-        return ops.roi_pool(x, _corners(boxes) if sorted_corners else boxes, counts, **options)
-
-    integers = "int32" in dtypes
-    return Case(
-        kernel="roi_pool",
-        name=name,
-        call=call,
-        shapes=(((len(numbers), 3, 6, 7), (sum(numbers), 4)),),
-        dtypes=dtypes,
-        domain="small" if integers else ("small", "eighths"),
-        layouts=False,
-        gradient=None
-        if integers
-        else Gradient(kernel="roi_pool_grad", rule=summed(_all_samples, scale=8.0), inputs=(0,)),
-    )
-
-
+_POOL = functools.partial(_regions, ops.roi_pool, rule=EXACT)
 ROI_POOL = (
-    _roi_pool("", (2, 3), output_size=(3, 2)),
-    _roi_pool("scaled", (1, 0, 4), output_size=2, spatial_scale=0.5),
-    _roi_pool("any_corners", (0, 6), sorted_corners=False, output_size=(1, 4), spatial_scale=1.5),
-    _roi_pool("of_integers", (2, 3), dtypes=("int32",), output_size=(2, 3)),
+    _POOL("", (2, 3), output_size=(3, 2)),
+    _POOL("scaled", (1, 0, 4), output_size=2, spatial_scale=0.5),
+    _POOL("any_corners", (0, 6), sorted_corners=False, output_size=(1, 4), spatial_scale=1.5),
+    replace(
+        _POOL("of_integers", (2, 3), output_size=(2, 3)),
+        dtypes=("int32",),
+        domain="small",
+        gradient=None,
+    ),
 )
 
 
-def _psroi_pool(name, numbers, parts, sorted_corners=True, **options):
-    def call(x, boxes):
-        counts = paddle.to_tensor(numbers, "int32", place=x.place)
-        corners = _corners(boxes) if sorted_corners else boxes
-        return ops.psroi_pool(x, corners, counts, parts, **options)
-
-    return Case(
-        kernel="psroi_pool",
-        name=name,
-        call=call,
-        shapes=(((len(numbers), 2 * parts[0] * parts[1], 6, 7), (sum(numbers), 4)),),
-        dtypes=FLOATS,
-        domain=("small", "eighths"),
-        rule=summed(_samples, scale=4.0),
-        layouts=False,
-        gradient=Gradient(
-            kernel="psroi_pool_grad", rule=summed(_all_samples, scale=8.0), inputs=(0,)
-        ),
-    )
+def _psroi_pool(name, numbers, parts, **options):
+    channels = 2 * parts[0] * parts[1]
+    return _regions(ops.psroi_pool, name, numbers, parts, channels=channels, **options)
 
 
 PSROI_POOL = (
