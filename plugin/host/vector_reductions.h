@@ -13,6 +13,21 @@
 namespace mps {
 namespace {
 
+// A vector of accumulators' type from as many elements. Compilers halve the widest of these conversions.
+template <typename X, typename A, size_t kCount>
+inline __attribute__((always_inline)) auto load_as(const X* from) {
+  using As __attribute__((vector_size(kCount * sizeof(A)))) = A;
+#if defined(__AVX512F__)
+  if constexpr (std::is_same_v<X, float> && std::is_same_v<A, double> && kCount == 8) {
+    return reinterpret_cast<As>(_mm512_cvtps_pd(_mm256_loadu_ps(from)));
+  }
+#endif
+  using Xs __attribute__((vector_size(kCount * sizeof(X)))) = X;
+  Xs xs;
+  std::memcpy(&xs, from, sizeof xs);
+  return __builtin_convertvector(xs, As);
+}
+
 template <typename Op, typename A>
 MPS_BLOCK_FUNCTION start(void* acc, size_t n) {
   A* const to = static_cast<A*>(acc);
@@ -34,7 +49,6 @@ inline __attribute__((always_inline)) A reduce_row(const X* x, size_t n) {
   constexpr size_t kLanes = 32 * sizeof(double) / sizeof(A);
   constexpr size_t kPerVector = kVectorBytes / sizeof(A);
   constexpr size_t kVectors = kLanes / kPerVector;
-  using Xs __attribute__((vector_size(kPerVector * sizeof(X)))) = X;
   using As __attribute__((vector_size(kPerVector * sizeof(A)))) = A;
   constexpr A kStart = Op::template kStart<A>;
   if (n <= 16) {
@@ -46,12 +60,19 @@ inline __attribute__((always_inline)) A reduce_row(const X* x, size_t n) {
   for (As& lane : lanes) lane = As{} + kStart;
   const auto take = [&](const X* from) {
     for (size_t v = 0; v < kVectors; ++v) {
-      Xs xs;
-      std::memcpy(&xs, from + v * kPerVector, sizeof xs);
-      lanes[v] = Op::combine(lanes[v], __builtin_convertvector(xs, As));
+      lanes[v] = Op::combine(lanes[v], load_as<X, A, kPerVector>(from + v * kPerVector));
     }
   };
+  // Longer rows come from memory, one piece after the other: what comes next is asked for across their ends.
+  constexpr size_t kAhead = 1024, kLineBytes = 64, kLongRow = 1024;
   size_t i = 0;
+  if (n * sizeof(X) >= kLongRow) {
+    for (; i + kLanes <= n; i += kLanes) {
+      const char* const here = reinterpret_cast<const char*>(x + i);
+      for (size_t at = 0; at < kLanes * sizeof(X); at += kLineBytes) __builtin_prefetch(here + kAhead + at);
+      take(x + i);
+    }
+  }
   for (; i + kLanes <= n; i += kLanes) take(x + i);
   if (i < n) {
     X tail[kLanes];
@@ -87,13 +108,8 @@ MPS_BLOCK_FUNCTION rows(const void* x, size_t count, size_t length, void* acc) {
 template <typename Op, typename X, typename A>
 MPS_BLOCK_FUNCTION columns(const void* x, size_t count, size_t stride, size_t length, void* acc) {
   constexpr size_t kPerVector = kVectorBytes / sizeof(A);
-  using Xs __attribute__((vector_size(kPerVector * sizeof(X)))) = X;
   using As __attribute__((vector_size(kPerVector * sizeof(A)))) = A;
-  const auto load = [](const X* from) __attribute__((always_inline)) {
-    Xs xs;
-    std::memcpy(&xs, from, sizeof xs);
-    return __builtin_convertvector(xs, As);
-  };
+  const auto load = [](const X* from) __attribute__((always_inline)) { return load_as<X, A, kPerVector>(from); };
   const auto take_in = [](A* to, As found) __attribute__((always_inline)) {
     As before;
     std::memcpy(&before, to, sizeof before);
