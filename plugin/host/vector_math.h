@@ -140,19 +140,26 @@ MPS_VECTOR_INLINE float reciprocal_from_1_to_2(float d) {
   return multiply_add(p, multiply_add(-d, p, 1.0f), p);
 }
 
-// 1 / (1 + exp(-x)). With t = exp(-|x|) nothing overflows, and for negative x the form t / (1 + t) keeps the relative
-// accuracy of t. One correction makes up for the reciprocal, and for the rounding of t and of 1 + t.
+// 1 / (1 + exp(-x)). With t = exp(-|x|) nothing overflows, and t / (1 + t), the result for negative x, keeps the
+// relative accuracy of t; for other x it is taken from 1. One correction makes up for the reciprocal, and for the
+// rounding of t and of 1 + t. t is m 2^n, and only its last factor can round: it comes in at the end.
 MPS_VECTOR_INLINE float sigmoid(float x) {
-  const Sum t = exponent_sum(-absolute(x));
-  const float divisor = 1.0f + t.value;
-  const float divisor_rest = (t.value - (divisor - 1.0f)) + t.rest;
-  const bool negative = x < 0.0f;
-  const float numerator = negative ? t.value : 1.0f;
-  const float reciprocal = reciprocal_from_1_to_2(divisor);
-  const float quotient = numerator * reciprocal;
-  const float rest = multiply_add(-quotient, divisor, numerator) + (negative ? t.rest : 0.0f);
-  const float correction = multiply_add(-quotient, divisor_rest, rest);
-  return multiply_add(correction, reciprocal, quotient);
+  float minus = float_of(bits_of(x) | 0x80000000u);
+  minus = minus < -104.0f ? -104.0f : minus;  // the result is 0 or 1 anyway
+  constexpr float kRound = 0x1.8p23f;
+  const float shifted = multiply_add(minus, 0x1.715476p0f, kRound);
+  const float n = shifted - kRound;
+  const float r = multiply_add(n, -kLn2Low, multiply_add(n, -kLn2High, minus));
+  const float above_1 = multiply_add(r * r, polynomial_of_exponent(r), r);
+  const float m = above_1 + 1.0f;
+  const int32_t exponent = static_cast<int32_t>(bits_of(shifted) - 0x4b400000u);
+  const int32_t normal = exponent < -100 ? -100 : exponent;
+  const float power = power_of_two(normal), t = m * power, t_rest = (above_1 - (m - 1.0f)) * power;
+  const float divisor = 1.0f + t, divisor_rest = (t - (divisor - 1.0f)) + t_rest;
+  const float reciprocal = reciprocal_from_1_to_2(divisor), quotient = t * reciprocal;
+  const float rest = multiply_add(-quotient, divisor_rest, multiply_add(-quotient, divisor, t) + t_rest);
+  const float small = multiply_add(rest, reciprocal, quotient);
+  return x < 0.0f ? small * power_of_two(exponent - normal) : 1.0f - small;
 }
 
 // -m / (2 + m) with m = exp(-2 |x|) - 1, which keeps the relative accuracy of |x|: m is 2^n (exp(r) - 1) + (2^n - 1)
