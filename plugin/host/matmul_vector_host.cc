@@ -18,8 +18,9 @@ constexpr int64_t kBlock = 2048;  // elements of a row, or of a column, that are
 constexpr int64_t kGroup = 8;     // rows or columns that are converted to float at a time
 
 // What a thread takes at a time of a large matrix: enough to outweigh the taking, and little enough for a thread that
-// is held up to hold up nobody.
-constexpr int64_t kTileBytes = 128 << 10;
+// is held up to hold up nobody. Whole rows need sums of their own each time: of a larger matrix, a share up to the
+// most.
+constexpr int64_t kTileBytes = 128 << 10, kMostTileBytes = 512 << 10, kShares = 16;
 // Rows are cut into at most so many tiles, each with sums of its own, unless they are so long that they can be cut
 // across.
 constexpr int64_t kMostSlices = 64, kLongRow = 8192;
@@ -164,7 +165,8 @@ class StreamedMatmul final : public VectorMatmul<T> {
 
   // Whole rows, and so the longest runs there are.
   void by_slices(const T* x, const T* y, T* to) const {
-    const int64_t fit = kTileBytes / (g_.columns * static_cast<int64_t>(sizeof(T)));
+    const int64_t row_bytes = g_.columns * static_cast<int64_t>(sizeof(T));
+    const int64_t fit = std::clamp(g_.inner * row_bytes / kShares, kTileBytes, kMostTileBytes) / row_bytes;
     const int64_t wanted = std::max({fit, divide_up(g_.inner, kMostSlices), kGroup});
     const int64_t rows = divide_up(wanted, kGroup) * kGroup, slices = divide_up(g_.inner, rows);
     t_sums.resize(std::max(t_sums.size(), static_cast<size_t>(slices * g_.columns)));
