@@ -205,8 +205,11 @@ class Configured {
   alignas(64) Configuration before_ = {};
 };
 
+// The products of pieces are added up in one order, wherever they are made: that of a few rows, which load each piece
+// of w once. The largest come last, so that sums stay small for long.
+//
 // Tiles 0 to 3 are sums, 4 and 5 hold a piece of x, 6 and 7 one of w. From one product to the next only one side is
-// loaded, and the largest products come last, so that sums stay small for long.
+// loaded.
 // clang-format off
 #define MPS_X(piece) _tile_loadd(4, x + 2 * (piece) * kTileElements, kRowBytes)
 #define MPS_X2(piece) _tile_loadd(5, x + (2 * (piece) + 1) * kTileElements, kRowBytes)
@@ -266,18 +269,20 @@ void sum_strips(const uint16_t* x, const uint16_t* w, int64_t steps, Soon* resul
     result->step</*kWrites=*/true>();
     soon->step</*kWrites=*/false>();
     if constexpr (kX == 3) {
-      MPS_BOTH(2, 0);
-      MPS_NEXT_X(1);
+      MPS_BOTH(0, 2);
       MPS_NEXT_W(1);
+      MPS_NEXT_X(1);
+      MPS_NEXT_W(0);
+      MPS_NEXT_X(2);
       MPS_NEXT_X(0);
-      MPS_NEXT_W(2);
     } else if constexpr (kX == 2) {
-      MPS_BOTH(1, 0);
       MPS_BOTH(0, 1);
+      MPS_BOTH(1, 0);
+      MPS_NEXT_X(0);
     } else {
       MPS_BOTH(0, 1);
+      MPS_NEXT_W(0);
     }
-    MPS_NEXT_W(0);
   }
   constexpr int64_t kStride = kTileStrip * sizeof(float);
   _tile_stored(0, sums, kStride);
@@ -289,42 +294,51 @@ void sum_strips(const uint16_t* x, const uint16_t* w, int64_t steps, Soon* resul
 }
 
 // Up to sixteen rows and two strips of columns: sixteen rows alone would wait for one sum after the other. Tiles 0 to 3
-// are sums, 4 to 6 the pieces of x, and 7 holds one of w. Sums are made in the same order.
+// are sums, 4 and 5 hold a piece of x, 6 and 7 one of w.
 // clang-format off
-#define MPS_WIDE(x_tile, w_piece) \
-  _tile_loadd(7, w + 2 * (w_piece) * kTileElements, kRowBytes); _tile_dpbf16ps(0, x_tile, 7); \
-  _tile_loadd(7, w + (2 * (w_piece) + 1) * kTileElements, kRowBytes); _tile_dpbf16ps(1, x_tile, 7); \
-  _tile_loadd(7, w2 + 2 * (w_piece) * kTileElements, kRowBytes); _tile_dpbf16ps(2, x_tile, 7); \
-  _tile_loadd(7, w2 + (2 * (w_piece) + 1) * kTileElements, kRowBytes); _tile_dpbf16ps(3, x_tile, 7)
+#define MPS_PAIR_X(tile, piece) _tile_loadd(tile, x + 2 * (piece) * kTileElements, kRowBytes)
+#define MPS_PAIR_W(piece) _tile_loadd(6, strip + 2 * (piece) * kTileElements, kRowBytes); \
+                          _tile_loadd(7, strip + (2 * (piece) + 1) * kTileElements, kRowBytes)
+#define MPS_PAIR(x_tile) \
+  if constexpr (kFirst) { _tile_dpbf16ps(0, x_tile, 6); _tile_dpbf16ps(1, x_tile, 7); } \
+  else { _tile_dpbf16ps(2, x_tile, 6); _tile_dpbf16ps(3, x_tile, 7); }
 // clang-format on
+template <int kX, bool kFirst>
+inline __attribute__((always_inline)) void sum_pair(const uint16_t* x, const uint16_t* strip) {
+  MPS_PAIR_X(4, 0);
+  if constexpr (kX == 3) {
+    MPS_PAIR_W(2);
+    MPS_PAIR(4);
+  }
+  MPS_PAIR_W(1);
+  MPS_PAIR(4);
+  if constexpr (kX == 3) {
+    MPS_PAIR_X(5, 1);
+    MPS_PAIR(5);
+  }
+  MPS_PAIR_W(0);
+  if constexpr (kX == 2) MPS_PAIR_X(5, 1);
+  if constexpr (kX >= 2) {
+    MPS_PAIR(5);
+  }
+  if constexpr (kX == 3) {
+    MPS_PAIR_X(5, 2);
+    MPS_PAIR(5);
+  }
+  MPS_PAIR(4);
+}
 
 template <int kX, int kW>
 void sum_wide(const uint16_t* x, const uint16_t* w, int64_t w_strip, int64_t steps, float* sums) {
-  const uint16_t* w2 = w + w_strip;
   _tile_zero(0);
   _tile_zero(1);
   _tile_zero(2);
   _tile_zero(3);
   for (int64_t step = 0; step < steps; ++step) {
-    _tile_loadd(4, x, kRowBytes);
-    if constexpr (kX >= 2) _tile_loadd(5, x + 2 * kTileElements, kRowBytes);
-    if constexpr (kX == 3) {
-      _tile_loadd(6, x + 4 * kTileElements, kRowBytes);
-      MPS_WIDE(6, 0);
-      MPS_WIDE(5, 0);
-      MPS_WIDE(5, 1);
-      MPS_WIDE(4, 1);
-      MPS_WIDE(4, 2);
-    } else {
-      if constexpr (kX == 2) {
-        MPS_WIDE(5, 0);
-      }
-      MPS_WIDE(4, 1);
-    }
-    MPS_WIDE(4, 0);
+    sum_pair<kX, true>(x, w);
+    sum_pair<kX, false>(x, w + w_strip);
     x += 2 * kX * kTileElements;
     w += 2 * kW * kTileElements;
-    w2 += 2 * kW * kTileElements;
   }
   constexpr int64_t kStride = kTileStrip * sizeof(float);
   _tile_stored(0, sums, kStride);
