@@ -254,6 +254,16 @@ void MatmulProgram::run(const void* x, const void* y, void* to, const char* pack
   parallel_for(count, grain, run_pieces, helpers_);
 }
 
+void MatmulProgram::run_rows(const void* x, const void* y, void* to, const char* packed_y, int64_t begin,
+                             int64_t end) const {
+  const float* const x_floats = static_cast<const float*>(x);
+  float* const to_floats = static_cast<float*>(to);
+  if (split_->run_rows(x_floats, packed_y, to_floats, begin, end)) return;
+  MatmulGeometry rows = geometry_;  // numbers that are not finite are rare: the kernel for them is made when it is due
+  rows.rows = end - begin;
+  make_kernel(dtype_, rows)->run(x_floats + begin * rows.x_row, y, to_floats + begin * rows.to_row);
+}
+
 uint64_t MatmulProgram::cost_ns() const {
   if (split_ != nullptr) return split_->cost_ns();
   const MatmulGeometry& g = geometry_;

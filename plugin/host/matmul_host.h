@@ -33,6 +33,9 @@ class MatmulProgram {
 
   // Who packs y for run(), or null if it takes y alone.
   std::shared_ptr<const SplitProduct> packs_y() const;
+  // What is multiplied if y comes packed; then any rows may be made by themselves.
+  const MatmulGeometry& geometry() const { return geometry_; }
+  void run_rows(const void* x, const void* y, void* to, const char* packed_y, int64_t begin, int64_t end) const;
 
   uint64_t cost_ns() const;  // rough time of run() on one thread
   size_t bytes() const;      // memory held by the program

@@ -9,6 +9,7 @@
 #include "plugin/host/fusion_host.h"
 #include "plugin/host/lower_host.h"
 #include "plugin/host/plan_memory_host.h"
+#include "plugin/host/row_chains_host.h"
 #include "plugin/host/steps_host.h"
 #include "plugin/host/view_host.h"
 #include "plugin/host/whole_host.h"
@@ -49,6 +50,7 @@ class Planner {
       if (graph_.elements(value) != 0 && view(value).slot != slot)
         copy(value, view(value), dense_view(slot, graph_.shape(value)));
     }
+    chain_rows(&plan_, &temporaries_);
     place_temporaries(&plan_, std::move(temporaries_));
     find_conflicts(&plan_);
     return std::move(plan_);

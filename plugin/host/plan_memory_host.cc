@@ -19,7 +19,10 @@ void place_temporaries(HostPlan* plan, std::vector<PlanTemporary> temporaries) {
   std::vector<Life> lives;
   for (const PlanTemporary& temporary : temporaries) lives.push_back({temporary, plan->steps.size()});
   std::vector<Life*> by_slot(plan->slots, nullptr);
-  for (Life& life : lives) by_slot[life.of.slot] = &life;
+  for (Life& life : lives) {
+    by_slot[life.of.slot] = &life;
+    for (uint32_t slot : life.of.others) by_slot[slot] = &life;
+  }
   for (size_t i = 0; i < plan->steps.size(); ++i) {
     const auto touch = [&](uint32_t slot) {
       if (by_slot[slot] == nullptr) return;
@@ -41,6 +44,7 @@ void place_temporaries(HostPlan* plan, std::vector<PlanTemporary> temporaries) {
     }
     life.offset = offset;
     plan->temporaries.push_back({life.of.slot, offset});
+    for (uint32_t slot : life.of.others) plan->temporaries.push_back({slot, offset});
     plan->scratch_bytes = std::max(plan->scratch_bytes, offset + life.of.bytes);
     placed.insert(std::upper_bound(placed.begin(), placed.end(), life,
                                    [](const Life& a, const Life& b) { return a.offset < b.offset; }),

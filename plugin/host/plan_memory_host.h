@@ -12,6 +12,7 @@ namespace mps {
 struct PlanTemporary {
   uint32_t slot;
   size_t bytes;
+  std::vector<uint32_t> others = {};  // that lie in the same place, one after the other
 };
 
 // Temporaries that are not needed at the same time share memory: the largest first, each at the lowest offset where

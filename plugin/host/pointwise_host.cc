@@ -80,6 +80,13 @@ Deliveries choose_deliveries(const Plan& plan, Span<const void* const> inputs, S
   return deliveries;
 }
 
+bool are_direct(const Deliveries& deliveries) {
+  for (Delivery delivery : deliveries) {
+    if (delivery != Delivery::kDirect) return false;
+  }
+  return true;
+}
+
 // Asks for the dense inputs' next blocks a few lines before each step, so that memory works while the processor
 // computes. Where there are few steps, the processor does by itself what is needed.
 class Ahead {
@@ -228,14 +235,54 @@ void PointwiseProgram::run(Span<const void* const> inputs, Span<void* const> out
     return evaluate(plan, inputs, outputs, nullptr, 0, 0, plan.elements);
   }
   const Deliveries deliveries = choose_deliveries(plan, inputs, outputs);
-  bool all_direct = true;
-  for (Delivery delivery : deliveries) all_direct = all_direct && delivery == Delivery::kDirect;
-  const auto body = [&](int64_t begin, int64_t end) {
-    evaluate(plan, inputs, outputs, all_direct ? nullptr : deliveries.data(), 0, begin, end);
-  };
+  const Delivery* const needed = are_direct(deliveries) ? nullptr : deliveries.data();
+  const auto body = [&](int64_t begin, int64_t end) { evaluate(plan, inputs, outputs, needed, 0, begin, end); };
   const bool is_short = plan.elements <= plan.grain;
   parallel_for(plan.elements, is_short ? plan.awake_grain : plan.grain, body,
                is_short ? Helpers::kAwake : Helpers::kAll);
+}
+
+std::optional<PointwiseProgram::Row> PointwiseProgram::input_row(size_t input, int64_t rows) const {
+  const Plan& plan = *plan_;
+  const PlannedInput& at = plan.inputs[input];
+  const int64_t size = at.element_bytes, each = plan.elements / rows;
+  if (at.access == InputAccess::kSplat) return Row{0, size};
+  if (plan.elements % rows != 0) return std::nullopt;
+  if (at.access == InputAccess::kDense) return Row{each * size, each * size};
+  if (plan.shape[0] % rows != 0) return std::nullopt;
+  const int64_t outer = plan.shape[0] / rows;  // of the first dimension, in a row
+  Row row{outer * at.strides[0] * size, size};
+  for (size_t d = 0; d < plan.shape.size(); ++d) {
+    const int64_t stride = at.strides[d] * size, reach = ((d == 0 ? outer : plan.shape[d]) - 1) * stride;
+    if (stride < 0) return std::nullopt;
+    if (row.stride == 0 || row.bytes + reach <= row.stride) {
+      row.bytes += reach;
+    } else if (stride % (rows * row.stride) != 0) {
+      return std::nullopt;
+    }
+  }
+  return row;
+}
+
+std::optional<PointwiseProgram::Row> PointwiseProgram::output_row(size_t output, int64_t rows) const {
+  const PlannedOutput& at = plan_->outputs[output];
+  const int64_t size = at.element_bytes, each = plan_->elements / rows;
+  if (plan_->elements % rows != 0) return std::nullopt;
+  if (at.rows.elements == 0) return Row{each * size, each * size};
+  if (each % at.rows.elements != 0) return std::nullopt;
+  const int64_t parts = each / at.rows.elements;
+  return Row{parts * at.rows.stride * size, ((parts - 1) * at.rows.stride + at.rows.elements) * size};
+}
+
+void PointwiseProgram::run_rows(Span<const void* const> inputs, Span<void* const> outputs, int64_t rows, int64_t begin,
+                                int64_t end) const {
+  const Plan& plan = *plan_;
+  const int64_t each = plan.elements / rows;
+  if (!plan.may_conflict && !plan.has_rows) {
+    return evaluate(plan, inputs, outputs, nullptr, 0, begin * each, end * each);
+  }
+  const Deliveries deliveries = choose_deliveries(plan, inputs, outputs);
+  evaluate(plan, inputs, outputs, are_direct(deliveries) ? nullptr : deliveries.data(), 0, begin * each, end * each);
 }
 
 void PointwiseProgram::run_range(Span<const void* const> inputs, Span<void* const> outputs, int64_t begin,

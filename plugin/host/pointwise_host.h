@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "plugin/core/graph.h"
@@ -53,6 +54,18 @@ class PointwiseProgram {
   // Evaluates elements [begin, begin + count) of the flat iteration space on the calling thread; each output address
   // receives element `begin`. All outputs are dense.
   void run_range(Span<const void* const> inputs, Span<void* const> outputs, int64_t begin, int64_t count) const;
+
+  // Where a row of an input or output lies, if the iteration space is cut into so many equal ones: the `bytes` that
+  // begin `stride` bytes after those of the row before, and what lies multiples of rows * stride further on. Without a
+  // stride, all rows read the same. Nothing if it does not lie so.
+  struct Row {
+    int64_t stride, bytes;
+  };
+  std::optional<Row> input_row(size_t input, int64_t rows) const;
+  std::optional<Row> output_row(size_t output, int64_t rows) const;
+  // As run(), of rows [begin, end) of so many alone, on the calling thread.
+  void run_rows(Span<const void* const> inputs, Span<void* const> outputs, int64_t rows, int64_t begin,
+                int64_t end) const;
 
   int64_t elements() const;  // of the iteration space
   uint64_t cost_ns() const;  // rough time of run() on one thread

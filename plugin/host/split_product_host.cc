@@ -275,38 +275,49 @@ bool SplitProduct::run_part(const Part& part, const float* x, const float* y, fl
   return finite;
 }
 
+// Rows [begin, end) of x with strips [first, last) of y, counted over all matrices.
+bool SplitProduct::multiply_rows(const float* x, const char* packed_y, float* to, int64_t begin, int64_t end,
+                                 int64_t first, int64_t last) const {
+  const int64_t each = divide_up(g_.columns, kTileStrip);
+  for (int64_t k = 0; k < g_.inner; k += kInner) {
+    const int64_t inner = std::min(kInner, g_.inner - k), x_strips = divide_up(end - begin, kTileStrip);
+    const Strips xs = {room_of_thread(), x_strips, inner}, ys = packed_block(y_, packed_y, k);
+    for (int64_t i = 0; i < x_strips; ++i) {
+      if (!split(x_, strip_at(x_, x, 0, begin + i * kTileStrip, end, k), xs, i)) return false;
+    }
+    for (int64_t strip = first; strip < last;) {
+      const int64_t batch = strip / each, column = strip % each * kTileStrip, next = std::min(last, (batch + 1) * each);
+      const int64_t columns = std::min((next - strip) * kTileStrip, g_.columns - column);
+      const int64_t y_strip = y_.batch == 1 ? strip % each : strip;
+      tile_kernels()->multiply(xs.pieces(0), xs.exponents(0), end - begin, ys.pieces(y_strip), ys.exponents(y_strip),
+                               columns, inner, kPieces, k > 0, to + batch * g_.to_batch + begin * g_.to_row + column,
+                               g_.to_row, {});
+      strip = next;
+    }
+  }
+  return true;
+}
+
+bool SplitProduct::run_rows(const float* x, const char* packed_y, float* to, int64_t begin, int64_t end) const {
+  const int64_t strips = g_.batch * divide_up(g_.columns, kTileStrip);
+  return reinterpret_cast<const Packed*>(packed_y)->finite && multiply_rows(x, packed_y, to, begin, end, 0, strips);
+}
+
 // Each thread splits the rows that it multiplies: in a chain of products, those that it made. If there are more threads
 // than halves of strips, several multiply the same rows with some columns each.
 bool SplitProduct::run_few_rows(const float* x, const char* packed_y, float* to) const {
-  const int64_t threads = thread_count(), each = divide_up(g_.columns, kTileStrip), strips = g_.batch * each;
+  const int64_t threads = thread_count(), strips = g_.batch * divide_up(g_.columns, kTileStrip);
   const int64_t row_tasks = std::min(threads, divide_up(g_.rows, kTileStrip / 2));
   const int64_t rows = round_up(divide_up(g_.rows, row_tasks), kTileStrip / 2), row_ends = divide_up(g_.rows, rows);
   const int64_t column_tasks = std::min(strips, divide_up(threads, row_ends));
   std::atomic<bool> finite{true};
-  const auto multiply = [&](int64_t row, int64_t end, int64_t first, int64_t last) {
-    for (int64_t k = 0; k < g_.inner; k += kInner) {
-      const int64_t inner = std::min(kInner, g_.inner - k), x_strips = divide_up(end - row, kTileStrip);
-      const Strips xs = {room_of_thread(), x_strips, inner}, ys = packed_block(y_, packed_y, k);
-      for (int64_t i = 0; i < x_strips; ++i) {
-        if (!split(x_, strip_at(x_, x, 0, row + i * kTileStrip, end, k), xs, i)) finite = false;
-      }
-      if (!finite) return;
-      for (int64_t strip = first; strip < last;) {
-        const int64_t batch = strip / each, column = strip % each * kTileStrip,
-                      next = std::min(last, (batch + 1) * each);
-        const int64_t columns = std::min((next - strip) * kTileStrip, g_.columns - column);
-        const int64_t y_strip = y_.batch == 1 ? strip % each : strip;
-        tile_kernels()->multiply(xs.pieces(0), xs.exponents(0), end - row, ys.pieces(y_strip), ys.exponents(y_strip),
-                                 columns, inner, kPieces, k > 0, to + batch * g_.to_batch + row * g_.to_row + column,
-                                 g_.to_row, {});
-        strip = next;
-      }
-    }
-  };
   const auto multiply_tasks = [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; ++i) {
       const int64_t row = i / column_tasks * rows, part = i % column_tasks;
-      multiply(row, std::min(row + rows, g_.rows), strips * part / column_tasks, strips * (part + 1) / column_tasks);
+      if (!multiply_rows(x, packed_y, to, row, std::min(row + rows, g_.rows), strips * part / column_tasks,
+                         strips * (part + 1) / column_tasks)) {
+        finite = false;
+      }
     }
   };
   parallel_for(row_ends * column_tasks, 1, multiply_tasks, helpers_);

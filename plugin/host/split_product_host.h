@@ -47,6 +47,8 @@ class SplitProduct {
 
   // False if a number is not finite, with anything in `to`. `packed_y`: what pack_y() wrote, if y is shared.
   bool run(const float* x, const float* y, const char* packed_y, float* to) const;
+  // The same of rows [begin, end) alone, on the calling thread, if y is shared.
+  bool run_rows(const float* x, const char* packed_y, float* to, int64_t begin, int64_t end) const;
 
   uint64_t cost_ns() const;
 
@@ -55,6 +57,8 @@ class SplitProduct {
   SplitProduct(const MatmulGeometry& geometry, bool shares_y);
   bool run_part(const Part& part, const float* x, const float* y, float* to) const;
   bool run_few_rows(const float* x, const char* packed_y, float* to) const;
+  bool multiply_rows(const float* x, const char* packed_y, float* to, int64_t begin, int64_t end, int64_t first,
+                     int64_t last) const;
 
   const MatmulGeometry g_;
   const bool shares_y_;

@@ -8,6 +8,7 @@ namespace {
 char* address(char* const* slots, const SlotAt& at) { return slots[at.slot] + at.offset_bytes; }
 
 using Inputs = SmallVector<const void*, 16>;
+using Outputs = SmallVector<void*, 8>;
 
 Inputs addresses(char* const* slots, const std::vector<SlotAt>& places) {
   Inputs result;
@@ -26,15 +27,34 @@ class PointwiseStep final : public PlanStep {
     }
     for (const SlotAt& output : outputs_) writes.push_back(output.slot);
   }
-  void run(char* const* slots) const override {
-    SmallVector<void*, 8> outputs;
-    for (const SlotAt& at : outputs_) outputs.push_back(address(slots, at));
-    program_.run(addresses(slots, inputs_), outputs);
+  void run(char* const* slots) const override { program_.run(addresses(slots, inputs_), output_addresses(slots)); }
+  std::optional<RowAccesses> row_accesses(int64_t rows) const override {
+    RowAccesses accesses;
+    const auto add = [&](const SlotAt& at, bool is_output, const std::optional<PointwiseProgram::Row>& row) {
+      if (row) accesses.push_back({at, is_output, row->stride, row->bytes});
+      return row.has_value();
+    };
+    for (size_t i = 0; i < inputs_.size(); ++i) {
+      if (!add(inputs_[i], false, program_.input_row(i, rows))) return std::nullopt;
+    }
+    for (size_t i = 0; i < outputs_.size(); ++i) {
+      if (!add(outputs_[i], true, program_.output_row(i, rows))) return std::nullopt;
+    }
+    return accesses;
+  }
+  void run_rows(char* const* slots, int64_t rows, int64_t begin, int64_t end) const override {
+    program_.run_rows(addresses(slots, inputs_), output_addresses(slots), rows, begin, end);
   }
   uint64_t cost_ns() const override { return program_.cost_ns(); }
   size_t bytes() const override { return sizeof *this + program_.bytes(); }
 
  private:
+  Outputs output_addresses(char* const* slots) const {
+    Outputs result;
+    for (const SlotAt& at : outputs_) result.push_back(address(slots, at));
+    return result;
+  }
+
   const PointwiseProgram program_;
   const std::vector<SlotAt> inputs_, outputs_;
 };
@@ -84,6 +104,21 @@ class MatmulStep final : public PlanStep {
   void run(char* const* slots) const override {
     program_.run(address(slots, x_), address(slots, y_), address(slots, to_),
                  packed_y_ ? address(slots, *packed_y_) : nullptr);
+  }
+  int64_t rows() const override { return packed_y_ ? program_.geometry().rows : 0; }
+  std::optional<RowAccesses> row_accesses(int64_t rows) const override {
+    const MatmulGeometry& g = program_.geometry();
+    const int64_t size = sizeof(float);
+    if (!packed_y_ || rows != g.rows || g.x_inner != 1) return std::nullopt;
+    if (g.batch != 1 && g.to_batch % (rows * g.to_row) != 0) return std::nullopt;
+    return RowAccesses{{x_, false, g.x_row * size, g.inner * size},
+                       {y_},
+                       {*packed_y_},
+                       {to_, true, g.to_row * size, g.columns * size}};
+  }
+  void run_rows(char* const* slots, int64_t, int64_t begin, int64_t end) const override {
+    program_.run_rows(address(slots, x_), address(slots, y_), address(slots, to_), address(slots, *packed_y_), begin,
+                      end);
   }
   uint64_t cost_ns() const override { return program_.cost_ns(); }
   size_t bytes() const override { return sizeof *this + program_.bytes(); }

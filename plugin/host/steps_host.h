@@ -21,11 +21,28 @@ struct SlotAt {
   int64_t offset_bytes = 0;
 };
 
+// What a step that is cut into rows reads or writes in a slot: row i the `bytes` from at + i * stride on, and what lies
+// multiples of rows * stride further on. Without a stride, all rows read the same.
+struct RowAccess {
+  SlotAt at;
+  bool writes = false;
+  int64_t stride = 0, bytes = 0;
+};
+using RowAccesses = std::vector<RowAccess>;
+
 class PlanStep {
  public:
   virtual ~PlanStep() = default;
   // `slots`: the address of every slot.
   virtual void run(char* const* slots) const = 0;
+
+  // A product of few rows, one of a chain of them, has so many rows; another step none of its own.
+  virtual int64_t rows() const { return 0; }
+  // Nothing if the step cannot be cut into so many rows.
+  virtual std::optional<RowAccesses> row_accesses(int64_t) const { return std::nullopt; }
+  // Rows [begin, end) of so many, on the calling thread.
+  virtual void run_rows(char* const*, int64_t, int64_t, int64_t) const { __builtin_unreachable(); }
+
   virtual uint64_t cost_ns() const = 0;
   virtual size_t bytes() const = 0;
 
