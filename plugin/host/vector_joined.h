@@ -56,6 +56,20 @@ struct ReciprocalRoot {
     const uint32_t bits = vector_math::bits_of(x);
     return (bits - 0x21800000u < 0x3c000000u) & ((bits & 0x007fffffu) < 0x007ffffcu);
   }
+#if defined(__AVX512F__)
+  // From a first guess within 2^-14 one iteration is enough.
+  static inline __attribute__((always_inline)) Floats of_usual(Floats numbers) {
+    const __m512 x = reinterpret_cast<__m512>(numbers), first = _mm512_rsqrt14_ps(x), one = _mm512_set1_ps(1);
+    __m512 root = _mm512_mul_ps(x, first), half = _mm512_mul_ps(first, _mm512_set1_ps(0.5f));
+    const __m512 rest = _mm512_fnmadd_ps(root, half, _mm512_set1_ps(0.5f));
+    root = _mm512_fmadd_ps(root, rest, root);
+    half = _mm512_fmadd_ps(half, rest, half);
+    root = _mm512_fmadd_ps(_mm512_fnmadd_ps(root, root, x), half, root);
+    __m512 result = _mm512_add_ps(half, half);
+    for (int i = 0; i < 2; ++i) result = _mm512_fmadd_ps(_mm512_fnmadd_ps(root, result, one), result, result);
+    return reinterpret_cast<Floats>(result);
+  }
+#endif
   static inline __attribute__((always_inline)) float of_usual(float x) {
     const float first = vector_math::float_of(0x5f3759dfu - (vector_math::bits_of(x) >> 1));  // within 1/29
     float root = x * first, half = 0.5f * first;

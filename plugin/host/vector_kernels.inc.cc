@@ -71,6 +71,12 @@ struct HasUsual<std::enable_if_t<std::is_same_v<decltype(&Op::is_usual), bool (*
 template <typename Op, typename... T>
 inline constexpr bool kHasUsual = HasUsual<void, Op, T...>::value;
 
+// .. and those of them that say how with instructions that compilers do not find.
+template <typename Op, typename = void>
+inline constexpr bool kHasVectors = false;
+template <typename Op>
+inline constexpr bool kHasVectors<Op, std::enable_if_t<sizeof(Op::of_usual(Floats{})) == sizeof(Floats)>> = true;
+
 constexpr size_t kGroup = 256;  // elements that are looked at together
 
 template <typename Op>
@@ -88,8 +94,15 @@ MPS_BLOCK_FUNCTION unary(const void* x, const void*, const void*, void* out, siz
     for (size_t begin = 0; begin < n; begin += kGroup) {
       const size_t end = std::min(n, begin + kGroup);
       if (are_usual<Op>(a + begin, end - begin)) {
+        size_t i = begin;
+        if constexpr (kHasVectors<Op>) {
+          for (; i + kFloats <= end; i += kFloats) {
+            const Floats results = Op::of_usual(load_floats(a + i));
+            std::memcpy(to + i, &results, sizeof results);
+          }
+        }
         MPS_NO_DEPENDENCE
-        for (size_t i = begin; i < end; ++i) to[i] = Op::of_usual(a[i]);
+        for (; i < end; ++i) to[i] = Op::of_usual(a[i]);
       } else {
         MPS_NO_DEPENDENCE
         for (size_t i = begin; i < end; ++i) to[i] = Op::f(a[i]);
@@ -158,9 +171,16 @@ MPS_BLOCK_FUNCTION stream_unary(const void* x, const void*, const void*, void* o
     for (size_t begin = 0, end; begin < n; begin = end) {
       end = std::min(n, begin == 0 ? head + kGroup : begin + kGroup);
       const T* const from = a + begin;
+      const auto of_usual = [&](size_t i) __attribute__((always_inline)) { return Op::of_usual(from[i]); };
       if (are_usual<Op>(from, end - begin)) {
-        stream_results<T>(to + begin, end - begin,
-                          [&](size_t i) __attribute__((always_inline)) { return Op::of_usual(from[i]); });
+        if constexpr (kHasVectors<Op>) {
+          stream_lines<T>(to + begin, end - begin, of_usual, [&](size_t i, T* line) __attribute__((always_inline)) {
+            const Floats results = Op::of_usual(load_floats(from + i));
+            std::memcpy(line, &results, sizeof results);
+          });
+        } else {
+          stream_results<T>(to + begin, end - begin, of_usual);
+        }
       } else {
         stream_results<T>(to + begin, end - begin,
                           [&](size_t i) __attribute__((always_inline)) { return Op::f(from[i]); });

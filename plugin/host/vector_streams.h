@@ -32,9 +32,9 @@ inline __attribute__((always_inline)) void stream_line(void* to, const void* fro
 #endif
 }
 
-// out[i] = f(i), with whole lines written past the caches.
-template <typename T, typename F>
-inline __attribute__((always_inline)) void stream_results(void* out, size_t n, F f) {
+// out[i] = f(i), with whole lines written past the caches: fill_line(i, line) makes that of out[i] and those after it.
+template <typename T, typename F, typename FillLine>
+inline __attribute__((always_inline)) void stream_lines(void* out, size_t n, F f, FillLine fill_line) {
   constexpr size_t kPerLine = 64 / sizeof(T);
   T* const to = static_cast<T*>(out);
   const size_t head = std::min(n, (64 - reinterpret_cast<uintptr_t>(out) % 64) % 64 / sizeof(T));
@@ -42,11 +42,18 @@ inline __attribute__((always_inline)) void stream_results(void* out, size_t n, F
   for (; i < head; ++i) to[i] = f(i);
   for (; i + kPerLine <= n; i += kPerLine) {
     T line[kPerLine];
-    MPS_KEEP_LOOP
-    for (size_t j = 0; j < kPerLine; ++j) line[j] = f(i + j);
+    fill_line(i, line);
     stream_line(to + i, line);
   }
   for (; i < n; ++i) to[i] = f(i);
+}
+
+template <typename T, typename F>
+inline __attribute__((always_inline)) void stream_results(void* out, size_t n, F f) {
+  stream_lines<T>(out, n, f, [&](size_t i, T* line) __attribute__((always_inline)) {
+    MPS_KEEP_LOOP
+    for (size_t j = 0; j < 64 / sizeof(T); ++j) line[j] = f(i + j);
+  });
 }
 
 }  // namespace
