@@ -22,9 +22,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 RELEASES = ("12.0", "13.3", "14.0", "15.0", "26.0")
-# Operators are asked of every release. Of the oldest, layouts too: it lacks most of what moves
-# elements. Of the newest, all that has to do with a device, and the quantised numbers of other
-# libraries; it alone keeps compiled graphs.
+# Operators are asked of every release; the newest keeps their compiled graphs and reads them again.
+# Of the oldest, layouts too: it lacks most of what moves elements. Of the newest, all that has to
+# do with a device, and the quantised numbers of other libraries.
 EVERYWHERE = ("tests/test_ops.py",)
 OLDEST = ("tests/test_layouts.py",)
 NEWEST = (
@@ -77,10 +77,20 @@ def install(build: Path) -> Path:
     return prefix
 
 
-def usual_tests(release: str) -> list[str]:
-    """Choose what is asked at a release."""
-    more = OLDEST if release == RELEASES[0] else NEWEST if release == RELEASES[-1] else ()
-    return [*EVERYWHERE, *more]
+Run = tuple[tuple[str, ...], dict[str, str]]
+
+
+def usual_runs(release: str, folder: Path) -> list[Run]:
+    """Choose what is asked at a release: tests, and variables beside the usual ones."""
+    if release == RELEASES[0]:
+        return [((*EVERYWHERE, *OLDEST), {})]
+    if release != RELEASES[-1]:
+        return [(EVERYWHERE, {})]
+    return [
+        (EVERYWHERE, {"PADDLE_MPS_GRAPH_FOLDER": str(folder / "graphs")}),
+        (NEWEST, {}),
+        (ONE_BY_ONE, {"PADDLE_MPS_COMMIT_OPS": "1"}),
+    ]
 
 
 def environment(prefix: Path, release: str, folder: Path) -> dict[str, str]:
@@ -92,17 +102,16 @@ def environment(prefix: Path, release: str, folder: Path) -> dict[str, str]:
     env["PYTHONPATH"] = os.pathsep.join((str(prefix), str(Path(__file__).parent)))
     env["CUSTOM_DEVICE_ROOT"] = str(prefix / "paddle_custom_device")
     env["PADDLE_MPS_DOUBLE_OS"] = release
-    env["PADDLE_MPS_GRAPH_FOLDER"] = str(folder / "graphs") if release == RELEASES[-1] else "off"
+    env["PADDLE_MPS_GRAPH_FOLDER"] = "off"
     env["PADDLE_MPS_DOUBLE_LOG"] = str(folder / f"violations-{release}")
     env["GLOG_minloglevel"] = "2"
     return env
 
 
-def run(
-    prefix: Path, release: str, tests: list[str], jobs: int, folder: Path, **settings: str
-) -> bool:
+def run(prefix: Path, release: str, chosen: Run, jobs: int, folder: Path) -> bool:
     """Run pytest as if on a Mac with this release; tell whether all is well."""
     start = time.monotonic()
+    tests, settings = chosen
     command = [sys.executable, "-m", "pytest", "-q", "-p", "refusals", "-n", str(jobs)]
     command += ["-p", "selection", "-p", "no:cacheprovider", *tests]
     env = {**environment(prefix, release, folder), **settings}
@@ -132,13 +141,12 @@ def main() -> int:
     failed = []
     with tempfile.TemporaryDirectory(prefix="apple_double.") as folder:
         for release in options.releases:
-            tests = options.tests or usual_tests(release)
-            if not run(prefix, release, tests, options.jobs, Path(folder)):
+            runs = usual_runs(release, Path(folder))
+            if options.tests:
+                runs = [(tuple(options.tests), {})]
+            fine = [run(prefix, release, chosen, options.jobs, Path(folder)) for chosen in runs]
+            if not all(fine):
                 failed.append(release)
-            elif release == RELEASES[-1] and not options.tests:
-                one_by_one = {"PADDLE_MPS_COMMIT_OPS": "1"}
-                if not run(prefix, release, list(ONE_BY_ONE), 1, Path(folder), **one_by_one):
-                    failed.append(release)
     if failed:
         print(f"[double] failed at macOS {', '.join(failed)}")
         return 1
