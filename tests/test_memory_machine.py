@@ -6,6 +6,8 @@ which some tensor does not hold what was written to it, or the figures of the me
 
 from __future__ import annotations
 
+import gc
+
 import numpy as np
 import paddle
 import paddle_mps
@@ -102,6 +104,7 @@ class MemoryMachine(RuleBasedStateMachine):
 @pytest.mark.usefixtures("on_mps")
 def test_no_sequence_of_calls_confuses_the_memory() -> None:
     paddle.ones([1])  # the first tensor of a process comes from Paddle's own cache
+    gc.collect()  # tensors of other tests must not go in the middle of this one
     MemoryMachine.TestCase.settings = settings(
         max_examples=60,
         stateful_step_count=60,
