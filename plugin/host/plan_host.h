@@ -1,9 +1,9 @@
 // The fast executable: a graph turned into a short list of steps over slots of memory.
 //
 // A slot is a feed, a result, a constant or a temporary; a step is a fused pointwise region, a reduction, a matrix
-// product or a copy. Reshapes, transposes, broadcasts, slices and strided views take no step of their own where their
-// reader takes strides: they are a way of looking at a slot. Results are written where they belong, temporaries share
-// one block of scratch memory.
+// product, a copy, or a chain of such (row_chains_host.h). Reshapes, transposes, broadcasts, slices and strided views
+// take no step of their own where their reader takes strides: they are a way of looking at a slot. Results are written
+// where they belong, temporaries share one block of scratch memory.
 #pragma once
 
 #include <memory>
