@@ -173,6 +173,10 @@ def bad_monitor(tmp_path: Path) -> dict[str, str]:
     return {"PADDLE_MPS_MONITOR": "yes"}
 
 
+def bad_vectors(tmp_path: Path) -> dict[str, str]:
+    return {"PADDLE_MPS_HOST_VECTORS": "mmx"}
+
+
 World = Callable[[Path], "dict[str, str]"]
 WORLDS: list[tuple[World, list[str]]] = [
     (empty_folder, ["Paddle did not open the plugin", _library.LOADER_NAME, "got none"]),
@@ -210,6 +214,7 @@ def test_a_bad_world_has_a_reason(world: World, words: list[str], tmp_path: Path
         (bad_backend, ["PADDLE_MPS_BACKEND", "expected one of", "got 'cuda'"]),
         (bad_limit, ["PADDLE_MPS_MEMORY_LIMIT", "got 'plenty'"]),
         (bad_monitor, ["PADDLE_MPS_MONITOR", "expected 0 or 1", "got 'yes'"]),
+        (bad_vectors, ["PADDLE_MPS_HOST_VECTORS", "expected one of baseline", "got 'mmx'"]),
     ],
 )
 def test_a_bad_variable_is_the_reason(world: World, words: list[str], tmp_path: Path) -> None:

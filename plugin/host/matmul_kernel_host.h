@@ -30,7 +30,7 @@ class MatmulKernel {
 // Null if oneDNN was not built in, or has no fast kernel for this on this processor. Throws kDevice if it fails.
 std::unique_ptr<MatmulKernel> make_onednn_matmul(DType dtype, const MatmulGeometry& geometry);
 
-// The same for int8, with exact sums in int32.
+// The same for int8, with exact sums in int32; null also where oneDNN's would not be exact.
 std::unique_ptr<MatmulKernel> make_onednn_int8_matmul(const MatmulGeometry& geometry);
 
 // One row of any float dtype; null if this is something else.

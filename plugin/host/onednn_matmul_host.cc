@@ -105,6 +105,14 @@ class OneDnnMatmul final : public MatmulKernel {
   mutable Kept<Objects> kept_;
 };
 
+// Without VNNI, oneDNN adds pairs of products in 16 bits, which saturate (its documentation, "Nuances of int8
+// Computations").
+bool has_exact_int8() {
+  const int isa = dnnl_get_effective_cpu_isa();
+  const auto includes = [&](int wanted) { return (isa & wanted) == wanted; };
+  return includes(dnnl_cpu_isa_avx512_core_vnni) || includes(dnnl_cpu_isa_avx2_vnni);
+}
+
 }  // namespace
 
 std::unique_ptr<MatmulKernel> make_onednn_matmul(DType dtype, const MatmulGeometry& geometry) {
@@ -116,6 +124,7 @@ std::unique_ptr<MatmulKernel> make_onednn_matmul(DType dtype, const MatmulGeomet
 }
 
 std::unique_ptr<MatmulKernel> make_onednn_int8_matmul(const MatmulGeometry& geometry) {
+  if (!has_exact_int8()) return nullptr;
   SingleOpenMpThread alone;
   auto kernel = std::make_unique<OneDnnMatmul>(dnnl_s8, dnnl_s32, geometry);
   if (!kernel->usable()) return nullptr;

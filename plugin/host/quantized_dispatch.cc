@@ -16,8 +16,13 @@ Span<const QuantizedKernels* const> all_quantized_kernels() {
 }
 
 const QuantizedKernels& quantized_kernels() {
-  static const QuantizedKernels& widest = *all_quantized_kernels()[all_quantized_kernels().size() - 1];
-  return widest;
+  static const QuantizedKernels& chosen = [&]() -> const QuantizedKernels& {
+    const Span<const VectorKernels* const> vectors = all_vector_kernels();
+    size_t place = 0;
+    while (vectors[place] != &vector_kernels()) ++place;
+    return *all_quantized_kernels()[place];
+  }();
+  return chosen;
 }
 
 }  // namespace mps

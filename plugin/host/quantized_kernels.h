@@ -27,6 +27,7 @@ struct CodeBook {
 
 // As many rows of activations as are multiplied with a weight while it is in a register.
 constexpr int64_t kRowsAtOnce = 8;
+constexpr int64_t kInt8RowsAtOnce = 4;
 // Elements that quantised dot products take at a time, and partial sums that they are kept in.
 constexpr int64_t kDotUnit = 32, kDotLanes = 16;
 // Elements that products with one row of activations take at a time.
@@ -55,8 +56,8 @@ struct QuantizedKernels {
   // place_in_row().
   void (*dot_row)(const float* x, const uint8_t* codes, const float* absmax, int64_t blocksize, const float* book,
                   int64_t n, int64_t rows, float* sums);
-  // The sum of x[i] * y[i].
-  int32_t (*dot_int8)(const int8_t* x, const int8_t* y, int64_t n);
+  // sums[m] = the sum of x[m * n + i] * y[i], m = 0 ... rows - 1; `rows`: 1 to kInt8RowsAtOnce. x: int8, made wider.
+  void (*dot_int8)(const int16_t* x, const int8_t* y, int64_t n, int64_t rows, int32_t* sums);
   // out[j] = sum of x[i] * (the two bits from 2j on of packed[i]), j = 0..3.
   void (*dot_quarters)(const int8_t* x, const uint8_t* packed, int64_t n, int32_t* out);
 };

@@ -270,10 +270,65 @@ void dot_halves(const float* x, const uint8_t* codes, const float* absmax, int64
   kByRows[rows - 1](x, codes, absmax, blocksize, book, n, sums);
 }
 
-int32_t dot_int8(const int8_t* x, const int8_t* y, int64_t n) {
-  int32_t sum = 0;
-  for (int64_t i = 0; i < n; ++i) sum += static_cast<int16_t>(x[i]) * static_cast<int16_t>(y[i]);
-  return sum;
+// As many int16 as a register holds, their products with others in pairs, and the sum of those.
+#if defined(__AVX512BW__)
+struct Shorts {
+  static constexpr int64_t kCount = 32;
+  using Register = __m512i;
+  static Register zero() { return _mm512_setzero_si512(); }
+  static Register widened(const int8_t* y) {
+    return _mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(y)));
+  }
+  static Register add_products(Register sums, const int16_t* x, Register y) {
+    return _mm512_add_epi32(sums, _mm512_madd_epi16(_mm512_loadu_si512(x), y));
+  }
+  static int32_t total(Register sums) { return _mm512_reduce_add_epi32(sums); }
+};
+#elif defined(__AVX2__)
+struct Shorts {
+  static constexpr int64_t kCount = 16;
+  using Register = __m256i;
+  static Register zero() { return _mm256_setzero_si256(); }
+  static Register widened(const int8_t* y) {
+    return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(y)));
+  }
+  static Register add_products(Register sums, const int16_t* x, Register y) {
+    const __m256i numbers = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x));
+    return _mm256_add_epi32(sums, _mm256_madd_epi16(numbers, y));
+  }
+  static int32_t total(Register sums) {
+    int32_t lanes[8], sum = 0;
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(lanes), sums);
+    for (int32_t lane : lanes) sum += lane;
+    return sum;
+  }
+};
+#endif
+
+template <int rows>
+void dot_int8_of(const int16_t* x, const int8_t* y, int64_t n, int32_t* sums) {
+  int64_t i = 0;
+  int32_t found[rows] = {};
+#if defined(__AVX2__)
+  Shorts::Register lanes[rows];
+  for (int m = 0; m < rows; ++m) lanes[m] = Shorts::zero();
+  for (; i + Shorts::kCount <= n; i += Shorts::kCount) {
+    const Shorts::Register numbers = Shorts::widened(y + i);
+    for (int m = 0; m < rows; ++m) lanes[m] = Shorts::add_products(lanes[m], x + m * n + i, numbers);
+  }
+  for (int m = 0; m < rows; ++m) found[m] = Shorts::total(lanes[m]);
+#endif
+  for (; i < n; ++i) {
+    for (int m = 0; m < rows; ++m) found[m] += x[m * n + i] * y[i];
+  }
+  std::memcpy(sums, found, sizeof found);
+}
+
+void dot_int8(const int16_t* x, const int8_t* y, int64_t n, int64_t rows, int32_t* sums) {
+  using Dot = void (*)(const int16_t*, const int8_t*, int64_t, int32_t*);
+  static constexpr Dot kByRows[] = {dot_int8_of<1>, dot_int8_of<2>, dot_int8_of<3>, dot_int8_of<4>};
+  static_assert(sizeof kByRows / sizeof kByRows[0] == kInt8RowsAtOnce, "a function for each number of rows");
+  kByRows[rows - 1](x, y, n, sums);
 }
 
 void dot_quarters(const int8_t* x, const uint8_t* packed, int64_t n, int32_t* out) {

@@ -213,9 +213,14 @@ struct IntegerProduct {
 
 void run_int8_dots(const IntegerProduct& p, const int8_t* x, const int8_t* y, int32_t* to) {
   parallel_for(p.width, grain_of(p.m * p.inner / 8), [&](int64_t first, int64_t last) {
-    for (int64_t n = first; n < last; ++n) {
-      for (int64_t m = 0; m < p.m; ++m) {
-        to[m * p.width + n] = quantized_kernels().dot_int8(x + m * p.inner, y + n * p.inner, p.inner);
+    int16_t* const wide = thread_room<int16_t>(kInt8RowsAtOnce * p.inner);
+    for (int64_t row = 0; row < p.m; row += kInt8RowsAtOnce) {
+      const int64_t rows = std::min(kInt8RowsAtOnce, p.m - row);
+      std::copy_n(x + row * p.inner, rows * p.inner, wide);
+      for (int64_t n = first; n < last; ++n) {
+        int32_t sums[kInt8RowsAtOnce];
+        quantized_kernels().dot_int8(wide, y + n * p.inner, p.inner, rows, sums);
+        for (int64_t m = 0; m < rows; ++m) to[(row + m) * p.width + n] = sums[m];
       }
     }
   });

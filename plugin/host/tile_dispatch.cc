@@ -1,4 +1,5 @@
 #include "plugin/host/tile_kernels.h"
+#include "plugin/host/vector_kernels.h"
 
 #if defined(__x86_64__) && defined(__linux__)
 #include <cpuid.h>
@@ -58,6 +59,7 @@ bool has_tiles() {
   }
   if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || (d & kBfloatTiles) == 0 || (d & kTiles) == 0) return false;
   if (__get_cpuid_count(7, 1, &a, &b, &c, &d) == 0 || (a & kBfloatVectors) == 0) return false;
+  if (std::strcmp(vector_kernels().name, "avx512") != 0) return false;  // PADDLE_MPS_HOST_VECTORS
   return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
 }
 

@@ -1,3 +1,7 @@
+#include <string>
+
+#include "plugin/core/check.h"
+#include "plugin/core/env.h"
 #include "plugin/host/vector_tables.h"
 
 namespace mps {
@@ -25,6 +29,20 @@ Tables runnable_tables() {
   return tables;
 }
 
+// The widest, or the one that PADDLE_MPS_HOST_VECTORS names: so that one machine can try what another one runs.
+const VectorKernels& chosen_table() {
+  const Span<const VectorKernels* const> tables = all_vector_kernels();
+  const std::string& wanted = env::host_vectors();
+  if (wanted.empty()) return *tables[tables.size() - 1];
+  std::string names;
+  for (const VectorKernels* table : tables) {
+    if (wanted == table->name) return *table;
+    names += std::string(names.empty() ? "" : ", ") + table->name;
+  }
+  MPS_THROW(kArgument, "PADDLE_MPS_HOST_VECTORS names no vectors of this processor: expected one of ", names, ", got '",
+            wanted, "'.");
+}
+
 }  // namespace
 
 Span<const VectorKernels* const> all_vector_kernels() {
@@ -33,8 +51,8 @@ Span<const VectorKernels* const> all_vector_kernels() {
 }
 
 const VectorKernels& vector_kernels() {
-  static const VectorKernels& widest = *all_vector_kernels()[all_vector_kernels().size() - 1];
-  return widest;
+  static const VectorKernels& chosen = chosen_table();
+  return chosen;
 }
 
 }  // namespace mps

@@ -158,17 +158,35 @@ TEST_P(HostQuantized, ProductsWithOneRow) {
   }
 }
 
-TEST_P(HostQuantized, DotProductsOfIntegersAreExact) {
+TEST_P(HostQuantized, DotProductsOfInt8AreExact) {
+  for (int64_t n : {0, 1, 15, 16, 31, 32, 64, 65, 1000, 10000}) {
+    const size_t count = static_cast<size_t>(n);
+    const std::vector<int8_t> x = random_bytes<int8_t>(kInt8RowsAtOnce * count, 1);
+    for (const std::vector<int8_t>& y : {random_bytes<int8_t>(count, 2), std::vector<int8_t>(count, -128)}) {
+      const std::vector<int16_t> wide(x.begin(), x.end());
+      for (int64_t rows = 1; rows <= kInt8RowsAtOnce; ++rows) {
+        std::vector<int32_t> out(static_cast<size_t>(rows) + 1, -7);
+        kernels().dot_int8(wide.data(), y.data(), n, rows, out.data());
+        for (size_t m = 0; m < static_cast<size_t>(rows); ++m) {
+          int32_t sum = 0;
+          for (size_t i = 0; i < count; ++i) sum += x[m * count + i] * y[i];
+          ASSERT_EQ(out[m], sum) << n << ", row " << m << " of " << rows;
+        }
+        ASSERT_EQ(out.back(), -7) << "written behind the end";
+      }
+    }
+  }
+}
+
+TEST_P(HostQuantized, DotProductsWithTwoBitsAreExact) {
   for (int64_t n : {0, 1, 31, 32, 64, 65, 1000, 10000}) {
     const size_t count = static_cast<size_t>(n);
-    const std::vector<int8_t> x = random_bytes<int8_t>(count, 1), y = random_bytes<int8_t>(count, 2);
+    const std::vector<int8_t> x = random_bytes<int8_t>(count, 1);
     const std::vector<uint8_t> packed = random_bytes<uint8_t>(count, 3);
-    int32_t sum = 0, sums[4] = {}, out[4];
+    int32_t sums[4] = {}, out[4];
     for (size_t i = 0; i < count; ++i) {
-      sum += x[i] * y[i];
       for (int j = 0; j < 4; ++j) sums[j] += (packed[i] >> 2 * j & 3) * x[i];
     }
-    ASSERT_EQ(kernels().dot_int8(x.data(), y.data(), n), sum);
     kernels().dot_quarters(x.data(), packed.data(), n, out);
     for (int j = 0; j < 4; ++j) ASSERT_EQ(out[j], sums[j]);
   }
