@@ -219,8 +219,12 @@ MPS_BLOCK_FUNCTION stream_select(const void* x, const void* y, const void* z, vo
 #endif
 
 MPS_BLOCK_FUNCTION stream(void* to, const void* from, size_t bytes) {
+  char* const bytes_to = static_cast<char*>(to);
   const char* const bytes_from = static_cast<const char*>(from);
-  stream_results<char>(to, bytes, [&](size_t i) __attribute__((always_inline)) { return bytes_from[i]; });
+  size_t i = std::min(bytes, (kLineBytes - reinterpret_cast<uintptr_t>(to) % kLineBytes) % kLineBytes);
+  std::memcpy(bytes_to, bytes_from, i);
+  for (; i + kLineBytes <= bytes; i += kLineBytes) stream_line(bytes_to + i, bytes_from + i);
+  std::memcpy(bytes_to + i, bytes_from + i, bytes - i);
 }
 
 MPS_BLOCK_FUNCTION end_stream() {

@@ -13,7 +13,9 @@
 namespace mps {
 namespace {
 
-// Writes a line of 64 bytes, aligned to as many.
+constexpr size_t kLineBytes = 64;
+
+// Writes a line, aligned to its size.
 inline __attribute__((always_inline)) void stream_line(void* to, const void* from) {
 #if defined(__AVX512F__)
   _mm512_stream_si512(static_cast<__m512i*>(to), _mm512_loadu_si512(from));
@@ -28,16 +30,16 @@ inline __attribute__((always_inline)) void stream_line(void* to, const void* fro
     _mm_stream_si128(static_cast<__m128i*>(to) + i, part);
   }
 #else
-  std::memcpy(to, from, 64);
+  std::memcpy(to, from, kLineBytes);
 #endif
 }
 
 // out[i] = f(i), with whole lines written past the caches: fill_line(i, line) makes that of out[i] and those after it.
 template <typename T, typename F, typename FillLine>
 inline __attribute__((always_inline)) void stream_lines(void* out, size_t n, F f, FillLine fill_line) {
-  constexpr size_t kPerLine = 64 / sizeof(T);
+  constexpr size_t kPerLine = kLineBytes / sizeof(T);
   T* const to = static_cast<T*>(out);
-  const size_t head = std::min(n, (64 - reinterpret_cast<uintptr_t>(out) % 64) % 64 / sizeof(T));
+  const size_t head = std::min(n, (kLineBytes - reinterpret_cast<uintptr_t>(out) % kLineBytes) % kLineBytes / sizeof(T));
   size_t i = 0;
   for (; i < head; ++i) to[i] = f(i);
   for (; i + kPerLine <= n; i += kPerLine) {
@@ -52,7 +54,7 @@ template <typename T, typename F>
 inline __attribute__((always_inline)) void stream_results(void* out, size_t n, F f) {
   stream_lines<T>(out, n, f, [&](size_t i, T* line) __attribute__((always_inline)) {
     MPS_KEEP_LOOP
-    for (size_t j = 0; j < 64 / sizeof(T); ++j) line[j] = f(i + j);
+    for (size_t j = 0; j < kLineBytes / sizeof(T); ++j) line[j] = f(i + j);
   });
 }
 
