@@ -88,12 +88,13 @@ bool are_direct(const Deliveries& deliveries) {
 }
 
 // Asks for the dense inputs' next blocks a few lines before each step, so that memory works while the processor
-// computes. Where there are few steps, the processor does by itself what is needed.
+// computes. Where there are few steps, the processor does by itself what is needed; where there are many, memory has
+// time enough, and looking whether something is left to ask for, before every one of them, takes longer than it saves.
 class Ahead {
  public:
   Ahead(const Plan& plan, bool is_needed) : plan_(plan) {
-    constexpr size_t kFewSteps = 2;
-    is_needed_ = is_needed && plan.body.size() > kFewSteps;
+    constexpr size_t kFewSteps = 2, kManySteps = 64;
+    is_needed_ = is_needed && plan.body.size() > kFewSteps && plan.body.size() < kManySteps;
   }
 
   void begin_block(Span<char* const> at, int64_t count, int64_t following) {

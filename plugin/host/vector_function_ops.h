@@ -39,6 +39,12 @@ struct cos {
   static inline __attribute__((always_inline)) float f(float x) { return vector_math::cos(x); }
 };
 
+struct erfinv {
+  static inline __attribute__((always_inline)) bool is_usual(float x) { return vector_math::is_usual_of_erfinv(x); }
+  static inline __attribute__((always_inline)) float of_usual(float x) { return vector_math::erfinv_of_usual(x); }
+  static inline __attribute__((always_inline)) float f(float x) { return vector_math::erfinv(x); }
+};
+
 MPS_OP_FUNCTION(tan, vector_math::tan(x))
 MPS_OP_FUNCTION(asin, vector_math::asin(x))
 MPS_OP_FUNCTION(acos, vector_math::acos(x))
@@ -51,7 +57,6 @@ MPS_OP_FUNCTION(atanh, vector_math::atanh(x))
 MPS_OP_FUNCTION(erf, vector_math::erf(x))
 MPS_OP_FUNCTION(expm1, vector_math::expm1(x))
 MPS_OP_FUNCTION(log1p, vector_math::log1p(x))
-MPS_OP_FUNCTION(erfinv, vector_math::erfinv(x))
 MPS_OP_FUNCTION(lgamma, vector_math::lgamma(x))
 MPS_OP_FUNCTION(digamma, vector_math::digamma(x))
 

@@ -8,16 +8,6 @@
 
 namespace mps::vector_math {
 
-MPS_VECTOR_INLINE float expm1(float x) {
-  const double result = exponent_minus_one(static_cast<double>(x));
-  return x == 0.0f ? x : static_cast<float>(result);  // keeps the sign of 0
-}
-
-MPS_VECTOR_INLINE float log1p(float x) {
-  const double result = logarithm_of_one_plus(static_cast<double>(x));
-  return x == 0.0f ? x : static_cast<float>(result);
-}
-
 // The exponent is added as it is, so that powers of two are exact.
 MPS_VECTOR_INLINE float logarithm_base_2(float x) {
   const Logarithm l = logarithm_parts(static_cast<double>(x));
@@ -198,22 +188,32 @@ MPS_VECTOR_INLINE float erf(float x) {
 }
 
 // x P(w) with w = -log(1 - x^2), which grows slowly (Giles, "Approximating the erfinv function", 2010).
-// From 1 on infinite.
-MPS_VECTOR_INLINE float erfinv(float x) {
+// From 1 on infinite. There are two P: for w <= 5 (2^-39), and for sqrt(w) in [2.2, 4.2], where all floats below 1 are
+// (2^-34).
+MPS_VECTOR_INLINE double erfinv_logarithm(double a) { return -logarithm((1.0 - a) * (1.0 + a)); }
+
+MPS_VECTOR_INLINE double erfinv_near(double w) {
+  return polynomial(w - 2.5, 0x1.805c5cfcedef5p+0, 0x1.f91e8993791f8p-3, -0x1.11c3c304a481ep-8, -0x1.4863cc93e8490p-10,
+                    0x1.c9b4393e96fb4p-13, -0x1.4f4a74159678ap-18, -0x1.ca92b8fc57500p-19, 0x1.0112d91c7bf40p-21,
+                    0x1.cd6d4248e6968p-27, -0x1.76bff55ec9bbcp-27, 0x1.f025ea2e420d7p-31, 0x1.1d7cac88419e9p-33,
+                    -0x1.08f57e3faf900p-35, -0x1.7d8c03cb70ca5p-42, 0x1.edb4e2836e977p-42);
+}
+
+// For these w is less than 5.
+MPS_VECTOR_INLINE bool is_usual_of_erfinv(float x) { return absolute(x) < 0.996f; }
+MPS_VECTOR_INLINE float erfinv_of_usual(float x) {
   const double a = absolute(static_cast<double>(x));
-  const double w = -logarithm((1.0 - a) * (1.0 + a));
-  // for w <= 5: 2^-39; for sqrt(w) in [2.2, 4.2], where all floats below 1 are: 2^-34
-  const double near =
-      polynomial(w - 2.5, 0x1.805c5cfcedef5p+0, 0x1.f91e8993791f8p-3, -0x1.11c3c304a481ep-8, -0x1.4863cc93e8490p-10,
-                 0x1.c9b4393e96fb4p-13, -0x1.4f4a74159678ap-18, -0x1.ca92b8fc57500p-19, 0x1.0112d91c7bf40p-21,
-                 0x1.cd6d4248e6968p-27, -0x1.76bff55ec9bbcp-27, 0x1.f025ea2e420d7p-31, 0x1.1d7cac88419e9p-33,
-                 -0x1.08f57e3faf900p-35, -0x1.7d8c03cb70ca5p-42, 0x1.edb4e2836e977p-42);
+  return with_sign(a * erfinv_near(erfinv_logarithm(a)), x);
+}
+
+MPS_VECTOR_INLINE float erfinv(float x) {
+  const double a = absolute(static_cast<double>(x)), w = erfinv_logarithm(a);
   const double far =
       polynomial(__builtin_sqrt(w) - 3.2, 0x1.844e34099396cp+1, 0x1.0133861ca6931p+0, 0x1.87751c31f0300p-8,
                  -0x1.196c3e46e07c6p-8, 0x1.82c6a54554e2ep-9, -0x1.0536eef42e404p-9, 0x1.1aa0b3571273cp-10,
                  -0x1.77ca7e80fbae7p-12, -0x1.76f7c88d4d7e9p-17, 0x1.8f97e25f71892p-14, -0x1.d2f89de5c83d3p-15,
                  0x1.f59c136004703p-18, 0x1.13e881ad6960fp-17, -0x1.d36b9a95b7d15p-19);
-  const double result = a * (w < 5.0 ? near : far);
+  const double result = a * (w < 5.0 ? erfinv_near(w) : far);
   return with_sign(a >= 1.0 ? kDoubleInfinity : result, x);
 }
 

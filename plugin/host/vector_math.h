@@ -53,6 +53,35 @@ MPS_VECTOR_INLINE float multiply_add(float x, float y, float z) {
 
 MPS_VECTOR_INLINE float absolute(float x) { return float_of(bits_of(x) & 0x7fffffffu); }
 
+// Integers of at most 2^51 in size become doubles, and back, by standing in the low bits of 1.5 * 2^52, since there are
+// few vector conversions of int64.
+inline constexpr double kHolder = 0x1.8p52;
+inline constexpr uint64_t kHolderBits = 0x4338000000000000u;
+MPS_VECTOR_INLINE uint64_t integer_of_whole(double whole) {
+  const double sum = whole + kHolder;
+  uint64_t bits;
+  std::memcpy(&bits, &sum, sizeof bits);
+  return bits - kHolderBits;
+}
+MPS_VECTOR_INLINE double whole_of_integer(uint64_t integer) {
+  const uint64_t bits = integer + kHolderBits;
+  double sum;
+  std::memcpy(&sum, &bits, sizeof sum);
+  return sum - kHolder;
+}
+
+// x without its fraction, for -2^63 <= x < 2^63.
+MPS_VECTOR_INLINE int64_t truncated_to_int64(float x) {
+#if defined(__AVX2__) && !defined(__AVX512DQ__)
+  // There is no vector instruction for it; in two halves there is.
+  const double all = static_cast<double>(x), high = __builtin_trunc(all * 0x1p-32);
+  const double low = __builtin_trunc(all - high * 0x1p32);
+  return static_cast<int64_t>((integer_of_whole(high) << 32) + integer_of_whole(low));
+#else
+  return static_cast<int64_t>(x);
+#endif
+}
+
 // A value and what rounding it left out: their sum is more exact than any float.
 struct Sum {
   float value;
@@ -107,14 +136,29 @@ MPS_VECTOR_INLINE float exponent_of_moderate(float x) {
   return (e.above_1 + 1.0f) * e.power;
 }
 
-// log(x) = e ln 2 + log(1 + f) with x = 2^e (1 + f) and 1 + f in [sqrt(1/2), sqrt(2)).
-MPS_VECTOR_INLINE float logarithm(float x) {
-  const bool denormal = x < 0x1p-126f;
-  const float normal = denormal ? x * 0x1p25f : x;
-  constexpr uint32_t kSqrtHalf = 0x3f3504f3u;
-  const uint32_t offset = bits_of(normal) - kSqrtHalf;
-  const float e = static_cast<float>((static_cast<int32_t>(offset) >> 23) - (denormal ? 25 : 0));
-  const float f = float_of((offset & 0x007fffffu) + kSqrtHalf) - 1.0f;
+// Up to here expm1(x) and log1p(x) are x; so zeros keep their sign, and denormal numbers all of their bits.
+inline constexpr float kIsItself = 0x1p-25f;
+
+// exp(x) - 1 = 2^n (exp(r) - 1) + (2^n - 1), with r in two parts and what the sums leave out added in the end: within
+// 1.14 ULP. It is half of that until then, since 2^n may overflow.
+MPS_VECTOR_INLINE float expm1(float x) {
+  float inside = x < -20.0f ? -20.0f : x;  // the result is -1 or infinity anyway; a NaN stays one
+  inside = inside > 89.0f ? 89.0f : inside;
+  constexpr float kRound = 0x1.8p23f;
+  const float shifted = multiply_add(inside, 0x1.715476p0f, kRound);
+  const float n = shifted - kRound;
+  const float first = multiply_add(n, -kLn2High, inside);  // exact
+  const float r = multiply_add(n, -kLn2Low, first), r_rest = multiply_add(n, -kLn2Low, first - r);
+  const float above_r = multiply_add(r * r, polynomial_of_exponent(r), r_rest);
+  const float half_power = float_of((bits_of(shifted) << 23) + 0x3f000000u), less_half = half_power - 0.5f;
+  const float most = multiply_add(half_power, r, less_half);
+  const float rest = multiply_add(half_power, r, less_half - most);
+  const float half = most + multiply_add(half_power, above_r, rest);
+  return absolute(x) < kIsItself ? x : half + half;
+}
+
+// log(1 + f) - f for 1 + f in [sqrt(1/2), sqrt(2))
+MPS_VECTOR_INLINE float logarithm_beyond(float f) {
   float p = 0x1.1457a6p-4f;
   p = multiply_add(p, f, -0x1.de3c16p-4f);
   p = multiply_add(p, f, 0x1.e6f06ap-4f);
@@ -124,11 +168,46 @@ MPS_VECTOR_INLINE float logarithm(float x) {
   p = multiply_add(p, f, 0x1.99a4b6p-3f);
   p = multiply_add(p, f, -0x1.000006p-2f);
   p = multiply_add(p, f, 0x1.555548p-2f);
-  const float tail = f * f * multiply_add(f, p, -0.5f);  // log(1 + f) - f
-  float result = multiply_add(e, kLn2High, f + multiply_add(e, kLn2Low, tail));
+  return f * f * multiply_add(f, p, -0.5f);
+}
+
+// A positive number as 2^e (1 + f), with f as above. It is not denormal.
+struct Parts {
+  int32_t e;
+  float f;
+};
+MPS_VECTOR_INLINE Parts parts_of(float x) {
+  constexpr uint32_t kSqrtHalf = 0x3f3504f3u;
+  const uint32_t offset = bits_of(x) - kSqrtHalf;
+  return {static_cast<int32_t>(offset) >> 23, float_of((offset & 0x007fffffu) + kSqrtHalf) - 1.0f};
+}
+
+// log(x) = e ln 2 + log(1 + f) with x = 2^e (1 + f).
+MPS_VECTOR_INLINE float logarithm(float x) {
+  const bool denormal = x < 0x1p-126f;
+  const float normal = denormal ? x * 0x1p25f : x;
+  const Parts parts = parts_of(normal);
+  const float f = parts.f, e = static_cast<float>(parts.e - (denormal ? 25 : 0));
+  float result = multiply_add(e, kLn2High, f + multiply_add(e, kLn2Low, logarithm_beyond(f)));
   result = x < kInfinity ? result : x;  // infinity and NaN
   result = x < 0.0f ? kNaN : result;
   return x == 0.0f ? -kInfinity : result;
+}
+
+// The same of u = 1 + x; what that sum leaves out belongs to f, and what e ln 2 + f leaves out is added: within 1.5
+// ULP.
+MPS_VECTOR_INLINE float log1p(float x) {
+  const float u = 1.0f + x, lost = x - (u - 1.0f);
+  const Parts parts = parts_of(u);
+  const int32_t down = 127 - (parts.e < 127 ? parts.e : 127);  // the exponent's bits of 2^-e
+  const float f = multiply_add(lost, float_of(static_cast<uint32_t>(down) << 23), parts.f);
+  const float e = static_cast<float>(parts.e);
+  const float most = multiply_add(e, kLn2High, f), rest = multiply_add(e, kLn2High, -most) + f;
+  float result = most + (rest + multiply_add(e, kLn2Low, logarithm_beyond(f)));
+  result = x < kInfinity ? result : x;  // infinity and NaN
+  result = x < -1.0f ? kNaN : result;
+  result = x == -1.0f ? -kInfinity : result;
+  return absolute(x) < kIsItself ? x : result;
 }
 
 // 1 / d for 1 <= d <= 2, but for 2^-26 of it: much faster than a division. The polynomial is best possible, as

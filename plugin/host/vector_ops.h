@@ -145,29 +145,19 @@ struct division {  // integers truncate, x / 0 is 0, the lowest integer over -1 
     }
   }
 
-  // Of int64, what a double holds can be divided as doubles. They become each other by standing in the low bits of
-  // 1.5 * 2^52, since there are few vector conversions of int64.
+  // Of int64, what a double holds can be divided as doubles.
   static inline __attribute__((always_inline)) bool is_usual(int64_t x, int64_t y) {
     constexpr uint64_t kLimit = uint64_t{1} << 50;
     return static_cast<uint64_t>(x) + kLimit < 2 * kLimit && static_cast<uint64_t>(y) + kLimit < 2 * kLimit;
   }
   static inline __attribute__((always_inline)) int64_t of_usual(int64_t x, int64_t y) {
-    constexpr double kRound = 0x1.8p52;
-    const double divisor = double_of(y);
-    const double quotient = __builtin_trunc(double_of(x) / (divisor == 0.0 ? 1.0 : divisor)) + kRound;
-    uint64_t bits;
-    std::memcpy(&bits, &quotient, sizeof bits);
-    return y == 0 ? 0 : static_cast<int64_t>(bits - kRoundBits);
+    const double dividend = vector_math::whole_of_integer(static_cast<uint64_t>(x));
+    const double divisor = vector_math::whole_of_integer(static_cast<uint64_t>(y));
+    const double quotient = __builtin_trunc(dividend / (divisor == 0.0 ? 1.0 : divisor));
+    return y == 0 ? 0 : static_cast<int64_t>(vector_math::integer_of_whole(quotient));
   }
 
  private:
-  static constexpr uint64_t kRoundBits = 0x4338000000000000u;
-  static inline __attribute__((always_inline)) double double_of(int64_t x) {
-    const uint64_t bits = static_cast<uint64_t>(x) + kRoundBits;
-    double value;
-    std::memcpy(&value, &bits, sizeof value);
-    return value - 0x1.8p52;
-  }
   // There are no vector instructions for integers. A float has room for the quotient of two integers of less than half
   // its precision plus one bit: an inexact quotient is then so far from the next integer that rounding cannot reach it.
   template <typename T>
@@ -215,6 +205,12 @@ struct greater_than_or_equal_to {
   MPS_OP_COMPARE { return static_cast<Boolean>(x >= y); }
 };
 
+template <typename To>
+static inline __attribute__((always_inline)) To truncate_to(float x) {
+  if constexpr (sizeof(To) == 8) return vector_math::truncated_to_int64(x);
+  return static_cast<To>(x);
+}
+
 // A float becomes int32 or int64 by truncation; what does not fit becomes the nearest that does, and NaN becomes 0. It
 // becomes a narrower integer by way of int32. An integer becomes a narrower one by dropping bits. A number becomes a
 // bool by "is not 0".
@@ -230,7 +226,7 @@ static inline __attribute__((always_inline)) To cast(From x) {
     constexpr float kLow = static_cast<float>(Limits::min());
     constexpr float kEnd = static_cast<float>(uint64_t{1} << Limits::digits);
     const float inside = x >= kLow && x < kEnd ? x : 0.0f;  // NaN is not inside
-    const To truncated = static_cast<To>(inside);
+    const To truncated = truncate_to<To>(inside);
     const To high = x >= kEnd ? Limits::max() : truncated;
     return x < kLow ? Limits::min() : high;
   } else {

@@ -64,7 +64,7 @@ inline __attribute__((always_inline)) A reduce_row(const X* x, size_t n) {
     }
   };
   // Longer rows come from memory, one piece after the other: what comes next is asked for across their ends.
-  constexpr size_t kAhead = 1024, kLineBytes = 64, kLongRow = 1024;
+  constexpr size_t kAhead = 1024, kLongRow = 1024;
   size_t i = 0;
   if (n * sizeof(X) >= kLongRow) {
     for (; i + kLanes <= n; i += kLanes) {

@@ -39,7 +39,8 @@ template <typename T, typename F, typename FillLine>
 inline __attribute__((always_inline)) void stream_lines(void* out, size_t n, F f, FillLine fill_line) {
   constexpr size_t kPerLine = kLineBytes / sizeof(T);
   T* const to = static_cast<T*>(out);
-  const size_t head = std::min(n, (kLineBytes - reinterpret_cast<uintptr_t>(out) % kLineBytes) % kLineBytes / sizeof(T));
+  const size_t head =
+      std::min(n, (kLineBytes - reinterpret_cast<uintptr_t>(out) % kLineBytes) % kLineBytes / sizeof(T));
   size_t i = 0;
   for (; i < head; ++i) to[i] = f(i);
   for (; i + kPerLine <= n; i += kPerLine) {
