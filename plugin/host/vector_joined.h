@@ -56,17 +56,33 @@ struct ReciprocalRoot {
     const uint32_t bits = vector_math::bits_of(x);
     return (bits - 0x21800000u < 0x3c000000u) & ((bits & 0x007fffffu) < 0x007ffffcu);
   }
+#if defined(__AVX2__)
+  // From the processor's guess fewer iterations are enough.
 #if defined(__AVX512F__)
-  // From a first guess within 2^-14 one iteration is enough.
+  using Register = __m512;
+  static constexpr int kIterations = 1;  // from 2^-14
+  static inline Register guess(Register x) { return _mm512_rsqrt14_ps(x); }
+  static inline Register add_product(Register x, Register y, Register z) { return _mm512_fmadd_ps(x, y, z); }
+  static inline Register less_product(Register x, Register y, Register z) { return _mm512_fnmadd_ps(x, y, z); }
+#else
+  using Register = __m256;
+  static constexpr int kIterations = 2;  // from 1.5 * 2^-12
+  static inline Register guess(Register x) { return _mm256_rsqrt_ps(x); }
+  static inline Register add_product(Register x, Register y, Register z) { return _mm256_fmadd_ps(x, y, z); }
+  static inline Register less_product(Register x, Register y, Register z) { return _mm256_fnmadd_ps(x, y, z); }
+#endif
   static inline __attribute__((always_inline)) Floats of_usual(Floats numbers) {
-    const __m512 x = reinterpret_cast<__m512>(numbers), first = _mm512_rsqrt14_ps(x), one = _mm512_set1_ps(1);
-    __m512 root = _mm512_mul_ps(x, first), half = _mm512_mul_ps(first, _mm512_set1_ps(0.5f));
-    const __m512 rest = _mm512_fnmadd_ps(root, half, _mm512_set1_ps(0.5f));
-    root = _mm512_fmadd_ps(root, rest, root);
-    half = _mm512_fmadd_ps(half, rest, half);
-    root = _mm512_fmadd_ps(_mm512_fnmadd_ps(root, root, x), half, root);
-    __m512 result = _mm512_add_ps(half, half);
-    for (int i = 0; i < 2; ++i) result = _mm512_fmadd_ps(_mm512_fnmadd_ps(root, result, one), result, result);
+    const Register x = reinterpret_cast<Register>(numbers), first = guess(x);
+    const Register one_half = Register{} + 0.5f, one = Register{} + 1.0f;
+    Register root = x * first, half = first * one_half;
+    for (int i = 0; i < kIterations; ++i) {
+      const Register rest = less_product(root, half, one_half);
+      root = add_product(root, rest, root);
+      half = add_product(half, rest, half);
+    }
+    root = add_product(less_product(root, root, x), half, root);
+    Register result = half + half;
+    for (int i = 0; i < 2; ++i) result = add_product(less_product(root, result, one), result, result);
     return reinterpret_cast<Floats>(result);
   }
 #endif

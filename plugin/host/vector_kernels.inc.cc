@@ -175,8 +175,10 @@ MPS_BLOCK_FUNCTION stream_unary(const void* x, const void*, const void*, void* o
       if (are_usual<Op>(from, end - begin)) {
         if constexpr (kHasVectors<Op>) {
           stream_lines<T>(to + begin, end - begin, of_usual, [&](size_t i, T* line) __attribute__((always_inline)) {
-            const Floats results = Op::of_usual(load_floats(from + i));
-            std::memcpy(line, &results, sizeof results);
+            for (size_t v = 0; v < kLineBytes / sizeof(T); v += kFloats) {
+              const Floats results = Op::of_usual(load_floats(from + i + v));
+              std::memcpy(line + v, &results, sizeof results);
+            }
           });
         } else {
           stream_results<T>(to + begin, end - begin, of_usual);

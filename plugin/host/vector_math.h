@@ -53,6 +53,12 @@ MPS_VECTOR_INLINE float multiply_add(float x, float y, float z) {
 
 MPS_VECTOR_INLINE float absolute(float x) { return float_of(bits_of(x) & 0x7fffffffu); }
 
+MPS_VECTOR_INLINE double double_of_bits(uint64_t bits) {
+  double value;
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
 // Integers of at most 2^51 in size become doubles, and back, by standing in the low bits of 1.5 * 2^52, since there are
 // few vector conversions of int64.
 inline constexpr double kHolder = 0x1.8p52;
@@ -63,12 +69,7 @@ MPS_VECTOR_INLINE uint64_t integer_of_whole(double whole) {
   std::memcpy(&bits, &sum, sizeof bits);
   return bits - kHolderBits;
 }
-MPS_VECTOR_INLINE double whole_of_integer(uint64_t integer) {
-  const uint64_t bits = integer + kHolderBits;
-  double sum;
-  std::memcpy(&sum, &bits, sizeof sum);
-  return sum - kHolder;
-}
+MPS_VECTOR_INLINE double whole_of_integer(uint64_t integer) { return double_of_bits(integer + kHolderBits) - kHolder; }
 
 // x without its fraction, for -2^63 <= x < 2^63.
 MPS_VECTOR_INLINE int64_t truncated_to_int64(float x) {
@@ -79,6 +80,21 @@ MPS_VECTOR_INLINE int64_t truncated_to_int64(float x) {
   return static_cast<int64_t>((integer_of_whole(high) << 32) + integer_of_whole(low));
 #else
   return static_cast<int64_t>(x);
+#endif
+}
+
+// An int64 rounded once.
+MPS_VECTOR_INLINE float rounded_to_float(int64_t x) {
+#if defined(__AVX2__) && !defined(__AVX512DQ__)
+  // Likewise. What a double would have to round is kept as one bit, far below those that a float has.
+  constexpr uint64_t kLast = 0x7ff, kExact = uint64_t{1} << 53;
+  const uint64_t all = static_cast<uint64_t>(x), kept = (((all & kLast) + kLast) | all) & ~kLast;
+  const uint64_t bits = all + kExact < 2 * kExact ? all : kept;
+  // The halves stand in the low bits of 2^84 (with the sign turned around, and so 2^63 too large) and of 2^52.
+  const double high = double_of_bits((bits >> 32) ^ 0x4530000080000000u) - (0x1p84 + 0x1p63 + 0x1p52);
+  return static_cast<float>(high + double_of_bits((bits & 0xffffffffu) | 0x4330000000000000u));
+#else
+  return static_cast<float>(x);
 #endif
 }
 

@@ -229,6 +229,8 @@ static inline __attribute__((always_inline)) To cast(From x) {
     const To truncated = truncate_to<To>(inside);
     const To high = x >= kEnd ? Limits::max() : truncated;
     return x < kLow ? Limits::min() : high;
+  } else if constexpr (kIsFloat<To> && std::is_same_v<From, int64_t>) {
+    return vector_math::rounded_to_float(x);
   } else {
     return static_cast<To>(x);
   }
