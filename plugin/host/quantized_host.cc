@@ -2,6 +2,7 @@
 #include "plugin/host/quantized_host.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "plugin/host/threads.h"
 #include "plugin/host/vector_kernels.h"
@@ -45,7 +46,12 @@ WholeProgram compile_quantize(const Graph& graph, Value value) {
   const Pieces pieces(elements, blocksize);
   WholeProgram program;
   program.run = [=](Span<const void* const> inputs, void* output) {
-    const CodeTable table{static_cast<const float*>(inputs[2]), static_cast<const uint8_t*>(inputs[3]), halves};
+    CodeTable table{static_cast<const float*>(inputs[2]), static_cast<const uint8_t*>(inputs[3]), halves};
+    std::optional<CodeStarts> starts;
+    if (elements >= CodeStarts::kFewElements && quantized_kernels().wants_starts) {
+      starts.emplace(table.points, halves ? 15 : 255);
+      if (starts->usable()) table.starts = &*starts;
+    }
     const float* const absmax = static_cast<const float*>(inputs[1]);
     const auto load = vector_kernels().load[static_cast<int>(dtype)];
     parallel_for(pieces.count(), pieces.grain(), [&](int64_t first, int64_t last) {

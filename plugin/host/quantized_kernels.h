@@ -8,14 +8,17 @@
 #include <cstdint>
 
 #include "plugin/core/small_vector.h"
+#include "plugin/host/code_starts_host.h"
 
 namespace mps {
 
-// Decision points and what to write between them: 15 of them, with two codes to a byte, or 255.
+// Decision points and what to write between them: 15 of them, with two codes to a byte, or 255. `starts`: null, or of
+// the same points and usable.
 struct CodeTable {
   const float* points;
   const uint8_t* codes;
   bool halves;
+  const CodeStarts* starts = nullptr;
 };
 
 // A code book, of 16 entries, with two codes to a byte, or 256. `pairs`: with 16, the two numbers of every byte.
@@ -40,6 +43,7 @@ constexpr int64_t place_in_row(int64_t i) {
 
 struct QuantizedKernels {
   const char* name;
+  bool wants_starts;  // of a CodeTable
   // n elements from the first of a block on, each scaled by the reciprocal of its block's absmax, to codes.
   void (*quantize)(const float* x, const float* absmax, int64_t blocksize, const CodeTable& table, uint8_t* out,
                    int64_t n);

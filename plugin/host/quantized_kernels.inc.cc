@@ -16,6 +16,8 @@ inline float reciprocal(float absmax) { return 1.0f / (absmax < kLeastAbsmax ? k
 // -- quantise
 // ---------------------------------------------------------------------------------------------------------
 
+constexpr int64_t kUnit = 32;  // elements that are quantised at a time
+
 #if defined(__AVX512F__)
 
 // How many of 15 points are less than each of sixteen numbers; NaN is greater than all.
@@ -60,7 +62,7 @@ class Counter {
     low_ = _mm512_load_ps(every_eighth);
     high_ = _mm512_load_ps(every_eighth + 16);
   }
-  // The codes of up to 32 elements.
+  // The codes of up to kUnit elements.
   void codes(const float* x, float scale, uint8_t* out, int64_t n) const {
     for (int64_t i = 0; i < n; i += 16) {
       const __mmask16 there = n - i >= 16 ? 0xffff : static_cast<__mmask16>((1 << (n - i)) - 1);
@@ -89,7 +91,28 @@ class Counter {
 class Counter {
  public:
   explicit Counter(const CodeTable& table) : table_(table) {}
+  // The codes of up to kUnit elements.
   void codes(const float* x, float scale, uint8_t* out, int64_t n) const {
+    if (table_.starts == nullptr) return halve(x, scale, out, n);
+    float scaled[kUnit];
+    int32_t places[kUnit];
+    for (int64_t i = 0; i < n; ++i) {
+      scaled[i] = x[i] * scale;
+      places[i] = CodeStarts::place_of(scaled[i]);
+    }
+    switch (table_.starts->steps()) {
+      case 0:
+      case 1:
+        return step<1>(scaled, places, out, n);
+      case 2:
+        return step<2>(scaled, places, out, n);
+      default:
+        return step<CodeStarts::kMostSteps>(scaled, places, out, n);
+    }
+  }
+
+ private:
+  void halve(const float* x, float scale, uint8_t* out, int64_t n) const {
     for (int64_t i = 0; i < n; ++i) {
       const float scaled = x[i] * scale;
       int found = 0;
@@ -100,7 +123,17 @@ class Counter {
     }
   }
 
- private:
+  template <int steps>
+  void step(const float* scaled, const int32_t* places, uint8_t* out, int64_t n) const {
+    const uint8_t* const starts = table_.starts->starts();
+    const float* const points = table_.starts->points();
+    for (int64_t i = 0; i < n; ++i) {
+      uint32_t found = starts[places[i]];
+      for (int step = 0; step < steps; ++step) found += scaled[i] > points[found] ? 1 : 0;
+      out[i] = table_.codes[found];
+    }
+  }
+
   const CodeTable& table_;
 };
 
@@ -111,7 +144,6 @@ inline void pack_halves(const uint8_t* codes, uint8_t* out, int64_t bytes) {
 }
 
 void quantize(const float* x, const float* absmax, int64_t blocksize, const CodeTable& table, uint8_t* out, int64_t n) {
-  constexpr int64_t kUnit = 32;
   const Counter counter(table);
   uint8_t codes[kUnit + 1];
   int64_t pending = 0;  // codes of the last byte that have no partner yet: 0 or 1
@@ -378,7 +410,12 @@ void dot_quarters(const int8_t* x, const uint8_t* packed, int64_t n, int32_t* ou
 }
 
 constexpr QuantizedKernels make_table(const char* name) {
-  return {name, quantize, dequantize, dot_halves, dot_row, dot_int8, dot_quarters};
+#if defined(__AVX512F__)
+  constexpr bool kWantsStarts = false;  // registers hold the points
+#else
+  constexpr bool kWantsStarts = true;
+#endif
+  return {name, kWantsStarts, quantize, dequantize, dot_halves, dot_row, dot_int8, dot_quarters};
 }
 
 }  // namespace

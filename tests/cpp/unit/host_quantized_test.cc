@@ -37,37 +37,79 @@ const auto kTables = all_quantized_kernels();
 INSTANTIATE_TEST_SUITE_P(Tables, HostQuantized, ::testing::ValuesIn(kTables.begin(), kTables.end()),
                          [](const auto& test) { return std::string(test.param->name); });
 
+// Ascending decision points: at random, evenly spread, and dense around 0 as in the maps of bitsandbytes.
+std::vector<std::vector<float>> sets_of_points(size_t count) {
+  std::vector<float> random = random_floats(count, 1, 1), even(count), dense(count);
+  std::sort(random.begin(), random.end());
+  const float half = static_cast<float>(count / 2);
+  for (size_t i = 0; i < count; ++i) {
+    const float at = (static_cast<float>(i) - half) / half;
+    even[i] = at * 0.99f;
+    dense[i] = std::copysign(std::exp2(12 * (std::abs(at) - 1)) * 0.99f, at);
+  }
+  return {random, even, dense};
+}
+
+// Numbers of all sizes, the points themselves and their neighbours, and what is special.
+std::vector<float> numbers_around(const std::vector<float>& points, size_t n) {
+  std::vector<float> numbers = random_floats(n, 2, 2);
+  for (size_t i = 0; i < n; i += 3) numbers[i] = std::ldexp(numbers[i], -static_cast<int>(i % 40));
+  for (size_t i = 1; i < n; i += 3) {
+    const float point = points[i % points.size()];
+    numbers[i] = i % 4 == 0 ? point : std::nextafter(point, i % 4 == 1 ? -2.0f : 2.0f);
+  }
+  const float infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
+  const float special[] = {0.0f, -0.0f, 1.0f, -1.0f, infinity, -infinity, nan, -nan, 1e-42f, -1e-42f, 3e38f, -3e38f};
+  for (size_t i = 0; i < 12 && 41 + 2 * i < n; ++i) numbers[41 + 2 * i] = special[i];
+  return numbers;
+}
+
 TEST_P(HostQuantized, CodesAreNumbersOfPointsBelow) {
   for (bool halves : {true, false}) {
     const size_t count = halves ? 15 : 255;
-    std::vector<float> points = random_floats(count, 1, 1);
-    std::sort(points.begin(), points.end());
     std::vector<uint8_t> codes(count + 1);
     for (size_t i = 0; i <= count; ++i) codes[i] = static_cast<uint8_t>(count - i);
-    const CodeTable table{points.data(), codes.data(), halves};
-    for (int64_t n : {1, 2, 15, 31, 32, 33, 64, 97, 1000}) {
-      for (int64_t blocksize : {1, 7, 32, 64, 2000}) {
-        std::vector<float> x = random_floats(static_cast<size_t>(n), 2, 2);
-        x[0] = points[3];  // at a point: not above it
-        if (n > 40) x[40] = std::numeric_limits<float>::quiet_NaN();
-        const std::vector<float> absmax(static_cast<size_t>((n + blocksize - 1) / blocksize), 1.0f);
-        const auto expected = [&](int64_t i) {
-          size_t below = 0;
-          const float number = i < n ? x[static_cast<size_t>(i)] : 0;
-          while (below < count && !(number <= points[below])) ++below;
-          return static_cast<int>(codes[below]);
-        };
-        std::vector<uint8_t> out(static_cast<size_t>(n) + 1, 0xa5);
-        kernels().quantize(x.data(), absmax.data(), blocksize, table, out.data(), n);
-        const int64_t bytes = halves ? (n + 1) / 2 : n;
-        for (int64_t i = 0; i < bytes; ++i) {
-          const int wanted = halves ? expected(2 * i) << 4 | expected(2 * i + 1) : expected(i);
-          ASSERT_EQ(int{out[static_cast<size_t>(i)]}, wanted) << n << " " << blocksize << " at " << i;
+    for (const std::vector<float>& points : sets_of_points(count)) {
+      const CodeStarts starts(points.data(), static_cast<int>(count));
+      for (bool with_starts : {false, true}) {
+        if (with_starts && !starts.usable()) continue;
+        const CodeTable table{points.data(), codes.data(), halves, with_starts ? &starts : nullptr};
+        for (int64_t n : {1, 2, 15, 31, 32, 33, 64, 97, 1000}) {
+          const std::vector<float> x = numbers_around(points, static_cast<size_t>(n));
+          for (int64_t blocksize : {1, 7, 32, 64, 2000}) {
+            const std::vector<float> absmax(static_cast<size_t>((n + blocksize - 1) / blocksize), 1.0f);
+            const auto expected = [&](int64_t i) {
+              size_t below = 0;
+              const float number = i < n ? x[static_cast<size_t>(i)] : 0;
+              while (below < count && !(number <= points[below])) ++below;
+              return static_cast<int>(codes[below]);
+            };
+            std::vector<uint8_t> out(static_cast<size_t>(n) + 1, 0xa5);
+            kernels().quantize(x.data(), absmax.data(), blocksize, table, out.data(), n);
+            const int64_t bytes = halves ? (n + 1) / 2 : n;
+            for (int64_t i = 0; i < bytes; ++i) {
+              const int wanted = halves ? expected(2 * i) << 4 | expected(2 * i + 1) : expected(i);
+              ASSERT_EQ(int{out[static_cast<size_t>(i)]}, wanted) << n << " " << blocksize << " at " << i;
+            }
+            ASSERT_EQ(out[static_cast<size_t>(bytes)], 0xa5) << "written behind the end";
+          }
         }
-        ASSERT_EQ(out[static_cast<size_t>(bytes)], 0xa5) << "written behind the end";
       }
     }
   }
+}
+
+TEST(CodeStarts, AreOfUseForPointsThatLieApart) {
+  for (size_t count : {15u, 255u}) {
+    const auto sets = sets_of_points(count);
+    EXPECT_TRUE(CodeStarts(sets[1].data(), static_cast<int>(count)).usable());
+    EXPECT_TRUE(CodeStarts(sets[2].data(), static_cast<int>(count)).usable());
+  }
+  std::vector<float> crowded(255, 0.5f), descending = {0.5f, 0.25f};
+  crowded[254] = 0.6f;
+  EXPECT_FALSE(CodeStarts(crowded.data(), 255).usable());
+  descending.resize(15, 1.0f);
+  EXPECT_FALSE(CodeStarts(descending.data(), 15).usable());
 }
 
 TEST_P(HostQuantized, DequantisesToOneProduct) {
