@@ -44,6 +44,7 @@ constexpr int64_t place_in_row(int64_t i) {
 struct QuantizedKernels {
   const char* name;
   bool wants_starts;  // of a CodeTable
+  int64_t most_rows;  // with so many rows of activations dot_halves is faster than to dequantise and then multiply
   // n elements from the first of a block on, each scaled by the reciprocal of its block's absmax, to codes.
   void (*quantize)(const float* x, const float* absmax, int64_t blocksize, const CodeTable& table, uint8_t* out,
                    int64_t n);

@@ -411,11 +411,12 @@ void dot_quarters(const int8_t* x, const uint8_t* packed, int64_t n, int32_t* ou
 
 constexpr QuantizedKernels make_table(const char* name) {
 #if defined(__AVX512F__)
-  constexpr bool kWantsStarts = false;  // registers hold the points
+  constexpr bool kHasWideRegisters = true;  // one holds all points or numbers of 4 bits
 #else
-  constexpr bool kWantsStarts = true;
+  constexpr bool kHasWideRegisters = false;
 #endif
-  return {name, kWantsStarts, quantize, dequantize, dot_halves, dot_row, dot_int8, dot_quarters};
+  return {name,     !kHasWideRegisters, kHasWideRegisters ? 96 : 1, quantize, dequantize, dot_halves, dot_row,
+          dot_int8, dot_quarters};
 }
 
 }  // namespace

@@ -19,8 +19,6 @@ namespace {
 using Kernel = std::shared_ptr<const MatmulKernel>;
 using Product = QuantizedProduct;
 
-// Up to so many rows of activations are multiplied in registers, if there are no tiles.
-constexpr int64_t kMostDotRows = 96;
 // Elements of the activations that are multiplied at a time: they stay in the first-level cache. The longer the pieces
 // of the rows of the matrix, the better the processor foresees what is read next.
 constexpr int64_t kDotElements = 4096;
@@ -73,7 +71,7 @@ Panels make_panels(int64_t size, int64_t each, Geometry geometry_of, Make make) 
 // Rows that begin with a block, or that lie within one.
 bool fits_dot(const Product& p) {
   const bool aligned = p.columns % p.blocksize == 0 || p.blocksize % p.columns == 0;
-  const int64_t most = tile_kernels() != nullptr ? kFewestTileRows - 1 : kMostDotRows;
+  const int64_t most = tile_kernels() != nullptr ? kFewestTileRows - 1 : quantized_kernels().most_rows;
   return p.entries == 16 && p.transposed && p.m <= most && aligned && p.columns % kDotUnit == 0 &&
          p.blocksize % kDotUnit == 0;
 }
