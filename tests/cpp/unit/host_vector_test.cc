@@ -229,6 +229,46 @@ TEST(VectorKernels, ReciprocalRootsAreRoundedAsTheTwoSteps) {
   }
 }
 
+// Around each power of two, halfway between two floats, and at random.
+TEST(VectorKernels, Int64BecomesFloatByOneRounding) {
+  std::vector<int64_t> x = {std::numeric_limits<int64_t>::min(), std::numeric_limits<int64_t>::max()};
+  std::mt19937_64 random(1);
+  for (int i = 0; i < 100000; ++i) x.push_back(static_cast<int64_t>(random()) >> (random() % 64));
+  for (int power = 0; power < 63; ++power) {
+    for (int64_t other : {0, 1, 2, 1023, 1024, 1025}) {
+      const int64_t unit = power > 24 ? int64_t{1} << (power - 24) : 1, number = (int64_t{1} << power) + other * unit;
+      for (int64_t by : {-1, 0, 1}) x.insert(x.end(), {number + by, -number + by});
+    }
+  }
+  std::vector<float> got(x.size());
+  for (const VectorKernels* kernels : all_vector_kernels()) {
+    kernels->cast[index(DType::int64)][index(DType::float32)](x.data(), nullptr, nullptr, got.data(), x.size());
+    for (size_t i = 0; i < x.size(); ++i) {
+      ASSERT_EQ(float_bits(got[i]), float_bits(static_cast<float>(x[i]))) << x[i] << ", " << kernels->name;
+    }
+  }
+}
+
+TEST(VectorKernels, FloatBecomesInt64ByTruncation) {
+  std::vector<float> x;
+  for (uint64_t bits = 0; bits < uint64_t{1} << 32; bits += 1009) x.push_back(bits_float(static_cast<uint32_t>(bits)));
+  const float end = 0x1p63f;
+  for (float near : {0.0f, end, -end, std::nextafter(end, 0.0f), std::nextafter(-end, -kInfinity)}) x.push_back(near);
+  std::vector<int64_t> got(x.size());
+  for (const VectorKernels* kernels : all_vector_kernels()) {
+    kernels->cast[index(DType::float32)][index(DType::int64)](x.data(), nullptr, nullptr, got.data(), x.size());
+    for (size_t i = 0; i < x.size(); ++i) {
+      using Limits = std::numeric_limits<int64_t>;
+      const bool inside = x[i] >= -end && x[i] < end;
+      const int64_t expected = inside     ? static_cast<int64_t>(x[i])
+                               : x[i] > 0 ? Limits::max()
+                               : x[i] < 0 ? Limits::min()
+                                          : 0;
+      ASSERT_EQ(got[i], expected) << x[i] << ", " << kernels->name;
+    }
+  }
+}
+
 bool is_elementary(NodeKind kind) {
   for (const Function& function : kFunctions) {
     if (function.kind == kind) return true;
