@@ -27,14 +27,14 @@ void matmul(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& y
             DenseTensor* out) {
   Recorder record(ctx);
   Graph& g = record.graph;
-  const Value result = graphs::product(g, graphs::left_matrices(g, record.input_or_view(x), transpose_x),
-                                       graphs::right_matrices(g, record.input_or_view(y), transpose_y));
+  const Value result = graphs::product(g, graphs::left_matrices(g, record.input(x), transpose_x),
+                                       graphs::right_matrices(g, record.input(y), transpose_y));
   // Paddle's shape inference does not broadcast batches against each other: the shape is the
   // graph's, less the dimensions that vectors were given.
   std::vector<int64_t> shape(g.shape(result).begin(), g.shape(result).end());
   if (dims_of(y).size() == 1) shape.pop_back();
   if (dims_of(x).size() == 1) shape.erase(shape.end() - (dims_of(y).size() == 1 ? 1 : 2));
-  lay_out_densely(out, phi::make_ddim(shape));
+  out->Resize(phi::make_ddim(shape));
   record.output(out, g.reshape(result, dims_of(*out)));
   record.launch();
 }
@@ -43,16 +43,11 @@ void matmul_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTens
                  bool transpose_x, bool transpose_y, DenseTensor* dx, DenseTensor* dy) {
   Recorder record(ctx);
   Graph& g = record.graph;
-  const graphs::Matrices left = graphs::left_matrices(g, record.input_or_view(x), transpose_x);
-  const graphs::Matrices right = graphs::right_matrices(g, record.input_or_view(y), transpose_y);
-  const Value gradient =
-      g.reshape(record.input_or_view(dout), graphs::shape_of_product(dims_of(x), dims_of(y), dims_of(dout)));
-  const auto output = [&](DenseTensor* result, Value value) {
-    lay_out_densely(result, result->dims());
-    record.output(result, g.reshape(value, dims_of(*result)));
-  };
-  if (dx != nullptr) output(dx, graphs::left_gradient(g, left, right, gradient));
-  if (dy != nullptr) output(dy, graphs::right_gradient(g, left, right, gradient));
+  const graphs::Matrices left = graphs::left_matrices(g, record.input(x), transpose_x);
+  const graphs::Matrices right = graphs::right_matrices(g, record.input(y), transpose_y);
+  const Value gradient = record.input(dout, graphs::shape_of_product(dims_of(x), dims_of(y), dims_of(dout)));
+  if (dx != nullptr) record.output(dx, g.reshape(graphs::left_gradient(g, left, right, gradient), dims_of(*dx)));
+  if (dy != nullptr) record.output(dy, g.reshape(graphs::right_gradient(g, left, right, gradient), dims_of(*dy)));
   record.launch();
 }
 
@@ -155,8 +150,8 @@ void addmm_grad(const CustomContext& ctx, const DenseTensor& input, const DenseT
 
 }  // namespace
 
-MPS_KERNEL_OF_VIEWS(matmul, phi::MatmulKernel, matmul, kFloatsAndInts)
-MPS_KERNEL_OF_VIEWS(matmul_grad, phi::MatmulGradKernel, matmul_grad, kFloats)
+MPS_KERNEL(matmul, phi::MatmulKernel, matmul, kFloatsAndInts)
+MPS_KERNEL(matmul_grad, phi::MatmulGradKernel, matmul_grad, kFloats)
 MPS_KERNEL(bmm, phi::BmmKernel, bmm, kFloats)
 MPS_KERNEL(bmm_grad, phi::BmmGradKernel, bmm_grad, kFloats)
 MPS_KERNEL(mv, phi::MvKernel, mv, kFloats)

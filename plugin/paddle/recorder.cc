@@ -4,7 +4,6 @@
 
 #include "paddle/common/flags.h"
 #include "plugin/core/check.h"
-#include "plugin/paddle/strided.h"
 
 PHI_DECLARE_bool(check_nan_inf);
 
@@ -35,16 +34,6 @@ Value Recorder::input(const phi::DenseTensor& tensor) { return input(tensor, dim
 Value Recorder::input(const phi::DenseTensor& tensor, Dims shape) {
   // An empty tensor has no memory, and no live node reads it.
   return feed(tensor.numel() == 0 ? nullptr : tensor.data(), graph.placeholder(dtype_of(tensor), shape));
-}
-
-Value Recorder::input_or_view(const phi::DenseTensor& tensor) {
-  return tensor.numel() == 0 || tensor.meta().is_contiguous() ? input(tensor) : input_of_elements(tensor);
-}
-
-Value Recorder::input_of_elements(const phi::DenseTensor& tensor) {
-  const StridedStorage from = storage_of(tensor, dims_of(tensor), strides_of(tensor));
-  const Value storage = input(from.address, from.dtype, from.count);
-  return graph.strided_view(storage, from.shape, from.strides, from.offset);
 }
 
 Value Recorder::input(const void* address, DType dtype, int64_t count) {

@@ -26,10 +26,6 @@ class Recorder {
   Value input(const phi::DenseTensor& tensor);
   // The same elements under another shape of as many elements.
   Value input(const phi::DenseTensor& tensor, Dims shape);
-  // A tensor that may be a view, for kernels that see them (MPS_KERNEL_OF_VIEWS).
-  Value input_or_view(const phi::DenseTensor& tensor);
-  // Its elements by their strides, of any dtype that Paddle has: see elements_of().
-  Value input_of_elements(const phi::DenseTensor& tensor);
   // Raw memory, for kernels that see strides: `count` elements from `address` on.
   Value input(const void* address, DType dtype, int64_t count);
   // A number that may differ from call to call without making another graph.

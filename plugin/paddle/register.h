@@ -68,7 +68,6 @@ struct KernelRow {
   phi::KernelArgsDefFn define;  // dtypes of outputs that are not the kernel's own
   phi::KernelFn boxed;          // called by PIR
   void* typed;                  // called by eager mode
-  bool reads_views;             // rather than dense copies of them
 };
 
 void add_kernel_row(const KernelRow& row);
@@ -126,11 +125,11 @@ struct Thunk<Row, void (*)(const phi::CustomContext&, Args...)> {
 };
 
 template <typename Row>
-bool add_row(DTypes dtypes, phi::KernelArgsDefFn define, bool reads_views = false) {
+bool add_row(DTypes dtypes, phi::KernelArgsDefFn define) {
   using T = Thunk<Row, std::remove_const_t<decltype(Row::kFunction)>>;
   Row::counter();  // made now, so that the list of counters is complete before any thread runs
   add_kernel_row({Row::kName, dtypes, phi::KernelArgsParseFunctor<decltype(&T::call)>::Parse, define,
-                  PHI_KERNEL(T::call), PHI_VARIADIC_KERNEL(T::call), reads_views});
+                  PHI_KERNEL(T::call), PHI_VARIADIC_KERNEL(T::call)});
   return true;
 }
 
@@ -155,14 +154,6 @@ inline void define_nothing(const phi::KernelKey&, phi::Kernel*) {}
                 "the parameters of kernel " #name " are not those of Paddle's declaration");       \
   MPS_KERNEL_UNCHECKED(name, function, dtypes, ::mps::paddle::detail::define_nothing)
 
-// As MPS_KERNEL, for a kernel that reads tensors by their strides, where Paddle would make a dense copy of a view
-// first. It takes them by Recorder::input_or_view(), and has to lay_out_densely() its results, to which Paddle gives no
-// strides then. Not for what has an in-place form: its result may be a view, too.
-#define MPS_KERNEL_OF_VIEWS(name, declaration, function, dtypes)                                          \
-  static_assert(std::is_same_v<decltype(&declaration<float, ::phi::CustomContext>), decltype(&function)>, \
-                "the parameters of kernel " #name " are not those of Paddle's declaration");              \
-  MPS_KERNEL_ROW_READING(name, function, dtypes, ::mps::paddle::detail::define_nothing, 0, true)
-
 // As MPS_KERNEL, for a kernel that Paddle chooses by the dtype of argument `key`, counted from 0.
 #define MPS_KERNEL_KEYED(name, declaration, function, dtypes, key)                                        \
   static_assert(std::is_same_v<decltype(&declaration<float, ::phi::CustomContext>), decltype(&function)>, \
@@ -171,21 +162,18 @@ inline void define_nothing(const phi::KernelKey&, phi::Kernel*) {}
 
 #define MPS_KERNEL_UNCHECKED(name, function, dtypes, define) MPS_KERNEL_ROW(name, function, dtypes, define, 0)
 
-#define MPS_KERNEL_ROW(name, function, dtypes, define, key) \
-  MPS_KERNEL_ROW_READING(name, function, dtypes, define, key, false)
-
-#define MPS_KERNEL_ROW_READING(name, function, dtypes, define, key, reads_views)                                      \
-  namespace {                                                                                                         \
-  struct name##_row {                                                                                                 \
-    static constexpr const char* kName = #name;                                                                       \
-    static constexpr int kKey = key;                                                                                  \
-    static constexpr auto kFunction = &function;                                                                      \
-    static ::mps::paddle::OpCounter& counter() {                                                                      \
-      static ::mps::paddle::OpCounter instance(kName);                                                                \
-      return instance;                                                                                                \
-    }                                                                                                                 \
-  };                                                                                                                  \
-  [[maybe_unused]] const bool name##_added = ::mps::paddle::detail::add_row<name##_row>(dtypes, define, reads_views); \
+#define MPS_KERNEL_ROW(name, function, dtypes, define, key)                                              \
+  namespace {                                                                                            \
+  struct name##_row {                                                                                    \
+    static constexpr const char* kName = #name;                                                          \
+    static constexpr int kKey = key;                                                                     \
+    static constexpr auto kFunction = &function;                                                         \
+    static ::mps::paddle::OpCounter& counter() {                                                         \
+      static ::mps::paddle::OpCounter instance(kName);                                                   \
+      return instance;                                                                                   \
+    }                                                                                                    \
+  };                                                                                                     \
+  [[maybe_unused]] const bool name##_added = ::mps::paddle::detail::add_row<name##_row>(dtypes, define); \
   }
 
 }  // namespace mps::paddle

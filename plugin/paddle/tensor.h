@@ -20,13 +20,4 @@ inline Dims dims_of(const phi::DDim& dims) { return {dims.Get(), static_cast<siz
 inline Dims dims_of(const phi::DenseTensor& tensor) { return dims_of(tensor.dims()); }
 inline Dims strides_of(const phi::DenseTensor& tensor) { return dims_of(tensor.strides()); }
 
-// Gives a tensor these dimensions, and strides and an offset as a dense one has them. It has no memory yet.
-inline void lay_out_densely(phi::DenseTensor* tensor, const phi::DDim& dims) {
-  phi::DenseTensorMeta meta = tensor->meta();
-  meta.dims = dims;
-  meta.strides = phi::DenseTensorMeta::calc_strides(dims);
-  meta.offset = 0;
-  tensor->set_meta(meta);
-}
-
 }  // namespace mps::paddle
