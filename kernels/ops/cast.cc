@@ -69,7 +69,7 @@ void div_scale(const CustomContext& ctx, const DenseTensor& x, const phi::Scalar
 }  // namespace
 
 MPS_KERNEL(cast, phi::CastKernel, cast, kAllDTypes)
-MPS_KERNEL(scale, phi::ScaleKernel, scale, kAllDTypes)
+MPS_KERNEL(scale, phi::ScaleKernel, scale, views_of(kAllDTypes))
 MPS_KERNEL(div_scale, phi::DivScaleKernel, div_scale, kAllDTypes)
 
 }  // namespace mps::paddle

@@ -21,12 +21,6 @@ namespace {
 using phi::CustomContext;
 using phi::DenseTensor;
 
-Value strided_input(Recorder& record, const DenseTensor& tensor) {
-  const StridedStorage from = storage_of(tensor, dims_of(tensor), strides_of(tensor));
-  const Value storage = record.input(from.address, from.dtype, from.count);
-  return record.graph.strided_view(storage, from.shape, from.strides, from.offset);
-}
-
 // `out` receives the elements of `input`, dense and in row-major order.
 void copy_dense(const CustomContext& ctx, const DenseTensor& input, DenseTensor* out) {
   void* const to = ctx.Alloc(out, out->dtype());
@@ -34,7 +28,7 @@ void copy_dense(const CustomContext& ctx, const DenseTensor& input, DenseTensor*
   Recorder record(ctx);
   const size_t bytes = static_cast<size_t>(input.numel()) * phi::SizeOf(input.dtype());
   if (input.meta().is_contiguous() && record.copy(to, input.data(), bytes)) return;
-  record.output(to, strided_input(record, input));
+  record.output(to, record.input_of_elements(input));
   record.launch();
 }
 
@@ -105,7 +99,7 @@ void strided_copy(const CustomContext& ctx, const DenseTensor& input, const std:
             input.numel(), ". Broadcast the value first.");
   Recorder record(ctx);
   const StridedStorage to = storage_of(*out, dims_of(*out), strides_of(*out));
-  const Value update = record.graph.reshape(strided_input(record, input), to.shape);
+  const Value update = record.graph.reshape(record.input_of_elements(input), to.shape);
   const Value base = record.input(to.address, to.dtype, to.count);
   record.output(to.address, record.graph.strided_update(base, update, to.strides, to.offset));
   record.launch();

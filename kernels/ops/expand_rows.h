@@ -45,23 +45,23 @@ namespace {
 }  // namespace
 
 #define MPS_UNARY_OP(name, Phi, dtypes, forward_expression, gradient_dtypes, operand, gradient_expression) \
-  MPS_KERNEL(name, phi::Phi##Kernel, unary<name##_op>, dtypes)                                             \
-  MPS_KERNEL(name##_grad, phi::Phi##GradKernel, operand##_grad<name##_op>, gradient_dtypes)
+  MPS_KERNEL(name, phi::Phi##Kernel, unary<name##_op>, views_of(dtypes))                                   \
+  MPS_KERNEL(name##_grad, phi::Phi##GradKernel, operand##_grad<name##_op>, views_of(gradient_dtypes))
 #define MPS_UNARY_OP_WITH(name, Phi, types, names, dtypes, forward_expression, gradient_dtypes, operand, \
                           gradient_expression)                                                           \
-  MPS_KERNEL(name, phi::Phi##Kernel, name##_op::forward_kernel, dtypes)                                  \
-  MPS_KERNEL(name##_grad, phi::Phi##GradKernel, name##_op::operand##_grad, gradient_dtypes)
+  MPS_KERNEL(name, phi::Phi##Kernel, name##_op::forward_kernel, views_of(dtypes))                        \
+  MPS_KERNEL(name##_grad, phi::Phi##GradKernel, name##_op::operand##_grad, views_of(gradient_dtypes))
 #define MPS_UNARY_FORWARD(name, Phi, dtypes, forward_expression) \
-  MPS_KERNEL(name, phi::Phi##Kernel, unary<name##_op>, dtypes)
+  MPS_KERNEL(name, phi::Phi##Kernel, unary<name##_op>, views_of(dtypes))
 #define MPS_BINARY_OP(name, Phi, dtypes, forward_expression, signature, gradient_dtypes, x_expression, y_expression) \
-  MPS_KERNEL(name, phi::Phi##Kernel, binary<name##_op>, dtypes)                                                      \
-  MPS_KERNEL(name##_grad, phi::Phi##GradKernel, signature##_grad<name##_op>, gradient_dtypes)
+  MPS_KERNEL(name, phi::Phi##Kernel, binary<name##_op>, views_of(dtypes))                                            \
+  MPS_KERNEL(name##_grad, phi::Phi##GradKernel, signature##_grad<name##_op>, views_of(gradient_dtypes))
 #define MPS_BINARY_FORWARD(name, Phi, dtypes, forward_expression) \
-  MPS_KERNEL(name, phi::Phi##Kernel, binary<name##_op>, dtypes)
+  MPS_KERNEL(name, phi::Phi##Kernel, binary<name##_op>, views_of(dtypes))
 #define MPS_UNARY_TEST(name, Phi, dtypes, forward_expression) \
-  MPS_KERNEL_WITH_DEFINE(name, phi::Phi##Kernel, unary<name##_op>, dtypes, define_bool)
+  MPS_KERNEL_WITH_DEFINE(name, phi::Phi##Kernel, unary<name##_op>, views_of(dtypes), define_bool)
 #define MPS_BINARY_TEST(name, Phi, dtypes, forward_expression) \
-  MPS_KERNEL_WITH_DEFINE(name, phi::Phi##Kernel, binary<name##_op>, dtypes, define_bool)
+  MPS_KERNEL_WITH_DEFINE(name, phi::Phi##Kernel, binary<name##_op>, views_of(dtypes), define_bool)
 #include MPS_TABLE
 
 }  // namespace mps::paddle

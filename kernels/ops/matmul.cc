@@ -150,8 +150,8 @@ void addmm_grad(const CustomContext& ctx, const DenseTensor& input, const DenseT
 
 }  // namespace
 
-MPS_KERNEL(matmul, phi::MatmulKernel, matmul, kFloatsAndInts)
-MPS_KERNEL(matmul_grad, phi::MatmulGradKernel, matmul_grad, kFloats)
+MPS_KERNEL(matmul, phi::MatmulKernel, matmul, views_of(kFloatsAndInts))
+MPS_KERNEL(matmul_grad, phi::MatmulGradKernel, matmul_grad, views_of(kFloats))
 MPS_KERNEL(bmm, phi::BmmKernel, bmm, kFloats)
 MPS_KERNEL(bmm_grad, phi::BmmGradKernel, bmm_grad, kFloats)
 MPS_KERNEL(mv, phi::MvKernel, mv, kFloats)

@@ -171,11 +171,11 @@ void define_by_metadata(const phi::KernelKey&, phi::Kernel* kernel) {
 }  // namespace
 
 MPS_KERNEL_WITH_DEFINE(sum, phi::SumKernel, sum, kAllDTypes, define_by_metadata)
-MPS_KERNEL_WITH_DEFINE(sum_grad, phi::ReduceSumGradKernel, sum_grad, kNumbers, define_by_metadata)
+MPS_KERNEL_WITH_DEFINE(sum_grad, phi::ReduceSumGradKernel, sum_grad, views_of(kNumbers), define_by_metadata)
 MPS_KERNEL_WITH_DEFINE(nansum, phi::NansumKernel, nansum, kAllDTypes, define_by_metadata)
 MPS_KERNEL_WITH_DEFINE(nansum_grad, phi::NansumGradKernel, nansum_grad, kFloats, define_by_metadata)
-MPS_KERNEL(mean, phi::MeanKernel, mean, kFloatsAndInts)
-MPS_KERNEL(mean_grad, phi::ReduceMeanGradKernel, mean_grad, kFloatsAndInts)
+MPS_KERNEL(mean, phi::MeanKernel, mean, views_of(kFloatsAndInts))
+MPS_KERNEL(mean_grad, phi::ReduceMeanGradKernel, mean_grad, views_of(kFloatsAndInts))
 MPS_KERNEL(mean_all, phi::MeanAllKernel, mean_all, kFloats)
 MPS_KERNEL(mean_all_grad, phi::MeanAllGradKernel, mean_all_grad, kFloats)
 MPS_KERNEL(identity_loss, phi::IdentityLossKernel, identity_loss, kFloats)

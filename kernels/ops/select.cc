@@ -224,16 +224,16 @@ void label_smooth_grad(const CustomContext& ctx, const DenseTensor& dout, float 
 
 }  // namespace
 
-MPS_KERNEL_KEYED(where, phi::WhereKernel, where, kMovedDTypes, 1)
-MPS_KERNEL_KEYED(where_grad, phi::WhereGradKernel, where_grad, kFloats, 1)
-MPS_KERNEL(masked_fill, phi::MaskedFillKernel, masked_fill, kAllDTypes)
+MPS_KERNEL_KEYED(where, phi::WhereKernel, where, views_of(kMovedDTypes), 1)
+MPS_KERNEL_KEYED(where_grad, phi::WhereGradKernel, where_grad, views_of(kFloats), 1)
+MPS_KERNEL(masked_fill, phi::MaskedFillKernel, masked_fill, views_of(kAllDTypes))
 MPS_KERNEL(masked_fill_grad, phi::MaskedFillGradKernel, masked_fill_grad, kFloats)
-MPS_KERNEL(lerp, phi::LerpKernel, lerp, kFloats)
+MPS_KERNEL(lerp, phi::LerpKernel, lerp, views_of(kFloats))
 MPS_KERNEL(lerp_grad, phi::LerpGradKernel, lerp_grad, kFloats)
 MPS_KERNEL(prelu, phi::PReluKernel, prelu, kFloats)
 MPS_KERNEL(prelu_grad, phi::PReluGradKernel, prelu_grad, kFloats)
-MPS_KERNEL(swiglu, phi::SwiGLUKernel, swiglu, kFloats)
-MPS_KERNEL(swiglu_grad, phi::SwiGLUGradKernel, swiglu_grad, kFloats)
+MPS_KERNEL(swiglu, phi::SwiGLUKernel, swiglu, views_of(kFloats))
+MPS_KERNEL(swiglu_grad, phi::SwiGLUGradKernel, swiglu_grad, views_of(kFloats))
 MPS_KERNEL(label_smooth, phi::LabelSmoothKernel, label_smooth, kFloats)
 MPS_KERNEL(label_smooth_grad, phi::LabelSmoothGradKernel, label_smooth_grad, kFloats)
 MPS_KERNEL(increment, phi::IncrementKernel, increment, kFloatsAndInts)

@@ -226,10 +226,10 @@ void transpose_grad(const CustomContext& ctx, const DenseTensor& dout, const std
 
 }  // namespace
 
-MPS_KERNEL(concat, phi::ConcatKernel, concat, kMovedDTypes)
-MPS_KERNEL(concat_grad, phi::ConcatGradKernel, concat_grad, kMovedDTypes)
-MPS_KERNEL(stack, phi::StackKernel, stack, kMovedDTypes)
-MPS_KERNEL(stack_grad, phi::StackGradKernel, stack_grad, kMovedDTypes)
+MPS_KERNEL(concat, phi::ConcatKernel, concat, views_of(kMovedDTypes))
+MPS_KERNEL(concat_grad, phi::ConcatGradKernel, concat_grad, views_of(kMovedDTypes))
+MPS_KERNEL(stack, phi::StackKernel, stack, views_of(kMovedDTypes))
+MPS_KERNEL(stack_grad, phi::StackGradKernel, stack_grad, views_of(kMovedDTypes))
 MPS_KERNEL(split, phi::SplitKernel, split, kMovedDTypes)
 MPS_KERNEL(split_with_num, phi::SplitWithNumKernel, split_with_num, kAllDTypes)
 MPS_KERNEL(expand, phi::ExpandKernel, expand, kMovedDTypes)

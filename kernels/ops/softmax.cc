@@ -99,8 +99,8 @@ void softmax_mask_grad(const CustomContext& ctx, const DenseTensor& out, const D
 
 }  // namespace
 
-MPS_KERNEL(softmax, phi::SoftmaxKernel, softmax, kFloats)
-MPS_KERNEL(softmax_grad, phi::SoftmaxGradKernel, softmax_grad, kFloats)
+MPS_KERNEL(softmax, phi::SoftmaxKernel, softmax, views_of(kFloats))
+MPS_KERNEL(softmax_grad, phi::SoftmaxGradKernel, softmax_grad, views_of(kFloats))
 MPS_KERNEL(log_softmax, phi::LogSoftmaxKernel, log_softmax, kFloats)
 MPS_KERNEL(log_softmax_grad, phi::LogSoftmaxGradKernel, log_softmax_grad, kFloats)
 MPS_KERNEL(fused_softmax_mask, phi::fusion::FusedSoftmaxMaskKernel, softmax_mask, kFloats)

@@ -4,6 +4,7 @@
 
 #include "paddle/common/flags.h"
 #include "plugin/core/check.h"
+#include "plugin/paddle/strided.h"
 
 PHI_DECLARE_bool(check_nan_inf);
 
@@ -33,7 +34,14 @@ Value Recorder::input(const phi::DenseTensor& tensor) { return input(tensor, dim
 
 Value Recorder::input(const phi::DenseTensor& tensor, Dims shape) {
   // An empty tensor has no memory, and no live node reads it.
-  return feed(tensor.numel() == 0 ? nullptr : tensor.data(), graph.placeholder(dtype_of(tensor), shape));
+  if (tensor.numel() == 0) return feed(nullptr, graph.placeholder(dtype_of(tensor), shape));
+  if (!is_dense(tensor)) return graph.reshape(input_of_elements(tensor), shape);
+  return feed(tensor.data(), graph.placeholder(dtype_of(tensor), shape));
+}
+
+Value Recorder::input_of_elements(const phi::DenseTensor& tensor) {
+  const StridedStorage from = storage_of(tensor, dims_of(tensor), strides_of(tensor));
+  return graph.strided_view(input(from.address, from.dtype, from.count), from.shape, from.strides, from.offset);
 }
 
 Value Recorder::input(const void* address, DType dtype, int64_t count) {
@@ -56,6 +64,8 @@ void Recorder::output(phi::DenseTensor* tensor, Value value) {
   MPS_CHECK(dtype_of(*tensor) == graph.dtype(value) && tensor->numel() == graph.elements(value), kInternal,
             "result does not fit its tensor: expected ", name(dtype_of(*tensor)), to_string(dims_of(*tensor)), ", got ",
             name(graph.dtype(value)), to_string(graph.shape(value)), ".");
+  MPS_CHECK(is_dense(*tensor), kInternal, "a result has strides: expected a dense one, got ",
+            to_string(strides_of(*tensor)), " for ", to_string(dims_of(*tensor)), ".");
   output(ctx_.Alloc(tensor, tensor->dtype()), value);
 }
 

@@ -22,18 +22,20 @@ class Recorder {
 
   const phi::Place& place() const { return ctx_.GetPlace(); }
 
-  // A dense tensor that the graph reads. Its memory must live until launch().
+  // A tensor that the graph reads, by its strides if it is a view. Its memory must live until launch().
   Value input(const phi::DenseTensor& tensor);
   // The same elements under another shape of as many elements.
   Value input(const phi::DenseTensor& tensor, Dims shape);
+  // The elements that its strides lead to, of any dtype that Paddle has: see elements_of().
+  Value input_of_elements(const phi::DenseTensor& tensor);
   // Raw memory, for kernels that see strides: `count` elements from `address` on.
   Value input(const void* address, DType dtype, int64_t count);
   // A number that may differ from call to call without making another graph.
   Value scalar(Scalar value, DType dtype);
 
-  // Allocates `tensor` (its dimensions and dtype are already set by Paddle) and writes `value` to
-  // it, which must have its dtype and as many elements. A null tensor is an output that nobody
-  // wants.
+  // Allocates `tensor` (its dimensions and dtype are already set by Paddle), a dense one, and writes
+  // `value` to it, which must have its dtype and as many elements. A null tensor is an output that
+  // nobody wants.
   void output(phi::DenseTensor* tensor, Value value);
   // Writes to raw memory.
   void output(void* address, Value value);

@@ -15,10 +15,13 @@ void add_kernel_row(const KernelRow& row) { rows().push_back(row); }
 
 void register_kernels() {
   for (const KernelRow& row : rows()) {
-    for (phi::DataType dtype : row.dtypes) {
-      // ALL_LAYOUT: Paddle never looks a kernel of a custom device up under NCHW.
-      phi::KernelRegistrar(phi::RegType::OUTER, row.name, "mps", phi::DataLayout::ALL_LAYOUT, dtype, row.parse,
-                           row.define, row.boxed, row.typed);
+    for (phi::DataType dtype : row.takes.dtypes) {
+      const auto add = [&](phi::DataLayout layout) {
+        phi::KernelRegistrar(phi::RegType::OUTER, row.name, "mps", layout, dtype, row.parse, row.define, row.boxed,
+                             row.typed);
+      };
+      add(phi::DataLayout::ALL_LAYOUT);  // Paddle never looks a kernel of a custom device up under NCHW
+      if (row.takes.are_views) add(phi::DataLayout::STRIDED);  // what eager mode prefers; programs have no views
     }
   }
 }

@@ -25,6 +25,7 @@
 #include "plugin/paddle/guard.h"
 #include "plugin/paddle/op_counts.h"
 #include "plugin/paddle/thread_context.h"
+#include "plugin/paddle/views.h"
 
 namespace mps::paddle {
 
@@ -53,6 +54,19 @@ inline constexpr DTypes kEveryPaddleDType = {
     phi::DataType::UINT64,     phi::DataType::COMPLEX64, phi::DataType::COMPLEX128, phi::DataType::FLOAT8_E4M3FN,
     phi::DataType::FLOAT8_E5M2};
 
+// What a kernel takes: tensors of these dtypes; dense ones, unless it says views_of(dtypes).
+struct Takes {
+  DTypes dtypes;
+  bool are_views = false;
+  constexpr Takes(DTypes dtypes) : dtypes(dtypes) {}  // NOLINT: dtypes alone are dense tensors
+  constexpr Takes(DTypes dtypes, bool are_views) : dtypes(dtypes), are_views(are_views) {}
+};
+
+// For kernels that read their tensors by strides, where Paddle would make a dense copy of a view first. Whatever goes
+// through Recorder's input() and output() does; what looks at data() itself does not. Results are dense all the same,
+// and in place Paddle keeps to what is dense, too.
+constexpr Takes views_of(DTypes dtypes) { return {dtypes, true}; }
+
 // For results that are not of the dtype that the kernel is for.
 inline void give_bool(const phi::KernelKey&, phi::Kernel* kernel) {
   kernel->OutputAt(0).SetDataType(phi::DataType::BOOL);
@@ -63,7 +77,7 @@ inline void give_int64(const phi::KernelKey&, phi::Kernel* kernel) {
 
 struct KernelRow {
   const char* name;
-  DTypes dtypes;
+  Takes takes;
   phi::KernelArgsParseFn parse;
   phi::KernelArgsDefFn define;  // dtypes of outputs that are not the kernel's own
   phi::KernelFn boxed;          // called by PIR
@@ -116,6 +130,7 @@ struct Thunk<Row, void (*)(const phi::CustomContext&, Args...)> {
       check_not_forked();
       Row::counter().count(key_dtype<Row::kKey>(args...));
       const phi::CustomContext& own = thread_context(ctx);
+      lay_out_results(args...);
       const AllocationScope allocates_for_stream(*static_cast<Stream*>(own.stream()));
       Row::kFunction(own, std::forward<Args>(args)...);
     } catch (...) {
@@ -125,10 +140,10 @@ struct Thunk<Row, void (*)(const phi::CustomContext&, Args...)> {
 };
 
 template <typename Row>
-bool add_row(DTypes dtypes, phi::KernelArgsDefFn define) {
+bool add_row(Takes takes, phi::KernelArgsDefFn define) {
   using T = Thunk<Row, std::remove_const_t<decltype(Row::kFunction)>>;
   Row::counter();  // made now, so that the list of counters is complete before any thread runs
-  add_kernel_row({Row::kName, dtypes, phi::KernelArgsParseFunctor<decltype(&T::call)>::Parse, define,
+  add_kernel_row({Row::kName, takes, phi::KernelArgsParseFunctor<decltype(&T::call)>::Parse, define,
                   PHI_KERNEL(T::call), PHI_VARIADIC_KERNEL(T::call)});
   return true;
 }
@@ -138,42 +153,42 @@ inline void define_nothing(const phi::KernelKey&, phi::Kernel*) {}
 }  // namespace detail
 
 // `declaration` is Paddle's template for the kernel, in <T, Context>.
-#define MPS_KERNEL(name, declaration, function, dtypes) \
-  MPS_KERNEL_WITH_DEFINE(name, declaration, function, dtypes, ::mps::paddle::detail::define_nothing)
+#define MPS_KERNEL(name, declaration, function, takes) \
+  MPS_KERNEL_WITH_DEFINE(name, declaration, function, takes, ::mps::paddle::detail::define_nothing)
 
 // As MPS_KERNEL; `define` sets the dtypes of outputs that differ from the kernel's own, as Paddle's
 // registrations do.
-#define MPS_KERNEL_WITH_DEFINE(name, declaration, function, dtypes, define)                               \
+#define MPS_KERNEL_WITH_DEFINE(name, declaration, function, takes, define)                                \
   static_assert(std::is_same_v<decltype(&declaration<float, ::phi::CustomContext>), decltype(&function)>, \
                 "the parameters of kernel " #name " are not those of Paddle's declaration");              \
-  MPS_KERNEL_UNCHECKED(name, function, dtypes, define)
+  MPS_KERNEL_UNCHECKED(name, function, takes, define)
 
 // As MPS_KERNEL, for a kernel whose declaration is a template in <Context> alone.
-#define MPS_KERNEL_WITHOUT_T(name, declaration, function, dtypes)                                  \
+#define MPS_KERNEL_WITHOUT_T(name, declaration, function, takes)                                   \
   static_assert(std::is_same_v<decltype(&declaration<::phi::CustomContext>), decltype(&function)>, \
                 "the parameters of kernel " #name " are not those of Paddle's declaration");       \
-  MPS_KERNEL_UNCHECKED(name, function, dtypes, ::mps::paddle::detail::define_nothing)
+  MPS_KERNEL_UNCHECKED(name, function, takes, ::mps::paddle::detail::define_nothing)
 
 // As MPS_KERNEL, for a kernel that Paddle chooses by the dtype of argument `key`, counted from 0.
-#define MPS_KERNEL_KEYED(name, declaration, function, dtypes, key)                                        \
+#define MPS_KERNEL_KEYED(name, declaration, function, takes, key)                                         \
   static_assert(std::is_same_v<decltype(&declaration<float, ::phi::CustomContext>), decltype(&function)>, \
                 "the parameters of kernel " #name " are not those of Paddle's declaration");              \
-  MPS_KERNEL_ROW(name, function, dtypes, ::mps::paddle::detail::define_nothing, key)
+  MPS_KERNEL_ROW(name, function, takes, ::mps::paddle::detail::define_nothing, key)
 
-#define MPS_KERNEL_UNCHECKED(name, function, dtypes, define) MPS_KERNEL_ROW(name, function, dtypes, define, 0)
+#define MPS_KERNEL_UNCHECKED(name, function, takes, define) MPS_KERNEL_ROW(name, function, takes, define, 0)
 
-#define MPS_KERNEL_ROW(name, function, dtypes, define, key)                                              \
-  namespace {                                                                                            \
-  struct name##_row {                                                                                    \
-    static constexpr const char* kName = #name;                                                          \
-    static constexpr int kKey = key;                                                                     \
-    static constexpr auto kFunction = &function;                                                         \
-    static ::mps::paddle::OpCounter& counter() {                                                         \
-      static ::mps::paddle::OpCounter instance(kName);                                                   \
-      return instance;                                                                                   \
-    }                                                                                                    \
-  };                                                                                                     \
-  [[maybe_unused]] const bool name##_added = ::mps::paddle::detail::add_row<name##_row>(dtypes, define); \
+#define MPS_KERNEL_ROW(name, function, takes, define, key)                                              \
+  namespace {                                                                                           \
+  struct name##_row {                                                                                   \
+    static constexpr const char* kName = #name;                                                         \
+    static constexpr int kKey = key;                                                                    \
+    static constexpr auto kFunction = &function;                                                        \
+    static ::mps::paddle::OpCounter& counter() {                                                        \
+      static ::mps::paddle::OpCounter instance(kName);                                                  \
+      return instance;                                                                                  \
+    }                                                                                                   \
+  };                                                                                                    \
+  [[maybe_unused]] const bool name##_added = ::mps::paddle::detail::add_row<name##_row>(takes, define); \
   }
 
 }  // namespace mps::paddle

@@ -20,4 +20,16 @@ inline Dims dims_of(const phi::DDim& dims) { return {dims.Get(), static_cast<siz
 inline Dims dims_of(const phi::DenseTensor& tensor) { return dims_of(tensor.dims()); }
 inline Dims strides_of(const phi::DenseTensor& tensor) { return dims_of(tensor.strides()); }
 
+// Whether its elements, if there are any, lie one after the other, as those of a tensor without strides do. Paddle's
+// is_contiguous() is stricter: it asks for the strides of dimensions of size one, too.
+inline bool is_dense(const phi::DenseTensor& tensor) {
+  const Dims dims = dims_of(tensor), strides = strides_of(tensor);
+  if (strides.size() != dims.size()) return true;
+  int64_t step = 1;
+  for (size_t i = dims.size(); i-- > 0; step *= dims[i]) {
+    if (dims[i] != 1 && strides[i] != step) return tensor.numel() == 0;
+  }
+  return true;
+}
+
 }  // namespace mps::paddle
