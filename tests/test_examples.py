@@ -98,7 +98,7 @@ def test_ocr_lines_learns() -> None:
         "--device",
         "mps",
         "--steps",
-        "60",  # arenas may grow until the seventh: scores and images of a step live on into the next
+        "60",  # the arenas grow until the seventh: scores of a step live on into the next
         "--batch-size",
         "16",
         "--test-batches",

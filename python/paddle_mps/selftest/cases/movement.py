@@ -250,7 +250,6 @@ VIEWS = (
         call=lambda x: [v + v for v in (x[1], x[:, 2], x[1:3, ::2], x[-1:], x[..., 3:])],
         shapes=(((4, 6),),),
         dtypes=FLOATS,
-        also=("contiguous",),
         numpy=lambda x: [2 * v for v in (x[1], x[:, 2], x[1:3, ::2], x[-1:], x[..., 3:])],
         gradient=Gradient(kernel="add_grad", rule=composed(4), also=("fill", "strided_copy")),
     ),
