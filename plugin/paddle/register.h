@@ -56,10 +56,9 @@ inline constexpr DTypes kEveryPaddleDType = {
 
 // What a kernel takes: tensors of these dtypes; dense ones, unless it says views_of(dtypes).
 struct Takes {
+  constexpr Takes(DTypes of, bool as_views = false) : dtypes(of), are_views(as_views) {}  // NOLINT: implicit
   DTypes dtypes;
-  bool are_views = false;
-  constexpr Takes(DTypes dtypes) : dtypes(dtypes) {}  // NOLINT: dtypes alone are dense tensors
-  constexpr Takes(DTypes dtypes, bool are_views) : dtypes(dtypes), are_views(are_views) {}
+  bool are_views;
 };
 
 // For kernels that read their tensors by strides, where Paddle would make a dense copy of a view first. Whatever goes
