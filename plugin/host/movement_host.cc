@@ -7,6 +7,7 @@
 #include "plugin/core/check.h"
 #include "plugin/host/cache_size_host.h"
 #include "plugin/host/threads.h"
+#include "plugin/host/transpose_host.h"
 #include "plugin/host/vector_kernels.h"
 
 namespace mps {
@@ -16,73 +17,8 @@ namespace {
 constexpr int64_t kPieceElements = 32768;
 constexpr int64_t kPieceLines = 512;  // elements in cache lines of their own
 constexpr int64_t kPieceBytes = 256 << 10;
-// A square block that lies in the first-level cache. It is copied aside line by line and turned there: reading down the
-// columns of the source itself is slow where its lines are a power of two apart, since they then share a few places in
-// the cache. Its lines are several cache lines long, because each lies in another page.
-template <typename T>
-constexpr int64_t kTile = sizeof(T) == 1   ? 128
-                          : sizeof(T) == 8 ? 32
-                                           : 64;
 
-template <typename T>
-void transpose_tile(T* to, int64_t to_stride, const T* from, int64_t from_stride) {
-  constexpr int64_t kSize = kTile<T>, kGap = 64 / static_cast<int64_t>(sizeof(T));
-  T tile[kSize][kSize + kGap];
-  for (int64_t line = 0; line < kSize; ++line) std::memcpy(tile[line], from + line * from_stride, kSize * sizeof(T));
-  for (int64_t row = 0; row < kSize; ++row) {
-    T turned[kSize];
-    for (int64_t line = 0; line < kSize; ++line) turned[line] = tile[line][row];
-    std::memcpy(to + row * to_stride, turned, sizeof turned);
-  }
-}
-
-// Bytes in squares of eight, whose rows are numbers: halves, quarters and eighths of them change places.
-template <>
-void transpose_tile(uint8_t* to, int64_t to_stride, const uint8_t* from, int64_t from_stride) {
-  constexpr int64_t kSize = kTile<uint8_t>;
-  uint8_t tile[kSize][kSize + 64];
-  for (int64_t line = 0; line < kSize; ++line) std::memcpy(tile[line], from + line * from_stride, kSize);
-  for (int64_t row = 0; row < kSize; row += 8) {
-    uint8_t turned[8][kSize];
-    for (int64_t line = 0; line < kSize; line += 8) {
-      uint64_t x[8];
-      for (int64_t i = 0; i < 8; ++i) std::memcpy(&x[i], &tile[line + i][row], 8);
-      const auto exchange = [&x](int64_t distance, uint64_t low) {
-        for (int64_t i = 0; i < 8; ++i) {
-          if ((i & distance) != 0) continue;
-          const uint64_t other = ((x[i] >> (8 * distance)) ^ x[i + distance]) & low;
-          x[i] ^= other << (8 * distance);
-          x[i + distance] ^= other;
-        }
-      };
-      exchange(4, 0x00000000ffffffffu);
-      exchange(2, 0x0000ffff0000ffffu);
-      exchange(1, 0x00ff00ff00ff00ffu);
-      for (int64_t i = 0; i < 8; ++i) std::memcpy(&turned[i][line], &x[i], 8);
-    }
-    for (int64_t i = 0; i < 8; ++i) std::memcpy(to + (row + i) * to_stride, turned[i], kSize);
-  }
-}
-
-// to[row][line] = from[line][row]
-template <typename T>
-void transpose_block(T* to, int64_t to_stride, const T* from, int64_t from_stride, int64_t rows, int64_t lines) {
-  constexpr int64_t kSize = kTile<T>;
-  for (int64_t row = 0; row < rows; row += kSize) {
-    for (int64_t line = 0; line < lines; line += kSize) {
-      T* const to_tile = to + row * to_stride + line;
-      const T* const from_tile = from + line * from_stride + row;
-      const int64_t tile_rows = std::min(kSize, rows - row), tile_lines = std::min(kSize, lines - line);
-      if (tile_rows == kSize && tile_lines == kSize) {
-        transpose_tile(to_tile, to_stride, from_tile, from_stride);
-        continue;
-      }
-      for (int64_t i = 0; i < tile_rows; ++i) {
-        for (int64_t j = 0; j < tile_lines; ++j) to_tile[i * to_stride + j] = from_tile[j * from_stride + i];
-      }
-    }
-  }
-}
+bool is_beyond_caches(size_t result_bytes) { return 2 * result_bytes > cache_bytes(); }
 
 }  // namespace
 
@@ -185,7 +121,8 @@ void CopyProgram::run_line(T* to, const T* from, int64_t begin, int64_t end) con
       return;
     case Kernel::kTranspose: {
       const int64_t to_stride = axes_[axes_.size() - 2].to;
-      return transpose_block(to + begin * to_stride, to_stride, from + begin, last.from, end - begin, last.size);
+      return transpose_block(to + begin * to_stride, to_stride, from + begin, last.from, end - begin, last.size,
+                             streams_tiles());
     }
     case Kernel::kStrided:
       for (int64_t i = begin; i < end; ++i) to[i * last.to] = from[i * last.from];
@@ -218,7 +155,7 @@ void CopyProgram::run_as(T* to, const T* from) const {
         cursor.next();
       }
     }
-    if (streams()) vector_kernels().end_stream();
+    if (streams() || streams_tiles()) vector_kernels().end_stream();
   });
 }
 
@@ -234,6 +171,10 @@ bool CopyProgram::streams() const {
   const bool has_rows = kernel_ == Kernel::kDense || kernel_ == Kernel::kRows;
   return has_rows && streams_rows(static_cast<size_t>(axes_.back().size) * element_bytes_,
                                   static_cast<size_t>(elements_) * element_bytes_);
+}
+
+bool CopyProgram::streams_tiles() const {
+  return kernel_ == Kernel::kTranspose && is_beyond_caches(static_cast<size_t>(elements_) * element_bytes_);
 }
 
 void CopyProgram::run(void* to, const void* from) const {
@@ -256,7 +197,7 @@ void CopyProgram::run(void* to, const void* from) const {
 // much is its ends, which are no whole lines.
 bool streams_rows(size_t row_bytes, size_t all_bytes) {
   constexpr size_t kShortRow = 512;
-  return row_bytes >= kShortRow && 2 * all_bytes > cache_bytes();
+  return row_bytes >= kShortRow && is_beyond_caches(all_bytes);
 }
 
 void copy_bytes(void* to, const void* from, size_t bytes) {

@@ -38,7 +38,8 @@ class CopyProgram {
   class Cursor;
 
   void choose_kernel();
-  bool streams() const;  // its rows go past the caches
+  bool streams() const;        // its rows go past the caches
+  bool streams_tiles() const;  // or the tiles that it turns
   bool is_far_apart() const;
   template <typename T>
   void run_as(T* to, const T* from) const;

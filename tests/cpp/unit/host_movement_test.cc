@@ -100,6 +100,35 @@ TEST(CopyProgram, LargeOnesRunInParts) {
   }
 }
 
+template <typename T>
+void expect_turned(int64_t rows, int64_t lines, int64_t to_stride, size_t begin) {
+  std::vector<T> from(static_cast<size_t>(rows * lines)), to(begin + static_cast<size_t>(rows * to_stride) + 64, 77);
+  for (size_t i = 0; i < from.size(); ++i) from[i] = static_cast<T>(i * 2654435761u);
+  const size_t aligned = (64 - reinterpret_cast<uintptr_t>(to.data()) % 64) % 64 / sizeof(T);
+  T* const out = to.data() + aligned + begin;
+  CopyProgram::compile(sizeof(T), {rows, lines}, {to_stride, 1}, {1, rows}).run(out, from.data());
+  size_t wrong = 0;
+  for (int64_t row = 0; row < rows; ++row) {
+    for (int64_t line = 0; line < lines; ++line) wrong += out[row * to_stride + line] != from[line * rows + row];
+    for (int64_t gap = lines; gap < to_stride && row + 1 < rows; ++gap) wrong += out[row * to_stride + gap] != 77;
+  }
+  EXPECT_EQ(wrong, 0u) << sizeof(T) << " bytes, " << rows << " x " << lines << ", stride " << to_stride << ", from "
+                       << begin;
+}
+
+// Tiles of whole cache lines go past the caches; those that begin or end within one do not.
+TEST(CopyProgram, TurnsWhatIsBeyondTheCaches) {
+  const int64_t bytes = static_cast<int64_t>(cache_bytes());
+  const int64_t of_eight = bytes / 2 / 8 / 320 + 7, of_four = bytes / 2 / 4 / 576 + 7, of_two = bytes / 2 / 2 / 640 + 7;
+  expect_turned<uint64_t>(of_eight, 320, 320, 0);
+  expect_turned<uint32_t>(of_four, 576, 576, 0);
+  expect_turned<uint32_t>(of_four, 576, 592, 0);
+  expect_turned<uint32_t>(of_four, 576, 577, 0);
+  expect_turned<uint32_t>(of_four, 576, 576, 3);
+  expect_turned<uint16_t>(of_two, 640, 640, 0);
+  expect_turned<uint8_t>(bytes / 2 / 640 + 7, 640, 640, 0);
+}
+
 TEST(CopyProgram, NothingToCopy) {
   CopyProgram::compile(4, {0, 3}, {3, 1}, {3, 1}).run(nullptr, nullptr);
   EXPECT_TRUE(CopyProgram::compile(4, {2, 3}, {3, 1}, {3, 1}).is_dense());
