@@ -258,18 +258,17 @@ MPS_VECTOR_INLINE float sigmoid(float x) {
 }
 
 // -m / (2 + m) with m = exp(-2 |x|) - 1, which keeps the relative accuracy of |x|: m is 2^n (exp(r) - 1) + (2^n - 1)
-// with r and n as above. One correction makes up for the reciprocal and for the rounding of 2 + m; the sign is put back
-// as a bit.
+// with r and n as above. One correction makes up for the rounding of 2 + m, for which 1 / (2 + m) to 1/17 of it is
+// enough: the divider works beside the multipliers, which are what is busy. The sign is put back as a bit.
 MPS_VECTOR_INLINE float tanh(float x) {
   const float magnitude = absolute(x);
   const ReducedExponent e = reduced_exponent(-2.0f * (magnitude > 10.0f ? 10.0f : magnitude));  // tanh(10) is 1
   const float m = multiply_add(e.power, e.above_1, e.power - 1.0f), size = absolute(m);
 #if defined(__FP_FAST_FMAF)
   const float divisor = 2.0f + m, divisor_rest = m - (divisor - 2.0f);
-  const float reciprocal = reciprocal_from_1_to_2(divisor);
-  const float quotient = size * reciprocal;
+  const float quotient = size / divisor;
   const float rest = multiply_add(-quotient, divisor_rest, multiply_add(-quotient, divisor, size));
-  const float result = multiply_add(rest, reciprocal, quotient);
+  const float result = multiply_add(rest, multiply_add(divisor, -8.0f / 17, 24.0f / 17), quotient);
 #else
   const float result = static_cast<float>(static_cast<double>(size) / (2.0 + static_cast<double>(m)));
 #endif
