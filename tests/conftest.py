@@ -99,6 +99,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         raise pytest.UsageError(f"known_gaps.py: no such tests: {known_gaps.unused(items)}")
 
 
+def pytest_collection_finish() -> None:
+    """Thirty thousand tests stay to the end: collections of garbage need not look at them."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def mps() -> None:
     """The device under test. Without it a test fails: it has nothing to say about another."""
