@@ -67,8 +67,8 @@ SWEPT = {
     "record": ("static program", "data loader", "data loader with workers", "streams and events"),
     "wait": ("static program", "data loader", "data loader with workers", "streams and events"),
 }
-# What Paddle 3.3.1 never frees, whatever the device: the contiguous copy that an in-place op makes
-# of a view, if the op's kernel throws; and a data loader with workers that was not read to its end.
+# What Paddle 3.3.1 never frees, whatever the device: the dense result of an op in place of a view,
+# if copying it there throws; and a data loader with workers that was not read to its end.
 KEEPS_MEMORY = (
     ("compile", "views and in place"),
     *((kind, "data loader with workers") for kind in SWEPT),

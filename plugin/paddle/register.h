@@ -24,8 +24,8 @@
 #include "plugin/paddle/allocator.h"
 #include "plugin/paddle/guard.h"
 #include "plugin/paddle/op_counts.h"
+#include "plugin/paddle/results.h"
 #include "plugin/paddle/thread_context.h"
-#include "plugin/paddle/views.h"
 
 namespace mps::paddle {
 
@@ -125,14 +125,16 @@ struct Thunk<Row, void (*)(const phi::CustomContext&, Args...)> {
   static void call(const phi::CustomContext& ctx, Args... args) {
     OpScope scope(Row::kName);
     const Interruptible interruptible;  // a launch waits when very much is queued
+    lay_out_results(args...);
+    const NewResults new_results(args...);
     try {
       check_not_forked();
       Row::counter().count(key_dtype<Row::kKey>(args...));
       const phi::CustomContext& own = thread_context(ctx);
-      lay_out_results(args...);
       const AllocationScope allocates_for_stream(*static_cast<Stream*>(own.stream()));
       Row::kFunction(own, std::forward<Args>(args)...);
     } catch (...) {
+      new_results.drop(args...);
       rethrow_to_paddle();
     }
   }
