@@ -123,8 +123,15 @@ def pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / f"paddle_mps-{os.getuid()}"
 
 
+@pytest.fixture(scope="session")
+def what_is_there_stays() -> None:
+    """Nor do they need to look at what earlier tests left: programs, reports, modules."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture
-def nothing_stays_shared(mps: None) -> Iterator[None]:
+def nothing_stays_shared(mps: None, what_is_there_stays: None) -> Iterator[None]:
     """mps is the device; a test that leaves memory of the program shared with it fails."""
     import paddle
     from shared_memory import external
