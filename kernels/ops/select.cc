@@ -225,7 +225,7 @@ void label_smooth_grad(const CustomContext& ctx, const DenseTensor& dout, float 
 }  // namespace
 
 MPS_KERNEL_KEYED(where, phi::WhereKernel, where, views_of(kMovedDTypes), 1)
-MPS_KERNEL_KEYED(where_grad, phi::WhereGradKernel, where_grad, views_of(kFloats), 1)
+MPS_KERNEL_KEYED(where_grad, phi::WhereGradKernel, where_grad, kFloats, 1)
 MPS_KERNEL(masked_fill, phi::MaskedFillKernel, masked_fill, views_of(kAllDTypes))
 MPS_KERNEL(masked_fill_grad, phi::MaskedFillGradKernel, masked_fill_grad, kFloats)
 MPS_KERNEL(lerp, phi::LerpKernel, lerp, views_of(kFloats))

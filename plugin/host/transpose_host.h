@@ -5,7 +5,7 @@
 
 namespace mps {
 
-// Rows and lines beyond this make whole tiles.
+// So many rows and lines are a tile.
 template <typename T>
 constexpr int64_t kTile = sizeof(T) == 1   ? 128
                           : sizeof(T) == 8 ? 32
