@@ -286,7 +286,7 @@ MOVEMENT = [
     *rows("plain", (real(8, 64, 64, 64),), channel_shuffle=lambda x: F.channel_shuffle(x, 8)),
     *rows("plain", (real(8, 16, 64, 64),), unfold=lambda x: F.unfold(x, 3, paddings=1)),
     *rows("plain", (real(8, 144, 4096),), fold=lambda x: F.fold(x, 64, 3, paddings=1)),
-    *rows("plain", (real(SIDE),), diag=paddle.diag, diag_embed=F.diag_embed),
+    *rows("plain", (real(SIDE),), diag=paddle.diag, diag_embed=paddle.diag_embed),
     *rows(
         "plain",
         (real(SIDE), real(SIDE)),
