@@ -3,7 +3,6 @@
 import numpy as np
 import paddle
 import paddle.nn.functional as F
-from paddle.incubate.nn.functional import swiglu
 
 from ..tolerance import EXACT, FUNCTION, composed, summed
 from .case import ALL, BINARY_SHAPES, FLOATS, INTEGERS, NUMBERS, UNARY_SHAPES, Case, Gradient
@@ -282,6 +281,24 @@ CHOICES = (
     ),
 )
 
+
+def _slope_terms(channel):
+    """What the gradients by x and the slopes add up: numbers above 0 have no part in a slope's."""
+
+    def terms(x, slopes, g):
+        others = tuple(i for i in range(x.ndim) if slopes.size == 1 or i != channel % x.ndim)
+        below = np.abs(np.minimum(x, 0.0) * g).sum(others, keepdims=True)
+        dx = np.where(x > 0, g, g * slopes.reshape(below.shape))
+        return [np.abs(dx), below.reshape(slopes.shape)]
+
+    return terms
+
+
+def _slopes_gradient(channel):
+    rule = summed(lambda x, _: int(np.prod(x)), nodes=1)
+    return Gradient(kernel="prelu_grad", rule=rule, magnitude=_slope_terms(channel))
+
+
 GATES = (
     Case(
         kernel="prelu",
@@ -289,7 +306,7 @@ GATES = (
         shapes=(((4, 5, 6), (1,)), ((2, 3, 4, 5), (3,)), ((127, 521), (521,))),
         dtypes=FLOATS,
         domain=("nonzero", "small"),  # no slope at 0
-        gradient=Gradient(kernel="prelu_grad", rule=summed(lambda x, _: int(np.prod(x)), nodes=1)),
+        gradient=_slopes_gradient(1),
     ),
     Case(
         kernel="prelu",
@@ -298,11 +315,11 @@ GATES = (
         shapes=(((2, 4, 5, 3), (3,)),),
         dtypes=FLOATS,
         numpy=lambda x, w: np.where(x > 0, x, x * w),
-        gradient=Gradient(kernel="prelu_grad", rule=summed(lambda x, _: int(np.prod(x)), nodes=1)),
+        gradient=_slopes_gradient(-1),
     ),
     Case(
         kernel="swiglu",
-        call=swiglu,
+        call=F.swiglu,
         shapes=(((7,), (7,)), ((4, 5, 6), (4, 5, 6)), ((127, 521), (127, 521))),
         dtypes=FLOATS,
         rule=composed(4),
@@ -319,7 +336,7 @@ GATES = (
     Case(
         kernel="swiglu",
         name="halves",
-        call=swiglu,
+        call=F.swiglu,
         shapes=(((8,),), ((4, 5, 6),), ((127, 522),)),
         dtypes=FLOATS,
         rule=composed(4),
