@@ -129,6 +129,12 @@ inline Value tanh_shrink(Graph& g, Value x) {
   return g.select(g.less_than(z, like(g, x, 0.6)), near, g.subtraction(x, g.tanh(x)));
 }
 
+// 0 up to -3, exactly 1 from 3 on, and (x + 3) / 6 between: by a product, since a division would outlast the memory.
+inline Value hardswish_gate(Graph& g, Value x) {
+  const Value moved = clamp(g, g.addition(x, like(g, x, 3)), like(g, x, 0), like(g, x, 6));
+  return g.multiplication(moved, like(g, x, 1.0 / 6));
+}
+
 // 0 up to -3, 1 from 3 on, and (2 x + 3) / 6 between.
 inline Value hardswish_slope(Graph& g, Value x) {
   const Value moved = g.addition(x, like(g, x, 3));
