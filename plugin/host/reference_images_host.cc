@@ -48,6 +48,28 @@ int64_t at(Dims index, Dims strides) {
   return sum;
 }
 
+// One element of a window: how far from the window's beginning on every axis, and in memory.
+struct Tap {
+  Sliding::Numbers moved;
+  int64_t in_x = 0, in_weights = 0;
+};
+
+// Those of a window over both inputs and space; the padding before the image is taken off.
+std::vector<Tap> taps_of(const Sliding& sliding, Dims window, Dims x_strides, Dims w_strides) {
+  std::vector<Tap> taps;
+  each_index(window, [&](const Ints& index) {
+    Tap tap;
+    tap.in_weights = at(index, {w_strides.data() + 1, w_strides.size() - 1});
+    tap.in_x = index[0] * x_strides[sliding.channel_axis()];
+    for (size_t i = 0; i < sliding.axes(); ++i) {
+      tap.moved.push_back(index[1 + i] * sliding.dilations[i] - sliding.before[i]);
+      tap.in_x += tap.moved[i] * x_strides[sliding.spatial_axis(i)];
+    }
+    taps.push_back(tap);
+  });
+  return taps;
+}
+
 // out[y] += x[..] * weights[..] for every product of a convolution, or the same for one of the other two.
 void convolution(const Graph& graph, Value value, Span<const void* const> operands, void* out) {
   const Node& node = graph.node(value);
@@ -60,30 +82,34 @@ void convolution(const Graph& graph, Value value, Span<const void* const> operan
   } else if (info(node.kind).family == NodeFamily::kConvolutionGradient) {
     y = 0, x = 1, weights = 2;
   }
-  const Ints x_strides = contiguous_strides(shapes[x]), w_strides = contiguous_strides(shapes[weights]),
-             y_strides = contiguous_strides(shapes[y]);
-  const size_t channel = sliding.channel_axis();
+  const Ints x_strides = contiguous_strides(shapes[x]), w_strides = contiguous_strides(shapes[weights]);
+  const size_t channel = sliding.channel_axis(), axes = sliding.axes();
   const int64_t inputs = shapes[weights][1], outputs = shapes[weights][0] / sliding.groups;
   const Dims window(shapes[weights].data() + 1, shapes[weights].size() - 1);  // input, then the spatial axes
+  const std::vector<Tap> taps = taps_of(sliding, window, x_strides, w_strides);
   visit_float(node.dtype, [&](auto zero) {
     using T = decltype(zero);
     std::vector<double> sums(static_cast<size_t>(element_count(shapes[2])), 0.0);
+    int64_t places[3] = {};
     each_index(shapes[y], [&](const Ints& position) {
-      const int64_t output = position[channel];
-      each_index(window, [&](const Ints& tap) {
-        Ints from(position);
-        from[channel] = output / outputs * inputs + tap[0];
-        for (size_t i = 0; i < sliding.axes(); ++i) {
-          int64_t& place = from[sliding.spatial_axis(i)];
-          place = place * sliding.strides[i] + tap[1 + i] * sliding.dilations[i] - sliding.before[i];
-          if (place < 0 || place >= shapes[x][sliding.spatial_axis(i)]) return;
+      const int64_t group = position[channel] / outputs;
+      Ints corner(position);
+      corner[channel] = group * inputs;
+      for (size_t i = 0; i < axes; ++i) corner[sliding.spatial_axis(i)] *= sliding.strides[i];
+      const int64_t in_x = at(corner, x_strides), in_weights = position[channel] * w_strides[0];
+      for (const Tap& tap : taps) {
+        bool inside = true;
+        for (size_t i = 0; i < axes; ++i) {
+          const size_t axis = sliding.spatial_axis(i);
+          const int64_t place = corner[axis] + tap.moved[i];
+          inside = inside && place >= 0 && place < shapes[x][axis];
         }
-        int64_t places[3];
-        places[x] = at(from, x_strides);
-        places[y] = at(position, y_strides);
-        places[weights] = output * w_strides[0] + at(tap, {w_strides.data() + 1, w_strides.size() - 1});
+        if (!inside) continue;
+        places[x] = in_x + tap.in_x;
+        places[weights] = in_weights + tap.in_weights;
         sums[static_cast<size_t>(places[2])] += load<T>(operands[0], places[0]) * load<T>(operands[1], places[1]);
-      });
+      }
+      ++places[y];
     });
     store<T>(out, sums);
   });

@@ -34,7 +34,8 @@ void reference_spectra(const Graph& graph, Value value, Span<const void* const> 
         size_t turn = 0;
         for (size_t i = 0; i < count; ++i) {
           sum += line[i] * roots[turn];
-          turn = (turn + static_cast<size_t>(k)) % count;
+          turn += static_cast<size_t>(k);
+          if (turn >= count) turn -= count;
         }
         sum *= what.scale;
         const int64_t at = (b * to[1] + k) * columns + column;
