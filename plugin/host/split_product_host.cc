@@ -24,9 +24,14 @@ constexpr int64_t kTasksPerThread = 4;
 // Numbers that are worth another thread to split.
 constexpr int64_t kSplitNumbers = 16 << 10;
 // Rough times in ns: of a product of two numbers as vectors make it and in tiles; of splitting a number of x and of y,
-// or of either where the pieces do not stay in the caches; of what else there is to do for a matrix.
-constexpr double kVectorNs = 0.0105, kTileNs = 0.0045, kSplitXNs = 0.25, kSplitYNs = 0.3, kSplitFarNs = 0.6;
-constexpr double kMatrixNs = 1500;
+// or of either where the pieces do not stay in the caches; of what else there is to do for a matrix, and of waking the
+// threads for it.
+constexpr double kVectorNs = 0.0085, kTileNs = 0.0037, kSplitXNs = 0.25, kSplitYNs = 0.2, kSplitFarNs = 0.33;
+constexpr double kMatrixNs = 1500, kWakeNs = 12000;
+// Rows of y that lie whole pages apart push each other out of the first caches: a product as vectors make it, and
+// splitting a number of y. oneDNN copies y beforehand if the pages are a power of two, but one.
+constexpr double kVectorPagesNs = 0.012, kSplitPagesNs = 0.3;
+constexpr int64_t kPage = 4096 / sizeof(float);
 // Operations that make it worth while to wake a thread.
 constexpr int64_t kFlopsToWake = int64_t{16} << 20;
 
@@ -113,6 +118,9 @@ Strips packed_block(const SplitSide& y, const char* packed, int64_t k) {
           std::min(kInner, y.inner - k)};
 }
 
+// How many pages lie from one line to the next, in memory; 0 if that is no whole number.
+int64_t pages_apart(const SplitSide& side) { return side.stride % kPage == 0 ? side.stride / kPage : 0; }
+
 int64_t split_grain(int64_t inner) { return std::max<int64_t>(1, kSplitNumbers / (kTileStrip * inner)); }
 
 }  // namespace
@@ -138,17 +146,23 @@ std::shared_ptr<const SplitProduct> SplitProduct::make(const MatmulGeometry& g, 
 
 bool SplitProduct::pays() const {
   const double products = static_cast<double>(g_.batch * g_.inner) * static_cast<double>(g_.rows * g_.columns);
-  return static_cast<double>(cost_ns()) < 0.9 * kVectorNs * products;
+  const int64_t pages = pages_apart(y_);
+  const bool is_copied = pages > 1 && (pages & (pages - 1)) == 0;
+  const double vector_ns = pages == 0 || is_copied ? kVectorNs : kVectorPagesNs, wake = shares_y_ ? 0 : kWakeNs;
+  return static_cast<double>(cost_ns()) + wake < 0.9 * vector_ns * products;
 }
 
 uint64_t SplitProduct::cost_ns() const {
   const int64_t inner = round_up(g_.inner, kTileStep), rows = round_up(g_.rows, kTileStrip / 2);
   const auto numbers = [&](const SplitSide& side) { return static_cast<double>(side.batch * side.count * inner); };
   const double products = static_cast<double>(g_.batch * inner * rows * round_up(g_.columns, kTileStrip));
-  // Rows of x, and y block by block, are multiplied while the pieces are in the caches, if those of a block of y are.
+  // Rows of x, and y block by block, are multiplied while the pieces are in the caches, if those of a block of y are,
+  // or of few rows.
   const int64_t strips = divide_up(g_.columns, kTileStrip);
-  const bool near = strips * static_cast<int64_t>(Strips::bytes(1, std::min(kInner, g_.inner))) <= kCachedBytes;
-  const double y = shares_y_ ? 0 : numbers(y_) * (near ? kSplitYNs : kSplitFarNs);
+  const bool near = g_.rows <= kFewRows ||
+                    strips * static_cast<int64_t>(Strips::bytes(1, std::min(kInner, g_.inner))) <= kCachedBytes;
+  const double y_each = pages_apart(y_) != 0 ? kSplitPagesNs : near ? kSplitYNs : kSplitFarNs;
+  const double y = shares_y_ ? 0 : numbers(y_) * y_each;
   return static_cast<uint64_t>(kTileNs * products + numbers(x_) * (near ? kSplitXNs : kSplitFarNs) + y +
                                kMatrixNs * static_cast<double>(shares_y_ ? 1 : g_.batch));
 }
@@ -199,8 +213,9 @@ bool SplitProduct::run(const float* x, const float* y, const char* packed_y, flo
   return true;
 }
 
-// One block of inner elements after the other: all threads split y, then they multiply with it. If it stays in their
-// caches, each splits the rows of x that it is about to multiply; else x is split beforehand as well.
+// One block of inner elements after the other: all threads split one side, then each splits strips of the other and
+// multiplies them at once. The first is y if it stays in the caches, or else x if it has few rows; if neither, both are
+// split beforehand.
 bool SplitProduct::run_part(const Part& part, const float* x, const float* y, float* to) const {
   const int64_t x_each = divide_up(part.rows, kTileStrip), y_each = divide_up(part.columns, kTileStrip);
   const int64_t x_strips = (x_.batch == 1 ? 1 : part.batches) * x_each;
@@ -209,7 +224,8 @@ bool SplitProduct::run_part(const Part& part, const float* x, const float* y, fl
   const int64_t strip_bytes = static_cast<int64_t>(Strips::bytes(1, most));
   const int64_t meet = x_.batch == 1 ? y_strips : y_each;  // strips of y that meet one of x
   const bool x_later = meet * strip_bytes <= kCachedBytes;
-  const Scratch::Lease y_room = shared_scratch().take(Strips::bytes(y_strips, most));
+  const bool y_later = !x_later && (y_.batch == 1 ? x_strips : x_each) * kTileStrip <= kFewRows;
+  const Scratch::Lease y_room = shared_scratch().take(y_later ? 1 : Strips::bytes(y_strips, most));
   const Scratch::Lease x_room = shared_scratch().take(x_later ? 1 : Strips::bytes(x_strips, most));
   const int64_t wanted = kTasksPerThread * thread_count();
   std::atomic<bool> finite{true};
@@ -225,24 +241,41 @@ bool SplitProduct::run_part(const Part& part, const float* x, const float* y, fl
       return strip_at(y_, y, y_.batch == 1 ? 0 : part.batch + strip / y_each, line, part.column + part.columns, k);
     };
     // Rows and columns of the part that begin and end with strips.
-    const auto multiply = [&](const Strips& strips, int64_t x_strip, int64_t batch, int64_t row, int64_t rows,
-                              int64_t column, int64_t columns, const TileAhead& ahead) {
-      const int64_t y_strip = (y_.batch == 1 ? 0 : batch * y_each) + column / kTileStrip;
+    const auto multiply = [&](const Strips& x_side, int64_t x_strip, const Strips& y_side, int64_t y_strip,
+                              int64_t batch, int64_t row, int64_t rows, int64_t column, int64_t columns,
+                              const TileAhead& ahead) {
       float* const at = to + (part.batch + batch) * g_.to_batch + (part.row + row) * g_.to_row + part.column + column;
-      tile_kernels()->multiply(strips.pieces(x_strip), strips.exponents(x_strip), std::min(rows, part.rows - row),
-                               ys.pieces(y_strip), ys.exponents(y_strip), std::min(columns, part.columns - column),
-                               inner, kPieces, k > 0, at, g_.to_row, ahead);
+      tile_kernels()->multiply(x_side.pieces(x_strip), x_side.exponents(x_strip), std::min(rows, part.rows - row),
+                               y_side.pieces(y_strip), y_side.exponents(y_strip),
+                               std::min(columns, part.columns - column), inner, kPieces, k > 0, at, g_.to_row, ahead);
     };
+    const auto first_x = [&](int64_t batch) { return x_.batch == 1 ? 0 : batch * x_each; };
+    const auto first_y = [&](int64_t batch) { return y_.batch == 1 ? 0 : batch * y_each; };
+    const int64_t y_before = y_later ? 0 : y_strips, x_before = x_later ? 0 : x_strips;
     const auto split_range = [&](int64_t first, int64_t last) {
       for (int64_t i = first; i < last; ++i) {
         const bool split_all =
-            i < y_strips ? split(y_, y_strip_at(i), ys, i) : split(x_, x_strip_at(i - y_strips), xs, i - y_strips);
+            i < y_before ? split(y_, y_strip_at(i), ys, i) : split(x_, x_strip_at(i - y_before), xs, i - y_before);
         if (!split_all) finite = false;
       }
     };
-    parallel_for(y_strips + (x_later ? 0 : x_strips), split_grain(inner), split_range, helpers_);
+    parallel_for(y_before + x_before, split_grain(inner), split_range, helpers_);
     if (!finite) return false;
-    if (x_later) {
+    if (y_later) {
+      const auto multiply_strips = [&](int64_t first, int64_t last) {
+        const Strips one = {room_of_thread(), 1, inner};
+        for (int64_t i = first; i < last; ++i) {
+          if (!split(y_, y_strip_at(i), one, 0)) finite = false;
+          const int64_t begin = y_.batch == 1 ? 0 : i / y_each, end = y_.batch == 1 ? part.batches : begin + 1;
+          for (int64_t batch = begin; batch < end; ++batch) {
+            const bool is_last = batch + 1 == end && i + 1 < last;
+            multiply(xs, first_x(batch), one, 0, batch, 0, part.rows, i % y_each * kTileStrip, kTileStrip,
+                     is_last ? memory_of(y_, y_strip_at(i + 1)) : TileAhead{});
+          }
+        }
+      };
+      parallel_for(y_strips, divide_up(y_strips, wanted), multiply_strips, helpers_);
+    } else if (x_later) {
       const auto multiply_strips = [&](int64_t first, int64_t last) {
         const Strips one = {room_of_thread(), 1, inner};
         for (int64_t i = first; i < last; ++i) {
@@ -250,7 +283,7 @@ bool SplitProduct::run_part(const Part& part, const float* x, const float* y, fl
           const int64_t begin = x_.batch == 1 ? 0 : i / x_each, end = x_.batch == 1 ? part.batches : begin + 1;
           for (int64_t batch = begin; batch < end; ++batch) {
             const bool is_last = batch + 1 == end && i + 1 < last;
-            multiply(one, 0, batch, i % x_each * kTileStrip, kTileStrip, 0, part.columns,
+            multiply(one, 0, ys, first_y(batch), batch, i % x_each * kTileStrip, kTileStrip, 0, part.columns,
                      is_last ? memory_of(x_, x_strip_at(i + 1)) : TileAhead{});
           }
         }
@@ -265,8 +298,9 @@ bool SplitProduct::run_part(const Part& part, const float* x, const float* y, fl
       const auto multiply_tasks = [&](int64_t first, int64_t last) {
         for (int64_t i = first; i < last; ++i) {
           const int64_t batch = i / (column_tasks * tasks_of_column), row = i % tasks_of_column * rows;
-          const int64_t x_strip = (x_.batch == 1 ? 0 : batch * x_each) + row / kTileStrip;
-          multiply(xs, x_strip, batch, row, rows, i / tasks_of_column % column_tasks * columns, columns, {});
+          const int64_t column = i / tasks_of_column % column_tasks * columns;
+          multiply(xs, first_x(batch) + row / kTileStrip, ys, first_y(batch) + column / kTileStrip, batch, row, rows,
+                   column, columns, {});
         }
       };
       parallel_for(part.batches * column_tasks * tasks_of_column, 1, multiply_tasks, helpers_);

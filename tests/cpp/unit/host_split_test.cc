@@ -102,7 +102,12 @@ class SplitProducts : public testing::Test {
 };
 
 TEST_F(SplitProducts, AreAsExactAsTheKernelThatTheyReplace) {
-  for (Problem p : {Problem{1, 200, 300, 400}, {1, 97, 1000, 1100}, {5, 150, 130, 260}, {1, 160, 600, 96}}) {
+  for (Problem p : {Problem{1, 200, 300, 400},
+                    {1, 97, 1000, 1100},
+                    {5, 150, 130, 260},
+                    {1, 160, 600, 96},
+                    {1, 50, 700, 1100},
+                    {3, 40, 330, 520}}) {
     for (int layout = 0; layout < 8; ++layout) {
       p.x_turned = layout % 2 != 0;
       p.y_turned = layout / 2 % 2 != 0;
@@ -147,7 +152,7 @@ TEST_F(SplitProducts, ShareAPackedMatrix) {
 
 // Some take all matrices at a time, some a few, some one.
 TEST_F(SplitProducts, SplitAMatrixOfManyProductsOnce) {
-  for (Problem p : {Problem{6, 2000, 130, 96}, {7, 300, 64, 512}, {3, 70, 200, 700}}) {
+  for (Problem p : {Problem{6, 2000, 130, 96}, {7, 300, 64, 512}, {3, 70, 200, 700}, {3, 30, 330, 700}}) {
     SCOPED_TRACE(p.name());
     MatmulGeometry g = p.geometry();
     g.x_batch = 0;
@@ -216,27 +221,30 @@ TEST_F(SplitProducts, LeaveWhatIsNotFiniteToTheOtherKernel) {
       }
     }
   }
-  // Of a packed y as well.
-  const auto product = SplitProduct::make(Problem{1, 32, 200, 1100}.geometry(), true);
-  ASSERT_NE(product, nullptr);
-  std::vector<float> x(32 * 1100, 1), y(1100 * 200, 1), to(32 * 200);
-  const auto runs = [&] {
-    std::vector<char> packed(product->packed_bytes() + 64);
-    char* const aligned = packed.data() + (64 - reinterpret_cast<uintptr_t>(packed.data()) % 64) % 64;
-    product->pack_y(y.data(), aligned);
-    return product->run(x.data(), y.data(), aligned, to.data());
-  };
-  EXPECT_TRUE(runs());
-  x.back() = infinity;
-  EXPECT_FALSE(runs());
-  x.back() = 1;
-  y.back() = std::nanf("");
-  EXPECT_FALSE(runs());
+  // Of few rows, and of a packed y as well.
+  for (bool shares_y : {false, true}) {
+    const auto product = SplitProduct::make(Problem{1, 32, 500, 1100}.geometry(), shares_y);
+    ASSERT_NE(product, nullptr);
+    std::vector<float> x(32 * 1100, 1), y(1100 * 500, 1), to(32 * 500);
+    const auto runs = [&] {
+      std::vector<char> packed(product->packed_bytes() + 64);
+      char* const aligned = packed.data() + (64 - reinterpret_cast<uintptr_t>(packed.data()) % 64) % 64;
+      if (shares_y) product->pack_y(y.data(), aligned);
+      return product->run(x.data(), y.data(), aligned, to.data());
+    };
+    EXPECT_TRUE(runs());
+    x.back() = infinity;
+    EXPECT_FALSE(runs());
+    x.back() = 1;
+    y.back() = std::nanf("");
+    EXPECT_FALSE(runs());
+  }
 }
 
 TEST_F(SplitProducts, GiveTheSameBitsOnAnyNumberOfThreads) {
   const int before = thread_count();
   for (const auto& [p, shares_y] : {std::pair<Problem, bool>{{1, 333, 1000, 700}, false},
+                                    {{1, 50, 1000, 700}, false},
                                     {{6, 200, 140, 300}, false},
                                     {{1, 64, 300, 600}, true},
                                     {{1, 20, 300, 600}, true}}) {
@@ -262,6 +270,8 @@ TEST_F(SplitProducts, ArePaidForBySize) {
   EXPECT_FALSE(pays({1, 8, 512, 512}, false));
   EXPECT_FALSE(pays({64, 32, 32, 32}, false));
   EXPECT_FALSE(pays({1, 512, 512, 8}, false));
+  EXPECT_TRUE(pays({1, 64, 1024, 768}, false)) << "rows of y lie a page apart";
+  EXPECT_FALSE(pays({1, 64, 2048, 768}, false)) << "rows of y lie two pages apart, and are copied";
   EXPECT_TRUE(pays({1, 32, 512, 128}, true));
   EXPECT_FALSE(pays({1, 32, 512, 128}, false)) << "y would be split for few rows";
   EXPECT_FALSE(pays({1, 512, 512, 512}, true)) << "one product is enough for y";
