@@ -16,6 +16,9 @@ constexpr int64_t kPieceFlops = int64_t{4} << 20;
 // The same for a thread that is awake, as it is within a chain of products.
 constexpr int64_t kAwakePieceFlops = int64_t{1} << 20;
 constexpr int64_t kFlopsPerByte = 8;
+// From so many rows and columns on, and so many products, a kernel that packs the matrices is faster.
+constexpr int64_t kPackedRows = 8, kPackedProducts = int64_t{1} << 20;
+constexpr int64_t kManyRows = 64, kFarStride = 2048;
 // A matrix of this size stays in the second-level cache.
 constexpr int64_t kCachedElements = 128 << 10;
 // Pieces per thread, so that a thread that is interrupted holds up the others little.
@@ -45,11 +48,22 @@ bool is_native(DType dtype) {
   return true;
 }
 
+// True if it pays to pack the matrices. Where y lies by columns, or its rows 8 KB, 16 KB, .. apart, the general kernel
+// is as fast.
+bool is_packed(const MatmulGeometry& g) {
+  if (g.y_column != 1 || std::min(g.rows, g.columns) < kPackedRows) return false;
+  if (g.rows * g.columns * g.inner < kPackedProducts) return false;
+  return g.rows < kManyRows || g.y_inner < kFarStride || (g.y_inner & (g.y_inner - 1)) != 0;
+}
+
 std::shared_ptr<const MatmulKernel> make_kernel(DType dtype, const MatmulGeometry& geometry) {
   // Where it is memory that counts, ours reads float32 faster; for everything else oneDNN is ahead.
   const bool streams = dtype == DType::float32 && geometry.batch * geometry.inner * geometry.columns > kCachedElements;
   if (streams || !is_native(dtype)) {
     if (auto kernel = make_vector_matmul(dtype, geometry)) return kernel;
+  }
+  if (dtype == DType::float32 && is_packed(geometry)) {
+    if (auto kernel = make_onednn_gemm(geometry)) return kernel;
   }
   if (auto kernel = make_onednn_matmul(dtype, geometry)) return kernel;
   if (auto kernel = make_vector_matmul(dtype, geometry)) return kernel;

@@ -30,7 +30,11 @@ class MatmulKernel {
 // Null if oneDNN was not built in, or has no fast kernel for this on this processor. Throws kDevice if it fails.
 std::unique_ptr<MatmulKernel> make_onednn_matmul(DType dtype, const MatmulGeometry& geometry);
 
-// The same for int8, with exact sums in int32; null also where oneDNN's would not be exact.
+// float32 as BLAS multiplies it, packing what it reads: for large products ahead of the kernel above, which reads some
+// matrices as they lie, and slowly where their rows lie whole pages apart. Null if oneDNN was not built in.
+std::unique_ptr<MatmulKernel> make_onednn_gemm(const MatmulGeometry& geometry);
+
+// int8 with exact sums in int32; null also where oneDNN's would not be exact.
 std::unique_ptr<MatmulKernel> make_onednn_int8_matmul(const MatmulGeometry& geometry);
 
 // One row of any float dtype; null if this is something else.

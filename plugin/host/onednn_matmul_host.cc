@@ -8,12 +8,14 @@
 namespace mps {
 
 std::unique_ptr<MatmulKernel> make_onednn_matmul(DType, const MatmulGeometry&) { return nullptr; }
+std::unique_ptr<MatmulKernel> make_onednn_gemm(const MatmulGeometry&) { return nullptr; }
 std::unique_ptr<MatmulKernel> make_onednn_int8_matmul(const MatmulGeometry&) { return nullptr; }
 
 }  // namespace mps
 
 #else
 
+#include <algorithm>
 #include <cstring>
 
 #include "plugin/host/onednn_objects_host.h"
@@ -105,6 +107,39 @@ class OneDnnMatmul final : public MatmulKernel {
   mutable Kept<Objects> kept_;
 };
 
+class OneDnnGemm final : public MatmulKernel {
+ public:
+  explicit OneDnnGemm(const MatmulGeometry& geometry) : g_(geometry) {}
+
+  size_t bytes() const override { return sizeof *this; }
+
+  void run(const void* x, const void* y, void* to) const override {
+    const Operand a = operand(g_.rows, g_.inner, g_.x_row, g_.x_inner);
+    const Operand b = operand(g_.inner, g_.columns, g_.y_inner, g_.y_column);
+    SingleOpenMpThread alone;
+    for (int64_t i = 0; i < g_.batch; ++i) {
+      check(
+          dnnl_sgemm(a.order, b.order, g_.rows, g_.columns, g_.inner, 1, static_cast<const float*>(x) + i * g_.x_batch,
+                     a.stride, static_cast<const float*>(y) + i * g_.y_batch, b.stride, 0,
+                     static_cast<float*>(to) + i * g_.to_batch, g_.to_row),
+          "multiply matrices");
+    }
+  }
+
+ private:
+  // By rows, or turned. A stride that is never used must still look like one.
+  struct Operand {
+    char order;
+    int64_t stride;
+  };
+  static Operand operand(int64_t rows, int64_t columns, int64_t row_stride, int64_t column_stride) {
+    if (column_stride == 1) return {'N', std::max(row_stride, columns)};
+    return {'T', std::max(column_stride, rows)};
+  }
+
+  const MatmulGeometry g_;
+};
+
 // Without VNNI, oneDNN adds pairs of products in 16 bits, which saturate (its documentation, "Nuances of int8
 // Computations").
 bool has_exact_int8() {
@@ -121,6 +156,10 @@ std::unique_ptr<MatmulKernel> make_onednn_matmul(DType dtype, const MatmulGeomet
   auto kernel = std::make_unique<OneDnnMatmul>(data_type(dtype), data_type(dtype), geometry);
   if (!kernel->usable()) return nullptr;
   return kernel;
+}
+
+std::unique_ptr<MatmulKernel> make_onednn_gemm(const MatmulGeometry& geometry) {
+  return std::make_unique<OneDnnGemm>(geometry);
 }
 
 std::unique_ptr<MatmulKernel> make_onednn_int8_matmul(const MatmulGeometry& geometry) {

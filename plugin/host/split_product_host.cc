@@ -23,14 +23,12 @@ constexpr int64_t kFewRows = 64;
 constexpr int64_t kTasksPerThread = 4;
 // Numbers that are worth another thread to split.
 constexpr int64_t kSplitNumbers = 16 << 10;
-// Rough times in ns: of a product of two numbers as vectors make it and in tiles; of splitting a number of x and of y,
-// or of either where the pieces do not stay in the caches; of what else there is to do for a matrix, and of waking the
-// threads for it.
-constexpr double kVectorNs = 0.0085, kTileNs = 0.0037, kSplitXNs = 0.25, kSplitYNs = 0.2, kSplitFarNs = 0.33;
+// Rough times in ns: of a product of two numbers as vectors make it, with a y of its own or a shared one, and in tiles;
+// of splitting a number of x and of y, or of either where the pieces do not stay in the caches, or of a y whose rows
+// lie whole pages apart; of what else there is to do for a matrix, and of waking the threads for it.
+constexpr double kVectorNs = 0.0076, kVectorSharedNs = 0.0085, kTileNs = 0.0037;
+constexpr double kSplitXNs = 0.25, kSplitYNs = 0.2, kSplitFarNs = 0.33, kSplitPagesNs = 0.3;
 constexpr double kMatrixNs = 1500, kWakeNs = 12000;
-// Rows of y that lie whole pages apart push each other out of the first caches: a product as vectors make it, and
-// splitting a number of y. oneDNN copies y beforehand if the pages are a power of two, but one.
-constexpr double kVectorPagesNs = 0.012, kSplitPagesNs = 0.3;
 constexpr int64_t kPage = 4096 / sizeof(float);
 // Operations that make it worth while to wake a thread.
 constexpr int64_t kFlopsToWake = int64_t{16} << 20;
@@ -118,8 +116,8 @@ Strips packed_block(const SplitSide& y, const char* packed, int64_t k) {
           std::min(kInner, y.inner - k)};
 }
 
-// How many pages lie from one line to the next, in memory; 0 if that is no whole number.
-int64_t pages_apart(const SplitSide& side) { return side.stride % kPage == 0 ? side.stride / kPage : 0; }
+// True if lines that follow each other push each other out of the first caches.
+bool lies_pages_apart(const SplitSide& side) { return side.stride % kPage == 0; }
 
 int64_t split_grain(int64_t inner) { return std::max<int64_t>(1, kSplitNumbers / (kTileStrip * inner)); }
 
@@ -146,10 +144,8 @@ std::shared_ptr<const SplitProduct> SplitProduct::make(const MatmulGeometry& g, 
 
 bool SplitProduct::pays() const {
   const double products = static_cast<double>(g_.batch * g_.inner) * static_cast<double>(g_.rows * g_.columns);
-  const int64_t pages = pages_apart(y_);
-  const bool is_copied = pages > 1 && (pages & (pages - 1)) == 0;
-  const double vector_ns = pages == 0 || is_copied ? kVectorNs : kVectorPagesNs, wake = shares_y_ ? 0 : kWakeNs;
-  return static_cast<double>(cost_ns()) + wake < 0.9 * vector_ns * products;
+  const double vector_ns = shares_y_ ? kVectorSharedNs : kVectorNs, wake_ns = shares_y_ ? 0 : kWakeNs;
+  return static_cast<double>(cost_ns()) + wake_ns < 0.9 * vector_ns * products;
 }
 
 uint64_t SplitProduct::cost_ns() const {
@@ -161,7 +157,7 @@ uint64_t SplitProduct::cost_ns() const {
   const int64_t strips = divide_up(g_.columns, kTileStrip);
   const bool near = g_.rows <= kFewRows ||
                     strips * static_cast<int64_t>(Strips::bytes(1, std::min(kInner, g_.inner))) <= kCachedBytes;
-  const double y_each = pages_apart(y_) != 0 ? kSplitPagesNs : near ? kSplitYNs : kSplitFarNs;
+  const double y_each = lies_pages_apart(y_) ? kSplitPagesNs : near ? kSplitYNs : kSplitFarNs;
   const double y = shares_y_ ? 0 : numbers(y_) * y_each;
   return static_cast<uint64_t>(kTileNs * products + numbers(x_) * (near ? kSplitXNs : kSplitFarNs) + y +
                                kMatrixNs * static_cast<double>(shares_y_ ? 1 : g_.batch));

@@ -49,13 +49,37 @@ TEST(MatmulKernels, AgreeWithEachOther) {
           const auto x = numbers(2 * m * k, 1), y = numbers(2 * k * n, 2);
           std::vector<float> want(static_cast<size_t>(2 * m * n));
           make_plain_matmul(DType::float32, g)->run(x.data(), y.data(), want.data());
-          for (const auto& kernel : {make_onednn_matmul(DType::float32, g), make_vector_matmul(DType::float32, g)}) {
+          for (const auto& kernel :
+               {make_onednn_matmul(DType::float32, g), make_onednn_gemm(g), make_vector_matmul(DType::float32, g)}) {
             if (kernel == nullptr) continue;  // not built in, or not made for this
             std::vector<float> got(want.size());
             kernel->run(x.data(), y.data(), got.data());
             ASSERT_EQ(got, want) << m << " " << k << " " << n << " " << transpose_y;
           }
         }
+      }
+    }
+  }
+}
+
+TEST(MatmulKernels, TheOneThatPacksReadsPartsOfMatricesAndTurnedOnes) {
+  constexpr int64_t kBatch = 2, kRows = 37, kInner = 1030, kColumns = 70, kGap = 9;
+  for (bool x_turned : {false, true}) {
+    for (bool y_turned : {false, true}) {
+      for (bool one_y : {false, true}) {
+        MatmulGeometry g = dense(kBatch, kRows, kInner, kColumns, y_turned);
+        g.x_row = x_turned ? 1 : kInner + kGap;
+        g.x_inner = x_turned ? kRows + kGap : 1;
+        g.x_batch = (kRows + kGap) * (kInner + kGap);
+        (y_turned ? g.y_column : g.y_inner) += kGap;
+        g.y_batch = one_y ? 0 : (kInner + kGap) * (kColumns + kGap);
+        const auto x = numbers(kBatch * g.x_batch, 1), y = numbers(kBatch * (kInner + kGap) * (kColumns + kGap), 2);
+        std::vector<float> want(static_cast<size_t>(kBatch * kRows * kColumns)), got(want.size(), std::nanf(""));
+        make_plain_matmul(DType::float32, g)->run(x.data(), y.data(), want.data());
+        const auto kernel = make_onednn_gemm(g);
+        if (kernel == nullptr) GTEST_SKIP() << "built without oneDNN";
+        kernel->run(x.data(), y.data(), got.data());
+        ASSERT_EQ(got, want) << x_turned << y_turned << one_y;
       }
     }
   }

@@ -270,8 +270,8 @@ TEST_F(SplitProducts, ArePaidForBySize) {
   EXPECT_FALSE(pays({1, 8, 512, 512}, false));
   EXPECT_FALSE(pays({64, 32, 32, 32}, false));
   EXPECT_FALSE(pays({1, 512, 512, 8}, false));
-  EXPECT_TRUE(pays({1, 64, 1024, 768}, false)) << "rows of y lie a page apart";
-  EXPECT_FALSE(pays({1, 64, 2048, 768}, false)) << "rows of y lie two pages apart, and are copied";
+  EXPECT_TRUE(pays({1, 128, 1024, 1024}, false));
+  EXPECT_FALSE(pays({1, 64, 1024, 1024}, false)) << "its rows lie a page apart, which takes longer to split";
   EXPECT_TRUE(pays({1, 32, 512, 128}, true));
   EXPECT_FALSE(pays({1, 32, 512, 128}, false)) << "y would be split for few rows";
   EXPECT_FALSE(pays({1, 512, 512, 512}, true)) << "one product is enough for y";
