@@ -79,6 +79,12 @@ v22 = given('nonzero', [2, 3, 4, 5], 'float32', 'transposed', seed=38)
 v23 = given('small', [3], 'float32', 'contiguous', seed=33)
 v24 = case("prelu")(v22, v23)  # prelu: v22 v23
 """,
+    # The same of differences that are added up.
+    "differences of messages": """
+v9 = given('small', [7], 'float32', 'contiguous', seed=55)
+v13 = given('small', [5], 'float32', 'contiguous', seed=34)
+v14 = case("send_ue_recv-sub_mean")(v13, v9)  # send_ue_recv-sub_mean: v13 v9
+""",
     "something in place of a sum": """
 v0 = given('any', [2, 3], 'float32', 'transposed', seed=1)
 v1 = paddle.sum(v0, axis=[0], keepdim=False)  # sum any: v0
