@@ -146,14 +146,19 @@ class Race:
 
 
 def run_races(chosen: list[Row], machine: Machine, seconds: float, again: int) -> dict[str, Result]:
-    """All rows once, then `again` times those that miss their bars."""
+    """All rows once, then those that missed their bars `again` times, whatever comes of it.
+
+    To stop at the first turn that meets a bar would be to choose it.
+    """
     races = {row.name: Race(row, machine) for row in chosen}
     results: dict[str, Result] = {}
+    asked = chosen
     for _ in range(1 + again):
-        for row in chosen:
-            if row.name not in results or results[row.name].score(row) < 1.0:
-                results[row.name] = races[row.name].run(seconds)
-                print(".", end="", flush=True)
+        for row in asked:
+            results[row.name] = races[row.name].run(seconds)
+            print(".", end="", flush=True)
+        if asked is chosen:
+            asked = [row for row in chosen if results[row.name].score(row) < 1.0]
     print("\n")
     return results
 
