@@ -152,11 +152,9 @@ uint64_t SplitProduct::cost_ns() const {
   const int64_t inner = round_up(g_.inner, kTileStep), rows = round_up(g_.rows, kTileStrip / 2);
   const auto numbers = [&](const SplitSide& side) { return static_cast<double>(side.batch * side.count * inner); };
   const double products = static_cast<double>(g_.batch * inner * rows * round_up(g_.columns, kTileStrip));
-  // Rows of x, and y block by block, are multiplied while the pieces are in the caches, if those of a block of y are,
-  // or of few rows.
+  // Rows of x, and y block by block, are multiplied while the pieces are in the caches, if those of a block of y are.
   const int64_t strips = divide_up(g_.columns, kTileStrip);
-  const bool near = g_.rows <= kFewRows ||
-                    strips * static_cast<int64_t>(Strips::bytes(1, std::min(kInner, g_.inner))) <= kCachedBytes;
+  const bool near = strips * static_cast<int64_t>(Strips::bytes(1, std::min(kInner, g_.inner))) <= kCachedBytes;
   const double y_each = lies_pages_apart(y_) ? kSplitPagesNs : near ? kSplitYNs : kSplitFarNs;
   const double y = shares_y_ ? 0 : numbers(y_) * y_each;
   return static_cast<uint64_t>(kTileNs * products + numbers(x_) * (near ? kSplitXNs : kSplitFarNs) + y +
@@ -209,9 +207,8 @@ bool SplitProduct::run(const float* x, const float* y, const char* packed_y, flo
   return true;
 }
 
-// One block of inner elements after the other: all threads split one side, then each splits strips of the other and
-// multiplies them at once. The first is y if it stays in the caches, or else x if it has few rows; if neither, both are
-// split beforehand.
+// One block of inner elements after the other: all threads split y, then they multiply with it. If it stays in their
+// caches, each splits the rows of x that it is about to multiply; else x is split beforehand as well.
 bool SplitProduct::run_part(const Part& part, const float* x, const float* y, float* to) const {
   const int64_t x_each = divide_up(part.rows, kTileStrip), y_each = divide_up(part.columns, kTileStrip);
   const int64_t x_strips = (x_.batch == 1 ? 1 : part.batches) * x_each;
@@ -220,8 +217,7 @@ bool SplitProduct::run_part(const Part& part, const float* x, const float* y, fl
   const int64_t strip_bytes = static_cast<int64_t>(Strips::bytes(1, most));
   const int64_t meet = x_.batch == 1 ? y_strips : y_each;  // strips of y that meet one of x
   const bool x_later = meet * strip_bytes <= kCachedBytes;
-  const bool y_later = !x_later && (y_.batch == 1 ? x_strips : x_each) * kTileStrip <= kFewRows;
-  const Scratch::Lease y_room = shared_scratch().take(y_later ? 1 : Strips::bytes(y_strips, most));
+  const Scratch::Lease y_room = shared_scratch().take(Strips::bytes(y_strips, most));
   const Scratch::Lease x_room = shared_scratch().take(x_later ? 1 : Strips::bytes(x_strips, most));
   const int64_t wanted = kTasksPerThread * thread_count();
   std::atomic<bool> finite{true};
@@ -237,41 +233,24 @@ bool SplitProduct::run_part(const Part& part, const float* x, const float* y, fl
       return strip_at(y_, y, y_.batch == 1 ? 0 : part.batch + strip / y_each, line, part.column + part.columns, k);
     };
     // Rows and columns of the part that begin and end with strips.
-    const auto multiply = [&](const Strips& x_side, int64_t x_strip, const Strips& y_side, int64_t y_strip,
-                              int64_t batch, int64_t row, int64_t rows, int64_t column, int64_t columns,
-                              const TileAhead& ahead) {
+    const auto multiply = [&](const Strips& strips, int64_t x_strip, int64_t batch, int64_t row, int64_t rows,
+                              int64_t column, int64_t columns, const TileAhead& ahead) {
+      const int64_t y_strip = (y_.batch == 1 ? 0 : batch * y_each) + column / kTileStrip;
       float* const at = to + (part.batch + batch) * g_.to_batch + (part.row + row) * g_.to_row + part.column + column;
-      tile_kernels()->multiply(x_side.pieces(x_strip), x_side.exponents(x_strip), std::min(rows, part.rows - row),
-                               y_side.pieces(y_strip), y_side.exponents(y_strip),
-                               std::min(columns, part.columns - column), inner, kPieces, k > 0, at, g_.to_row, ahead);
+      tile_kernels()->multiply(strips.pieces(x_strip), strips.exponents(x_strip), std::min(rows, part.rows - row),
+                               ys.pieces(y_strip), ys.exponents(y_strip), std::min(columns, part.columns - column),
+                               inner, kPieces, k > 0, at, g_.to_row, ahead);
     };
-    const auto first_x = [&](int64_t batch) { return x_.batch == 1 ? 0 : batch * x_each; };
-    const auto first_y = [&](int64_t batch) { return y_.batch == 1 ? 0 : batch * y_each; };
-    const int64_t y_before = y_later ? 0 : y_strips, x_before = x_later ? 0 : x_strips;
     const auto split_range = [&](int64_t first, int64_t last) {
       for (int64_t i = first; i < last; ++i) {
         const bool split_all =
-            i < y_before ? split(y_, y_strip_at(i), ys, i) : split(x_, x_strip_at(i - y_before), xs, i - y_before);
+            i < y_strips ? split(y_, y_strip_at(i), ys, i) : split(x_, x_strip_at(i - y_strips), xs, i - y_strips);
         if (!split_all) finite = false;
       }
     };
-    parallel_for(y_before + x_before, split_grain(inner), split_range, helpers_);
+    parallel_for(y_strips + (x_later ? 0 : x_strips), split_grain(inner), split_range, helpers_);
     if (!finite) return false;
-    if (y_later) {
-      const auto multiply_strips = [&](int64_t first, int64_t last) {
-        const Strips one = {room_of_thread(), 1, inner};
-        for (int64_t i = first; i < last; ++i) {
-          if (!split(y_, y_strip_at(i), one, 0)) finite = false;
-          const int64_t begin = y_.batch == 1 ? 0 : i / y_each, end = y_.batch == 1 ? part.batches : begin + 1;
-          for (int64_t batch = begin; batch < end; ++batch) {
-            const bool is_last = batch + 1 == end && i + 1 < last;
-            multiply(xs, first_x(batch), one, 0, batch, 0, part.rows, i % y_each * kTileStrip, kTileStrip,
-                     is_last ? memory_of(y_, y_strip_at(i + 1)) : TileAhead{});
-          }
-        }
-      };
-      parallel_for(y_strips, divide_up(y_strips, wanted), multiply_strips, helpers_);
-    } else if (x_later) {
+    if (x_later) {
       const auto multiply_strips = [&](int64_t first, int64_t last) {
         const Strips one = {room_of_thread(), 1, inner};
         for (int64_t i = first; i < last; ++i) {
@@ -279,7 +258,7 @@ bool SplitProduct::run_part(const Part& part, const float* x, const float* y, fl
           const int64_t begin = x_.batch == 1 ? 0 : i / x_each, end = x_.batch == 1 ? part.batches : begin + 1;
           for (int64_t batch = begin; batch < end; ++batch) {
             const bool is_last = batch + 1 == end && i + 1 < last;
-            multiply(one, 0, ys, first_y(batch), batch, i % x_each * kTileStrip, kTileStrip, 0, part.columns,
+            multiply(one, 0, batch, i % x_each * kTileStrip, kTileStrip, 0, part.columns,
                      is_last ? memory_of(x_, x_strip_at(i + 1)) : TileAhead{});
           }
         }
@@ -294,9 +273,8 @@ bool SplitProduct::run_part(const Part& part, const float* x, const float* y, fl
       const auto multiply_tasks = [&](int64_t first, int64_t last) {
         for (int64_t i = first; i < last; ++i) {
           const int64_t batch = i / (column_tasks * tasks_of_column), row = i % tasks_of_column * rows;
-          const int64_t column = i / tasks_of_column % column_tasks * columns;
-          multiply(xs, first_x(batch) + row / kTileStrip, ys, first_y(batch) + column / kTileStrip, batch, row, rows,
-                   column, columns, {});
+          const int64_t x_strip = (x_.batch == 1 ? 0 : batch * x_each) + row / kTileStrip;
+          multiply(xs, x_strip, batch, row, rows, i / tasks_of_column % column_tasks * columns, columns, {});
         }
       };
       parallel_for(part.batches * column_tasks * tasks_of_column, 1, multiply_tasks, helpers_);
