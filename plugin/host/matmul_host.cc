@@ -16,13 +16,15 @@ constexpr int64_t kPieceFlops = int64_t{4} << 20;
 // The same for a thread that is awake, as it is within a chain of products.
 constexpr int64_t kAwakePieceFlops = int64_t{1} << 20;
 constexpr int64_t kFlopsPerByte = 8;
-// From so many rows and columns on, and so many products, a kernel that packs the matrices is faster.
-constexpr int64_t kPackedRows = 8, kPackedProducts = int64_t{1} << 20;
-constexpr int64_t kManyRows = 64, kFarStride = 2048;
+// From so many rows and columns on, and so many products, a kernel that packs the matrices is faster. Rows of y that
+// lie 8 KB, 16 KB, .. apart share few lines of a cache: then packing pays from two rows of x on, and with many no more.
+constexpr int64_t kPackedRows = 8, kPackedColumns = 8, kPackedProducts = int64_t{1} << 20;
+constexpr int64_t kFarStride = 2048, kPackedRowsOfFar = 2, kManyRows = 64;
 // A matrix of this size stays in the second-level cache.
 constexpr int64_t kCachedElements = 128 << 10;
-// Pieces per thread, so that a thread that is interrupted holds up the others little.
-constexpr int64_t kPiecesPerThread = 2;
+// Pieces per thread, so that a thread that is interrupted holds up the others little. Where each piece packs what it
+// reads, more pieces pack more.
+constexpr int64_t kPiecesPerThread = 2, kPackedPiecesPerThread = 1;
 // Kernels work on blocks of rows and columns; cutting between them costs nothing.
 constexpr int64_t kCutAlignment = 32, kFewRows = 16;
 
@@ -48,12 +50,11 @@ bool is_native(DType dtype) {
   return true;
 }
 
-// True if it pays to pack the matrices. Where y lies by columns, or its rows 8 KB, 16 KB, .. apart, the general kernel
-// is as fast.
+// True if it pays to pack the matrices. Where y lies by columns, the general kernel is as fast.
 bool is_packed(const MatmulGeometry& g) {
-  if (g.y_column != 1 || std::min(g.rows, g.columns) < kPackedRows) return false;
-  if (g.rows * g.columns * g.inner < kPackedProducts) return false;
-  return g.rows < kManyRows || g.y_inner < kFarStride || (g.y_inner & (g.y_inner - 1)) != 0;
+  if (g.y_column != 1 || g.columns < kPackedColumns || g.rows * g.columns * g.inner < kPackedProducts) return false;
+  const bool far = g.y_inner >= kFarStride && (g.y_inner & (g.y_inner - 1)) == 0;
+  return far ? g.rows >= kPackedRowsOfFar && g.rows < kManyRows : g.rows >= kPackedRows;
 }
 
 std::shared_ptr<const MatmulKernel> make_kernel(DType dtype, const MatmulGeometry& geometry) {
@@ -209,7 +210,8 @@ void MatmulProgram::choose_kernels(bool shares_y) {
   }
   const int64_t flops = 2 * g.batch * g.rows * g.columns * g.inner;
   const int64_t bytes = g.batch * (g.rows + g.columns) * g.inner * static_cast<int64_t>(size_of(dtype_));
-  const int64_t wanted = thread_count() == 1 ? 1 : (kPiecesPerThread * thread_count() + products_ - 1) / products_;
+  const int64_t per_thread = dtype_ == DType::float32 && is_packed(g) ? kPackedPiecesPerThread : kPiecesPerThread;
+  const int64_t wanted = thread_count() == 1 ? 1 : (per_thread * thread_count() + products_ - 1) / products_;
   const int64_t effort = std::max(flops, bytes * kFlopsPerByte), worth = effort / kPieceFlops;
   const int64_t worth_awake = std::min<int64_t>(thread_count(), effort / kAwakePieceFlops);
   helpers_ = worth < 2 && products_ == 1 ? Helpers::kAwake : Helpers::kAll;

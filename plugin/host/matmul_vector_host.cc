@@ -20,7 +20,7 @@ constexpr int64_t kGroup = 8;     // rows or columns that are converted to float
 // What a thread takes at a time of a large matrix: enough to outweigh the taking, and little enough for a thread that
 // is held up to hold up nobody. Whole rows need sums of their own each time: of a larger matrix, a share up to the
 // most.
-constexpr int64_t kTileBytes = 128 << 10, kMostTileBytes = 512 << 10, kShares = 16;
+constexpr int64_t kTileBytes = 128 << 10, kMostTileBytes = 512 << 10, kShares = 16, kColumnTileBytes = 256 << 10;
 // Rows are cut into at most so many tiles, each with sums of its own, unless they are so long that they can be cut
 // across.
 constexpr int64_t kMostSlices = 64, kLongRow = 8192;
@@ -154,7 +154,7 @@ class StreamedMatmul final : public VectorMatmul<T> {
 
   void by_columns(const T* x, const T* y, T* to) const {
     // Short runs out of many rows are slow; columns are in one piece anyway.
-    const int64_t fit = kTileBytes / (g_.inner * static_cast<int64_t>(sizeof(T)));
+    const int64_t fit = kColumnTileBytes / (g_.inner * static_cast<int64_t>(sizeof(T)));
     const int64_t tile = this->lies_by_rows() ? kBlock : std::clamp<int64_t>(fit, 1, kBlock);
     parallel_for(divide_up(g_.columns, tile), 1, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
