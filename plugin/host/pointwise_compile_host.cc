@@ -224,13 +224,19 @@ class Compiler {
     // calls.
     constexpr size_t kWorkingSet = 24 << 10;
     constexpr int64_t kShortest = 512, kLongest = 2048, kWithoutSlots = 16384;
-    size_t slot_bytes = 0, bytes = 0;
+    // Past the caches, where there is little to compute, memory would rest between the reads of long blocks.
+    constexpr size_t kPastCaches = 4 << 10;
+    constexpr double kLittleNs = 0.3;
+    size_t slot_bytes = 0, bytes = 0, input_bytes = 0;
     for (size_t element_bytes : slot_bytes_) slot_bytes += element_bytes;
-    for (const PlannedInput& input : plan_->inputs) bytes += input.element_bytes;
+    for (const PlannedInput& input : plan_->inputs) input_bytes += input.element_bytes;
     for (const PlannedOutput& output : plan_->outputs) bytes += output.element_bytes;
+    bytes += input_bytes;
     int64_t block = kLongest;
     while (block > kShortest && static_cast<size_t>(block) * (slot_bytes + bytes) > kWorkingSet) block /= 2;
     plan_->block = slot_bytes == 0 ? kWithoutSlots : block;
+    const bool is_little = region_.ns_per_element < kLittleNs;
+    while (is_little && block > kShortest && static_cast<size_t>(block) * input_bytes > kPastCaches) block /= 2;
     plan_->staged_block = block;
     size_t offset = 0;
     const auto reserve = [&](size_t size) {

@@ -93,7 +93,7 @@ bool are_direct(const Deliveries& deliveries) {
 class Ahead {
  public:
   Ahead(const Plan& plan, bool is_needed) : plan_(plan) {
-    constexpr size_t kFewSteps = 2, kManySteps = 64;
+    constexpr size_t kFewSteps = 1, kManySteps = 64;
     is_needed_ = is_needed && plan.body.size() > kFewSteps && plan.body.size() < kManySteps;
   }
 

@@ -79,13 +79,10 @@ class Analysis {
     step->fn = node.kind == NodeKind::cast     ? kernels_.cast[index_of(from)][index_of(to)]
                : node.kind == NodeKind::select ? kernels_.select[index_of(node.dtype)]
                                                : kernels_.pointwise[index_of(node.kind)][index_of(from)];
-    if (step->selects) {
-      step->stream_fn = size_of(to) == 4 ? kernels_.stream_select : nullptr;
-    } else if (from == DType::float32) {
-      step->stream_fn = kernels_.stream_pointwise[index_of(node.kind)];
-    } else if (from == DType::int64) {
-      step->stream_fn = kernels_.stream_int64[index_of(node.kind)];
-    }
+    step->stream_fn = node.kind == NodeKind::cast ? kernels_.stream_cast[index_of(from)][index_of(to)]
+                      : !step->selects            ? kernels_.stream_pointwise[index_of(node.kind)][index_of(from)]
+                      : size_of(to) == 4          ? kernels_.stream_select
+                                                  : nullptr;
     MPS_CHECK(step->fn != nullptr, kInternal, "no block function: expected one for ", info(node.kind).name, " of ",
               name(operand_dtype), ".");
     return true;

@@ -101,9 +101,9 @@ struct VectorKernels {
   void (*add_dots)(const float* x, const float* rows, size_t count, size_t stride, float* sums, size_t n);
   FourierFns fourier;
   // What has the same name above, with stores that go past the caches, for results too large to be found there again:
-  // float32 nodes, binary ones of int64, and a copy of anything. Other threads may read them once this one has called
-  // end_stream and told them so.
-  BlockFn stream_pointwise[kNodeCount], stream_int64[kNodeCount];
+  // float32 nodes, binary ones of four and eight bytes, casts of such to four, and a copy of anything. Other threads
+  // may read them once this one has called end_stream and told them so.
+  BlockFn stream_pointwise[kNodeCount][kDTypeCount], stream_cast[kDTypeCount][kDTypeCount];
   BlockFn stream_select;  // of four bytes; null where it would be no faster
   BlockFn stream_add_product, stream_at_least, stream_at_most, stream_reciprocal_root;
   void (*stream)(void* to, const void* from, size_t bytes);

@@ -200,6 +200,12 @@ MPS_BLOCK_FUNCTION stream_binary(const void* x, const void* y, const void*, void
   stream_results<T>(out, n, [&](size_t i) __attribute__((always_inline)) { return Op::f(a[i], b[i]); });
 }
 
+template <typename From, typename To>
+MPS_BLOCK_FUNCTION stream_cast(const void* x, const void*, const void*, void* out, size_t n) {
+  const From* const a = static_cast<const From*>(x);
+  stream_results<To>(out, n, [&](size_t i) __attribute__((always_inline)) { return vector_ops::cast<To>(a[i]); });
+}
+
 #if defined(__AVX512BW__)
 // The compiler finds no vectors for elements and choices of different sizes a line at a time.
 MPS_BLOCK_FUNCTION stream_select(const void* x, const void* y, const void* z, void* out, size_t n) {
@@ -290,12 +296,11 @@ constexpr void add_node(VectorKernels& table) {
     using T = Host<kDType>;
     if constexpr (kInfo.family == NodeFamily::kUnary) {
       table.pointwise[kRow][kColumn] = unary<OpOf<kKind>, T>;
-      if constexpr (kDType == DType::float32) table.stream_pointwise[kRow] = stream_unary<OpOf<kKind>, T>;
+      if constexpr (kDType == DType::float32) table.stream_pointwise[kRow][kColumn] = stream_unary<OpOf<kKind>, T>;
     } else if constexpr (kInfo.family == NodeFamily::kBinary || kInfo.family == NodeFamily::kCompare) {
       table.pointwise[kRow][kColumn] = binary<OpOf<kKind>, T>;
-      if constexpr (kInfo.family == NodeFamily::kBinary) {
-        if constexpr (kDType == DType::float32) table.stream_pointwise[kRow] = stream_binary<OpOf<kKind>, T>;
-        if constexpr (kDType == DType::int64) table.stream_int64[kRow] = stream_binary<OpOf<kKind>, T>;
+      if constexpr (kInfo.family == NodeFamily::kBinary && sizeof(T) >= 4) {
+        table.stream_pointwise[kRow][kColumn] = stream_binary<OpOf<kKind>, T>;
       }
     } else if constexpr (kInfo.family == NodeFamily::kReduce) {
       using Op = OpOf<kKind>;
@@ -311,6 +316,10 @@ template <DType kFrom, DType kTo>
 constexpr void add_cast(VectorKernels& table) {
   if constexpr (kFrom != kTo && is_register(kFrom) && is_register(kTo)) {
     table.cast[static_cast<size_t>(kFrom)][static_cast<size_t>(kTo)] = cast<Host<kFrom>, Host<kTo>>;
+    // The compiler finds no vectors for results of eight bytes a line at a time.
+    if constexpr (sizeof(Host<kFrom>) >= 4 && sizeof(Host<kTo>) == 4) {
+      table.stream_cast[static_cast<size_t>(kFrom)][static_cast<size_t>(kTo)] = stream_cast<Host<kFrom>, Host<kTo>>;
+    }
   }
 }
 

@@ -402,30 +402,42 @@ TEST(VectorKernels, ShortFloatsConvertAsInHalfH) {
 
 TEST(VectorKernels, StreamedNodesGiveTheSameBits) {
   std::mt19937 random(4);
-  int compared = 0;
-  for (const DType dtype : {DType::float32, DType::int64}) {
-    const size_t bytes = size_of(dtype);
+  int nodes = 0, casts = 0;
+  for (const DType dtype : {DType::float32, DType::int32, DType::int64}) {
     Array x(dtype, 1100), y(dtype, 1100);
     x.randomize(random);
     y.randomize(random);
+    const auto compare = [&](BlockFn fn, BlockFn streams, DType result, const char* what, const char* kernels,
+                             void (*end_stream)()) {
+      for (size_t offset : {0, 1, 5, 16}) {
+        for (size_t n : {0, 3, 16, 37, 1000}) {
+          Array got(result, 1100), expected(result, 1100);
+          fn(x.data(), y.data(), nullptr, expected.data() + size_of(result) * offset, n);
+          streams(x.data(), y.data(), nullptr, got.data() + size_of(result) * offset, n);
+          end_stream();
+          ASSERT_EQ(difference(got, expected), "") << what << " of " << name(dtype) << ", " << kernels << ", " << n;
+        }
+      }
+    };
     for (const VectorKernels* kernels : all_vector_kernels()) {
       for (int k = 0; k < kNodeCount; ++k) {
-        const BlockFn fn = dtype == DType::int64 ? kernels->stream_int64[k] : kernels->stream_pointwise[k];
-        if (fn == nullptr) continue;
-        ++compared;
-        for (size_t offset : {0, 1, 5, 16}) {
-          for (size_t n : {0, 3, 16, 37, 1000}) {
-            Array got(dtype, 1100), expected(dtype, 1100);
-            kernels->pointwise[k][index(dtype)](x.data(), y.data(), nullptr, expected.data() + bytes * offset, n);
-            fn(x.data(), y.data(), nullptr, got.data() + bytes * offset, n);
-            kernels->end_stream();
-            ASSERT_EQ(difference(got, expected), "") << kNodeInfos[k].name << ", " << kernels->name << ", " << n;
-          }
-        }
+        const BlockFn streams = kernels->stream_pointwise[k][index(dtype)];
+        if (streams == nullptr) continue;
+        ++nodes;
+        const char* const what = kNodeInfos[k].name;
+        compare(kernels->pointwise[k][index(dtype)], streams, dtype, what, kernels->name, kernels->end_stream);
+      }
+      for (int to = 0; to < kDTypeCount; ++to) {
+        const BlockFn streams = kernels->stream_cast[index(dtype)][to];
+        if (streams == nullptr) continue;
+        ++casts;
+        const DType result = static_cast<DType>(to);
+        compare(kernels->cast[index(dtype)][to], streams, result, name(result), kernels->name, kernels->end_stream);
       }
     }
   }
-  EXPECT_GT(compared, 40);
+  EXPECT_GT(nodes, 60);
+  EXPECT_GT(casts, 3);
 }
 
 TEST(VectorKernels, VectorsMeetMatricesWithTheSameBitsOnEveryInstructionSet) {
