@@ -10,9 +10,12 @@ takes a second or two, and a busy machine only makes it less likely that a call 
 core; the better counts. Its memory is fresh, as programs start out: see README.md; `--kept`
 measures the other.
 
-Where other programs share the memory, a second can be too short to find an undisturbed call. So
-what missed its bar is asked `--again` times more, after all other rows: device, CPU and STREAM
-alike, and the best of all turns counts for each of them.
+Memory that other machines share changes its speed by half within a second, and the best call of an
+op may come from another moment than the best of STREAM. So a turn of the device is held against the
+turn of STREAM behind it, and the median of these ratios counts.
+
+A second can be too short to find an undisturbed call. So what missed its bar is asked `--again`
+times more, after all other rows: device, CPU and STREAM alike, and all turns count.
 
 op_rows.py holds the rows, and says which bar each is held to.
 """
@@ -24,6 +27,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 import timing
 
@@ -41,30 +45,27 @@ from ops import set_malloc  # noqa: E402
 
 FASTER = {"memory": 1.0, "function": 4.0, "outer": 2.0, "plain": 1.0}
 STREAM_BAR = 1.25
-STREAM_ELEMENTS = 4 * 1024 * 1024
+STREAM_ELEMENTS = 16 * 1024 * 1024  # as the rows that are held against it
 LEAST_PASSES = 2
+PAIRS = 3  # turns of a row that is held against STREAM, in each pass
 TURN_S = 0.012
 TURN_CALLS = 2
 
 
 @dataclass
 class Result:
-    """What came of a row: seconds of the best pass, and the time that memory alone would take."""
+    """What came of a row: seconds of the best turns, and multiples of what memory alone takes."""
 
     mps: float
     cpu: float
     threads: int
-    bound: float
+    to_bound: float
     fell_back: list[str]
     asked: int
 
     @property
     def faster(self) -> float:
         return self.cpu / self.mps
-
-    @property
-    def to_bound(self) -> float:
-        return self.mps / self.bound
 
     def score(self, row: Row) -> float:
         """Below 1 where a bar is missed; the least first."""
@@ -87,13 +88,13 @@ def moved_bytes(inputs: list[paddle.Tensor], found: object) -> int:
 
 
 class Race:
-    """A row's device, CPU and STREAM, and the least seconds of each so far."""
+    """A row's device, CPU and STREAM: the least seconds so far, and all turns next to STREAM's."""
 
     def __init__(self, row: Row, machine: Machine) -> None:
         self.row, self.machine = row, machine
         self.threads = {f"cpu {n}": n for n in sorted({1, CORES})}
-        self.best = dict.fromkeys(["mps", *self.threads, "stream"], float("inf"))
-        self.bytes_moved = 0
+        self.best = dict.fromkeys(["mps", *self.threads], float("inf"))
+        self.to_bound: list[float] = []
         self.fell_back: set[str] = set()
         self.asked = 0
 
@@ -103,17 +104,17 @@ class Race:
         on_cpu = tensors(self.row, paddle.CPUPlace())
         paddle_mps.reset_fallback_report()
         paddle.set_device("mps")
-        self.bytes_moved = moved_bytes(on_mps, self.row.call(*on_mps)) + self.row.rest
-        ways = [("mps", "mps", on_mps, CORES)]
-        ways += [(name, "cpu", on_cpu, count) for name, count in self.threads.items()]
-        for way in ways:
+        moved = moved_bytes(on_mps, self.row.call(*on_mps)) + self.row.rest
+        device = ("mps", "mps", on_mps, CORES)
+        others = [(name, "cpu", on_cpu, count) for name, count in self.threads.items()]
+        for way in (device, *others):
             self._turn(*way)
         begin, passes = time.perf_counter(), 0
         while passes < LEAST_PASSES or time.perf_counter() - begin < seconds:
-            for way in ways:
+            for _ in range(PAIRS if self.row.bar == "memory" else 1):
+                self._pair(device, moved)
+            for way in others:
                 self._count(way[0], self._turn(*way))
-            if passes % 2 == 0:
-                self._count("stream", self.machine.stream_seconds("copy"))
             passes += 1
         fell_back = paddle_mps.fallback_report().fell_back
         self.fell_back |= {f"{r.op} ({r.dtype})" for r in fell_back}
@@ -134,15 +135,20 @@ class Race:
             del found
         return min(taken)
 
+    def _pair(self, device: tuple, moved: int) -> None:
+        """A turn of the device and one of STREAM, which copies as many bytes in so much time."""
+        taken = self._turn(*device)
+        copied = self.machine.stream_seconds("copy") * moved / (2 * 4 * STREAM_ELEMENTS)
+        self._count("mps", taken)
+        self.to_bound.append(taken / copied)
+
     def _count(self, name: str, seconds: float) -> None:
         self.best[name] = min(self.best[name], seconds)
 
     def _result(self) -> Result:
         cpu = min(self.threads, key=self.best.__getitem__)
-        bound = self.bytes_moved * self.best["stream"] / (2 * 4 * STREAM_ELEMENTS)
-        fell_back = sorted(self.fell_back)
         times = self.best["mps"], self.best[cpu], self.threads[cpu]
-        return Result(*times, bound, fell_back, self.asked)
+        return Result(*times, median(self.to_bound), sorted(self.fell_back), self.asked)
 
 
 def run_races(chosen: list[Row], machine: Machine, seconds: float, again: int) -> dict[str, Result]:
@@ -200,12 +206,13 @@ against Paddle's CPU device. They say nothing about a Mac.
 - {found["time"]}, load {found["load_average"]:.1f}
 - commit {found["commit"]}, Paddle {found["paddle"]}; the CPU device with {memory} memory
 
-"Faster" is how many times as fast as the CPU device at its better number of threads. "/ memory" is
-the time as a multiple of what STREAM's copy takes for the bytes of all inputs and results. "Bar" is
-what is promised: so many times as fast, and for ops that only move memory at most
+"Faster" is how many times as fast as the CPU device at its better number of threads; the best turn
+of each counts. "/ memory" is the time as a multiple of what STREAM's copy takes for the bytes of
+all inputs and results: the median of all turns, each held against the turn of STREAM behind it.
+"Bar" is what is promised: so many times as fast, and for ops that only move memory at most
 {STREAM_BAR:g} of that time. Rows are in order of how far they are from their bar. What missed its
-bar was asked again, device, CPU and STREAM alike, and the best of all turns counts for each; the
-last column says how often.
+bar was asked again, device, CPU and STREAM alike, and all turns count; the last column says how
+often.
 
 | {" | ".join(HEADER)} |
 |{"---|" * len(HEADER)}
