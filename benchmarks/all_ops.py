@@ -12,7 +12,8 @@ measures the other.
 
 Memory that other machines share changes its speed by half within a second, and the best call of an
 op may come from another moment than the best of STREAM. So a turn of the device is held against the
-turn of STREAM behind it, and the median of these ratios counts.
+turn of STREAM behind it, and the median of these ratios counts. STREAM copies or, where an op reads
+two arrays and more, adds.
 
 A second can be too short to find an undisturbed call. So what missed its bar is asked `--again`
 times more, after all other rows: device, CPU and STREAM alike, and all turns count.
@@ -87,6 +88,13 @@ def moved_bytes(inputs: list[paddle.Tensor], found: object) -> int:
     return sum(t.size * t.element_size() for t in everything)
 
 
+def stream_kernel(inputs: list[paddle.Tensor]) -> tuple[str, int]:
+    """STREAM's kernel that reads as many arrays, and the bytes that a pass of it moves."""
+    arrays = sum(t.size >= STREAM_ELEMENTS for t in inputs)
+    name, moved = ("add", 3) if arrays > 1 else ("copy", 2)
+    return name, moved * 4 * STREAM_ELEMENTS
+
+
 class Race:
     """A row's device, CPU and STREAM: the least seconds so far, and all turns next to STREAM's."""
 
@@ -105,6 +113,7 @@ class Race:
         paddle_mps.reset_fallback_report()
         paddle.set_device("mps")
         moved = moved_bytes(on_mps, self.row.call(*on_mps)) + self.row.rest
+        kernel, streamed = stream_kernel(on_mps)
         device = ("mps", "mps", on_mps, CORES)
         others = [(name, "cpu", on_cpu, count) for name, count in self.threads.items()]
         for way in (device, *others):
@@ -112,7 +121,7 @@ class Race:
         begin, passes = time.perf_counter(), 0
         while passes < LEAST_PASSES or time.perf_counter() - begin < seconds:
             for _ in range(PAIRS if self.row.bar == "memory" else 1):
-                self._pair(device, moved)
+                self._pair(device, kernel, moved / streamed)
             for way in others:
                 self._count(way[0], self._turn(*way))
             passes += 1
@@ -135,12 +144,11 @@ class Race:
             del found
         return min(taken)
 
-    def _pair(self, device: tuple, moved: int) -> None:
-        """A turn of the device and one of STREAM, which copies as many bytes in so much time."""
+    def _pair(self, device: tuple, kernel: str, passes: float) -> None:
+        """A turn of the device and one of STREAM; in so many passes it moves as many bytes."""
         taken = self._turn(*device)
-        copied = self.machine.stream_seconds("copy") * moved / (2 * 4 * STREAM_ELEMENTS)
         self._count("mps", taken)
-        self.to_bound.append(taken / copied)
+        self.to_bound.append(taken / (passes * self.machine.stream_seconds(kernel)))
 
     def _count(self, name: str, seconds: float) -> None:
         self.best[name] = min(self.best[name], seconds)
@@ -207,12 +215,12 @@ against Paddle's CPU device. They say nothing about a Mac.
 - commit {found["commit"]}, Paddle {found["paddle"]}; the CPU device with {memory} memory
 
 "Faster" is how many times as fast as the CPU device at its better number of threads; the best turn
-of each counts. "/ memory" is the time as a multiple of what STREAM's copy takes for the bytes of
-all inputs and results: the median of all turns, each held against the turn of STREAM behind it.
-"Bar" is what is promised: so many times as fast, and for ops that only move memory at most
-{STREAM_BAR:g} of that time. Rows are in order of how far they are from their bar. What missed its
-bar was asked again, device, CPU and STREAM alike, and all turns count; the last column says how
-often.
+of each counts. "/ memory" is the time as a multiple of what STREAM takes for the bytes of all
+inputs and results, its copy or, for two inputs and more, its add: the median of all turns, each
+held against the turn of STREAM behind it. "Bar" is what is promised: so many times as fast, and for
+ops that only move memory at most {STREAM_BAR:g} of that time. Rows are in order of how far they are
+from their bar. What missed its bar was asked again, device, CPU and STREAM alike, and all turns
+count; the last column says how often.
 
 | {" | ".join(HEADER)} |
 |{"---|" * len(HEADER)}
