@@ -85,6 +85,11 @@ v9 = given('small', [7], 'float32', 'contiguous', seed=55)
 v13 = given('small', [5], 'float32', 'contiguous', seed=34)
 v14 = case("send_ue_recv-sub_mean")(v13, v9)  # send_ue_recv-sub_mean: v13 v9
 """,
+    # Where there is nothing to add up, Paddle's CPU kernel copies, and int32 stays int32.
+    "a reduction to the same shape": """
+v6 = given('small', [5, 1], 'int32', 'contiguous', seed=44)
+v7 = case("reduce_as")(v6)  # reduce_as: v6
+""",
     "something in place of a sum": """
 v0 = given('any', [2, 3], 'float32', 'transposed', seed=1)
 v1 = paddle.sum(v0, axis=[0], keepdim=False)  # sum any: v0

@@ -4,6 +4,7 @@
 // In eager mode most cutting and turning is done by Paddle as strided views, which need no kernel
 // of ours; these serve static programs, which have no views.
 #include "kernels/graphs/broadcast.h"
+#include "kernels/ops/elementwise.h"
 #include "paddle/phi/kernels/broadcast_tensors_grad_kernel.h"
 #include "paddle/phi/kernels/broadcast_tensors_kernel.h"
 #include "paddle/phi/kernels/concat_grad_kernel.h"
@@ -181,6 +182,8 @@ void broadcast_tensors_grad(const CustomContext& ctx, const std::vector<const De
 }
 
 void reduce_as(const CustomContext& ctx, const DenseTensor& x, const DenseTensor&, DenseTensor* out) {
+  // Sums of small integers are int64, as Paddle infers; where there is nothing to add up, its CPU kernel copies.
+  if (x.dims() == out->dims()) set_dtype(out, x.dtype());
   shrink(ctx, x, out);
 }
 void reduce_as_grad(const CustomContext& ctx, const DenseTensor&, const DenseTensor&, const DenseTensor& dout,

@@ -93,7 +93,7 @@ STRETCH = (
     Case(
         kernel="reduce_as",
         call=lambda x: paddle.reduce_as(x, paddle.ones([x.shape[-2], 1], x.dtype)),
-        shapes=(((3, 4),), ((5, 3, 4),), ((2, 5, 3, 4),)),
+        shapes=(((3, 4),), ((5, 3, 4),), ((2, 5, 3, 4),), ((5, 1),)),
         dtypes=NUMBERS,
         domain="small",
         rule=summed(_few),
