@@ -19,7 +19,7 @@ constexpr int64_t kGroup = 8;     // rows or columns that are converted to float
 
 // What a thread takes at a time of a large matrix: enough to outweigh the taking, and little enough for a thread that
 // is held up to hold up nobody. Whole rows need sums of their own each time: of a larger matrix, a share up to the
-// most.
+// most. Columns need none.
 constexpr int64_t kTileBytes = 128 << 10, kMostTileBytes = 512 << 10, kShares = 16, kColumnTileBytes = 256 << 10;
 // Rows are cut into at most so many tiles, each with sums of its own, unless they are so long that they can be cut
 // across.
