@@ -76,6 +76,36 @@ def test_sequences_in_one_tensor_are_those_in_three() -> None:
     np.testing.assert_array_equal(packed.numpy(), three.numpy())
 
 
+def test_what_comes_to_padding_has_no_part_in_gradients() -> None:
+    starts = paddle.to_tensor([0, 3, 7], dtype="int32")
+    is_padding = np.isin(np.arange(10), (3, 4, 9))  # room for 5 tokens each
+    slopes = []
+    for filling in (0, np.nan, np.inf):
+        (qkv,) = tensors((10, 4, 2, 8))
+        out = _ops.flash_attn_varlen_qkvpacked(
+            qkv, starts, starts, None, None, 5, 5, 0.5, 0.0, False, False, False, "", True
+        )[0]
+        dout = np.where(is_padding[:, None, None], np.float32(filling), np.float32(1))
+        out.backward(paddle.to_tensor(np.broadcast_to(dout, out.shape)))
+        slopes.append(qkv.grad.numpy())
+    assert not slopes[0][is_padding].any()
+    assert slopes[0][~is_padding].all()
+    for slope in slopes[1:]:
+        np.testing.assert_array_equal(slope, slopes[0])
+
+
+def test_one_sequence_keeps_its_nan_to_itself() -> None:
+    starts = paddle.to_tensor([0, 4, 9], dtype="int32")
+    q, k, v = tensors(*[(9, 2, 8)] * 3)
+    out = F.flash_attention.flash_attn_unpadded(q, k, v, starts, starts, 5, 5, 0.5)[0]
+    dout = np.ones(out.shape, np.float32)
+    dout[:4] = np.nan
+    out.backward(paddle.to_tensor(dout))
+    for x in (q, k):  # of values, 0 times NaN is NaN, as where weights are multiplied with values
+        assert np.isnan(x.grad.numpy()[:4]).all()
+        assert np.isfinite(x.grad.numpy()[4:]).all()
+
+
 def test_what_the_kernel_cannot_do_is_composed() -> None:
     q, k, v = tensors((1, 5, 4, 8), (1, 5, 2, 8), (1, 5, 2, 8))
     both = [paddle.repeat_interleave(x, 2, axis=2) for x in (k, v)]

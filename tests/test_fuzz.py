@@ -90,6 +90,13 @@ v14 = case("send_ue_recv-sub_mean")(v13, v9)  # send_ue_recv-sub_mean: v13 v9
 v6 = given('small', [5, 1], 'int32', 'contiguous', seed=44)
 v7 = case("reduce_as")(v6)  # reduce_as: v6
 """,
+    # What comes to rows of padding is NaN, and no part of any gradient.
+    "padding that gets NaN": """
+v8 = given('unit', [20, 4, 2, 8], 'float32', 'contiguous', seed=0)
+v9 = case("flash_attn_varlen_qkvpacked-padded")(v8)  # flash_attn_varlen_qkvpacked-padded: v8
+v10 = case("add")(v9, v9)  # add: v9 v9
+v11 = case("atan2")(v10, v10)  # atan2: v10 v10
+""",
     "something in place of a sum": """
 v0 = given('any', [2, 3], 'float32', 'transposed', seed=1)
 v1 = paddle.sum(v0, axis=[0], keepdim=False)  # sum any: v0

@@ -3,6 +3,7 @@
 // A task has a head of keys and some of the queries; gradients of keys and values that several tasks have parts of are
 // added up behind them, in their order.
 #include <algorithm>
+#include <limits>
 #include <vector>
 
 #include "plugin/host/attention_tiles_host.h"
@@ -136,6 +137,7 @@ class AttentionGradientProgram {
     const int64_t rows = s.group() * row.count;
     tiles_.collect(row, static_cast<const float*>(inputs[0]), s.width, tiles_.what.scale, m.q);
     tiles_.collect(row, static_cast<const float*>(inputs[3]), s.value_width, 1, m.dout);
+    leave_out(inputs, row, m.dout);
     std::fill(m.dq, m.dq + rows * s.width, 0.0f);
     for (int64_t tile = row.first_key; tile < row.last_key; ++tile) {
       const size_t last_key = tiles_.keys.is_last(tile);
@@ -146,6 +148,7 @@ class AttentionGradientProgram {
       // Before and behind the weights are needed whole.
       if (tiles_.what.dropout > 0) tiles_.drop(inputs, row, tile, m.slopes, m.spare);
       slope(inputs, row, keys, m);
+      tiles_.hide(inputs, row, tile, 0, m.slopes);  // 0 times NaN is not 0
       if (tiles_.what.mask_gradient) add_to_mask(row, tile, m.slopes, out);
       if (tiles_.what.dropout > 0) tiles_.drop(inputs, row, tile, m.weights, m.spare);
       p_dout_.of(last, last_key).run(m.weights, m.dout, m.part);
@@ -166,6 +169,18 @@ class AttentionGradientProgram {
     return (row.batch * s.heads + h) * s.queries + i;
   }
 
+  bool sees_nothing(Span<const void* const> inputs, int64_t index) const {
+    return static_cast<const float*>(inputs[4])[index] == std::numeric_limits<float>::infinity();
+  }
+
+  // What comes to queries that see no key may be NaN, and has no part in any gradient.
+  void leave_out(Span<const void* const> inputs, const AttentionTiles::Row& row, float* dout) const {
+    const int64_t width = tiles_.sizes.value_width;
+    for (int64_t r = 0; r < tiles_.sizes.group() * row.count; ++r, dout += width) {
+      if (sees_nothing(inputs, index(row, r))) std::fill(dout, dout + width, 0.0f);
+    }
+  }
+
   // Scores become exp(score - logarithm of the sum).
   void weigh(Span<const void* const> inputs, const AttentionTiles::Row& row, int64_t keys, float* scores) const {
     const BlockFn exponent =
@@ -184,7 +199,7 @@ class AttentionGradientProgram {
     for (int64_t r = 0; r < tiles_.sizes.group() * row.count; ++r) {
       const float* const weights = m.weights + r * tiles_.keys.each;
       float* const slopes = m.slopes + r * tiles_.keys.each;
-      const float shift = delta[index(row, r)];
+      const float shift = sees_nothing(inputs, index(row, r)) ? 0 : delta[index(row, r)];
       for (int64_t j = 0; j < keys; ++j) slopes[j] = weights[j] * (slopes[j] - shift);
     }
   }

@@ -121,22 +121,29 @@ void AttentionTiles::spread(const Row& row, const float* from, int64_t width, fl
 void AttentionTiles::scores(Span<const void* const> inputs, const Row& row, int64_t key_tile, const float* q,
                             float* to) const {
   qk_.of(queries.is_last(row.tile), keys.is_last(key_tile)).run(q, k(inputs[1], row, key_tile), to);
-  if (!what.mask && !what.ranges) return;
+  if (what.mask) {
+    const int64_t first = key_tile * keys.each, count = keys.size(key_tile);
+    const float* const mask = static_cast<const float*>(inputs[what.mask_at(fixed_)]);
+    const BlockFn add = kernels.pointwise[static_cast<int>(NodeKind::addition)][static_cast<int>(DType::float32)];
+    for (int64_t r = 0; r < sizes.group() * row.count; ++r) {
+      const int64_t h = row.key_head * sizes.group() + r / row.count, i = row.first + r % row.count;
+      float* const line = to + r * keys.each;
+      add(line, mask + mask_offset(row.batch, h, i) + first, nullptr, line, static_cast<size_t>(count));
+    }
+  }
+  hide(inputs, row, key_tile, -kInfinity, to);
+}
+
+void AttentionTiles::hide(Span<const void* const> inputs, const Row& row, int64_t key_tile, float value,
+                          float* to) const {
+  if (!what.ranges) return;
   const int64_t first = key_tile * keys.each, count = keys.size(key_tile);
-  const BlockFn add = kernels.pointwise[static_cast<int>(NodeKind::addition)][static_cast<int>(DType::float32)];
   for (int64_t r = 0; r < sizes.group() * row.count; ++r, to += keys.each) {
-    const int64_t h = row.key_head * sizes.group() + r / row.count, i = row.first + r % row.count;
-    if (what.mask) {
-      const float* const mask = static_cast<const float*>(inputs[what.mask_at(fixed_)]);
-      add(to, mask + mask_offset(row.batch, h, i) + first, nullptr, to, static_cast<size_t>(count));
-    }
-    if (what.ranges) {
-      const int32_t* const sees = range(inputs, row.batch, i);
-      const int64_t begin = std::clamp<int64_t>(sees[0] - first, 0, count);
-      const int64_t end = std::clamp<int64_t>(sees[1] - first, begin, count);
-      std::fill(to, to + begin, -kInfinity);
-      std::fill(to + end, to + count, -kInfinity);
-    }
+    const int32_t* const sees = range(inputs, row.batch, row.first + r % row.count);
+    const int64_t begin = std::clamp<int64_t>(sees[0] - first, 0, count);
+    const int64_t end = std::clamp<int64_t>(sees[1] - first, begin, count);
+    std::fill(to, to + begin, value);
+    std::fill(to + end, to + count, value);
   }
 }
 

@@ -75,6 +75,8 @@ class AttentionTiles {
   // Scores of tile `key_tile`, scaled, masked and limited, where `q` are collected queries times scale. Rows are
   // keys.each apart.
   void scores(Span<const void* const> inputs, const Row& row, int64_t key_tile, const float* q, float* to) const;
+  // Puts `value` where no range of a query has the key.
+  void hide(Span<const void* const> inputs, const Row& row, int64_t key_tile, float value, float* to) const;
   // Multiplies weights with 0 or 1 / (1 - dropout). `spare`: memory.
   void drop(Span<const void* const> inputs, const Row& row, int64_t key_tile, float* weights, float* spare) const;
 

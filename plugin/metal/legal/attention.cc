@@ -64,12 +64,17 @@ class Composer {
     Value dk{}, dv{};
     const Value scale = number(static_cast<double>(what_.scale));
     each_piece([&](int64_t first, int64_t count) {
-      const Value weights =
-          point(NodeKind::exponent, point(NodeKind::subtraction, scores(first, count), rows(4, first, count)));
-      const Value dout = queries(3, first, count, sizes_.value_width);
+      const Value log_sum = rows(4, first, count);
+      const Value weights = point(NodeKind::exponent, point(NodeKind::subtraction, scores(first, count), log_sum));
+      // What comes to queries that see no key may be NaN, and has no part in any gradient.
+      const Value nothing = point(NodeKind::equal, log_sum, number(kInfinity));
+      const auto without = [&](Value x) { return point(NodeKind::select, nothing, number(0), x); };
+      const Value dout = grouped(without(by_head(queries(3, first, count, sizes_.value_width), count)));
       const Value part = by_head(matrix_multiplication(b_, dout, transposed(v_)), count);
-      const Value slopes = point(NodeKind::multiplication, weights,
-                                 point(NodeKind::subtraction, dropped(part, first, count), rows(5, first, count)));
+      const Value slopes =
+          limited(point(NodeKind::multiplication, weights,
+                        point(NodeKind::subtraction, dropped(part, first, count), without(rows(5, first, count)))),
+                  first, count, 0);  // 0 times NaN is not 0
       if (what_.mask_gradient) dmasks.push_back(of_mask(slopes, count));
       const Value both = grouped(slopes);
       const Value dq = point(NodeKind::multiplication, matrix_multiplication(b_, both, k_), scale);
@@ -143,18 +148,22 @@ class Composer {
       if (b_.shape(mask)[2] != 1) mask = b_.slice(mask, 2, first, count);
       scores = b_.reshape(point(NodeKind::addition, b_.reshape(scores, shape), broadcast(b_, mask, shape)), flat_shape);
     }
-    if (what_.ranges) {
-      const Value ranges = b_.slice(operands_[what_.ranges_at(fixed_)], 1, first, count);
-      const int64_t batch = b_.shape(ranges)[0];
-      const auto bound = [&](int64_t i) { return b_.reshape(b_.slice(ranges, 2, i, 1), {batch, 1, count, 1}); };
-      const Value at = coordinate(b_, {1, 1, 1, sizes_.keys}, 3);
-      const Value not_before = point(NodeKind::greater_than_or_equal_to, at, bound(0));
-      const Value sees = point(NodeKind::multiplication, not_before, point(NodeKind::less_than, at, bound(1)));
-      const Value limited = point(NodeKind::select, broadcast(b_, sees, shape), b_.reshape(scores, shape),
-                                  b_.constant(-kInfinity, DType::float32, shape));
-      scores = b_.reshape(limited, flat_shape);
-    }
-    return scores;
+    return limited(scores, first, count, -kInfinity);
+  }
+
+  // Of the shape of scores: `value` where no range of a query has the key.
+  Value limited(Value x, int64_t first, int64_t count, double value) {
+    if (!what_.ranges) return x;
+    const Shape flat_shape = b_.shape(x), shape{sizes_.batch, sizes_.heads, count, sizes_.keys};
+    const Value ranges = b_.slice(operands_[what_.ranges_at(fixed_)], 1, first, count);
+    const int64_t batch = b_.shape(ranges)[0];
+    const auto bound = [&](int64_t i) { return b_.reshape(b_.slice(ranges, 2, i, 1), {batch, 1, count, 1}); };
+    const Value at = coordinate(b_, {1, 1, 1, sizes_.keys}, 3);
+    const Value not_before = point(NodeKind::greater_than_or_equal_to, at, bound(0));
+    const Value sees = point(NodeKind::multiplication, not_before, point(NodeKind::less_than, at, bound(1)));
+    const Value chosen = point(NodeKind::select, broadcast(b_, sees, shape), b_.reshape(x, shape),
+                               b_.constant(value, DType::float32, shape));
+    return b_.reshape(chosen, flat_shape);
   }
 
   Value dropped(Value x, int64_t first, int64_t count) {

@@ -19,7 +19,10 @@ def _on_host():
 
 
 def _composed(q, k, v, seen=None, mask=None, scale=None):
-    """The formula; `seen` is a NumPy array of truth values, [queries, keys] or more axes."""
+    """The formula; `seen` is a NumPy array of truth values, [queries, keys] or more axes.
+
+    A query that sees nothing is left out, whatever its gradient is.
+    """
     group = q.shape[2] // k.shape[2]
     heads = [paddle.transpose(x, [0, 2, 1, 3]) for x in (q, k, v)]
     keys, values = (paddle.repeat_interleave(x, group, axis=1) for x in heads[1:])
@@ -33,7 +36,11 @@ def _composed(q, k, v, seen=None, mask=None, scale=None):
         lowest = paddle.full_like(scores, -1e300)
         weights = F.softmax(paddle.where(shown, scores, lowest))
         weights = paddle.where(shown, weights, paddle.zeros_like(weights))
-    return paddle.transpose(paddle.matmul(weights, values), [0, 2, 1, 3])
+    out = paddle.matmul(weights, values)
+    if seen is not None:
+        sees = shown.any(-1, keepdim=True).expand(out.shape)
+        out = paddle.where(sees, out, paddle.zeros_like(out))
+    return paddle.transpose(out, [0, 2, 1, 3])
 
 
 def _causal(queries, keys):
