@@ -13,7 +13,8 @@ measures the other.
 Memory that other machines share changes its speed by half within a second, and the best call of an
 op may come from another moment than the best of STREAM. So a turn of the device is held against the
 turn of STREAM behind it, and the median of these ratios counts. STREAM copies or, where an op reads
-two arrays and more, adds.
+two arrays and more, adds. Writing goes on beside reading, so no op that writes next to nothing
+moves as many bytes as these; it is held against what the cores can read (BabelStream's dot).
 
 A second can be too short to find an undisturbed call. So what missed its bar is asked `--again`
 times more, after all other rows: device, CPU and STREAM alike, and all turns count.
@@ -47,6 +48,7 @@ from ops import set_malloc  # noqa: E402
 FASTER = {"memory": 1.0, "function": 4.0, "outer": 2.0, "plain": 1.0}
 STREAM_BAR = 1.25
 STREAM_ELEMENTS = 16 * 1024 * 1024  # as the rows that are held against it
+NEXT_TO_NOTHING = 16  # a result is this small a part of what is read
 LEAST_PASSES = 2
 PAIRS = 3  # turns of a row that is held against STREAM, in each pass
 TURN_S = 0.012
@@ -81,17 +83,21 @@ def tensors(row: Row, place: paddle.base.core.Place) -> list[paddle.Tensor]:
     return [paddle.to_tensor(make(rng), place=place) for make in row.inputs]
 
 
-def moved_bytes(inputs: list[paddle.Tensor], found: object) -> int:
-    """What must be read and written at least: inputs and results, once."""
+def tensors_of(found: object) -> list[paddle.Tensor]:
     results = found if isinstance(found, (list, tuple)) else [found]
-    everything = [t for t in [*inputs, *results] if isinstance(t, paddle.Tensor)]
-    return sum(t.size * t.element_size() for t in everything)
+    return [t for t in results if isinstance(t, paddle.Tensor)]
 
 
-def stream_kernel(inputs: list[paddle.Tensor]) -> tuple[str, int]:
-    """STREAM's kernel that reads as many arrays, and the bytes that a pass of it moves."""
+def bytes_of(tensors: list[paddle.Tensor]) -> int:
+    return sum(t.size * t.element_size() for t in tensors)
+
+
+def stream_kernel(inputs: list[paddle.Tensor], results: list[paddle.Tensor]) -> tuple[str, int]:
+    """STREAM's kernel that reads and writes as these do, and the bytes that a pass of it moves."""
     arrays = sum(t.size >= STREAM_ELEMENTS for t in inputs)
     name, moved = ("add", 3) if arrays > 1 else ("copy", 2)
+    if bytes_of(results) * NEXT_TO_NOTHING <= bytes_of(inputs):
+        name, moved = "dot", 2
     return name, moved * 4 * STREAM_ELEMENTS
 
 
@@ -112,8 +118,10 @@ class Race:
         on_cpu = tensors(self.row, paddle.CPUPlace())
         paddle_mps.reset_fallback_report()
         paddle.set_device("mps")
-        moved = moved_bytes(on_mps, self.row.call(*on_mps)) + self.row.rest
-        kernel, streamed = stream_kernel(on_mps)
+        results = tensors_of(self.row.call(*on_mps))
+        moved = bytes_of(on_mps) + bytes_of(results) + self.row.rest
+        kernel, streamed = stream_kernel(on_mps, results)
+        del results
         device = ("mps", "mps", on_mps, CORES)
         others = [(name, "cpu", on_cpu, count) for name, count in self.threads.items()]
         for way in (device, *others):
@@ -216,8 +224,9 @@ against Paddle's CPU device. They say nothing about a Mac.
 
 "Faster" is how many times as fast as the CPU device at its better number of threads; the best turn
 of each counts. "/ memory" is the time as a multiple of what STREAM takes for the bytes of all
-inputs and results, its copy or, for two inputs and more, its add: the median of all turns, each
-held against the turn of STREAM behind it. "Bar" is what is promised: so many times as fast, and for
+inputs and results, its copy or, for two inputs and more, its add (BabelStream's dot, where a
+result is 1/{NEXT_TO_NOTHING} of the inputs or less): the median of all turns, each held against
+the turn of STREAM behind it. "Bar" is what is promised: so many times as fast, and for
 ops that only move memory at most {STREAM_BAR:g} of that time. Rows are in order of how far they are
 from their bar. What missed its bar was asked again, device, CPU and STREAM alike, and all turns
 count; the last column says how often.

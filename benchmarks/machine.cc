@@ -3,7 +3,8 @@
 //
 // stream_*: the memory bound, after McCalpin's STREAM: how fast it copies, scales and adds float32 arrays. The best
 // time of one pass in nanoseconds, over ordinary and non-temporal stores, with the arrays (sizes in elements; `c`
-// receives the result) cut among `threads` threads.
+// receives the result) cut among `threads` threads. stream_dot is that of BabelStream (Deakin et al., 2018): it reads
+// two arrays and writes nothing.
 // fma_gflops: the arithmetic bound: float32 multiply-adds in registers, on `threads` threads.
 #include <algorithm>
 #include <atomic>
@@ -35,7 +36,7 @@ void stream(float* to, Lanes value) {
 
 // Writes c[i] = f(a[i], b[i]) for one thread's part; the part starts on a 64-byte line of c.
 template <bool kNonTemporal, typename F>
-void pass(const float* a, const float* b, float* c, int64_t n, F f) {
+void map(const float* a, const float* b, float* c, int64_t n, F f) {
   int64_t i = 0;
   for (; i + 16 <= n; i += 16) {
     const Lanes value = f(*reinterpret_cast<const Lanes*>(a + i), *reinterpret_cast<const Lanes*>(b + i));
@@ -47,9 +48,9 @@ void pass(const float* a, const float* b, float* c, int64_t n, F f) {
 #endif
 }
 
-template <bool kNonTemporal, typename F>
-double best_ns(const float* a, const float* b, float* c, int64_t n, int threads, int repeats, F f) {
-  for (; n > 0 && reinterpret_cast<uintptr_t>(c) % 64 != 0; ++a, ++b, ++c, --n) *c = f(*a, *b);
+// pass(begin, end) does one thread's part.
+template <typename F>
+double best_ns(int64_t n, int threads, int repeats, F pass) {
   // Threads spin at a counter before and after each pass, so that no wake-up is timed.
   std::atomic<int> arrived{0};
   const int64_t part = (n / threads + 15) / 16 * 16;
@@ -62,7 +63,7 @@ double best_ns(const float* a, const float* b, float* c, int64_t n, int threads,
     for (int r = 0; r < repeats; ++r) {
       meet(threads * (2 * r + 1));
       const auto start = std::chrono::steady_clock::now();
-      pass<kNonTemporal>(a + begin, b + begin, c + begin, end - begin, f);
+      pass(begin, end);
       meet(threads * (2 * r + 2));
       const std::chrono::duration<double, std::nano> time = std::chrono::steady_clock::now() - start;
       *best = std::min(*best, time.count());
@@ -79,7 +80,26 @@ double best_ns(const float* a, const float* b, float* c, int64_t n, int threads,
 
 template <typename F>
 double best_of_both(const float* a, const float* b, float* c, int64_t n, int threads, int repeats, F f) {
-  return std::min(best_ns<false>(a, b, c, n, threads, repeats, f), best_ns<true>(a, b, c, n, threads, repeats, f));
+  for (; n > 0 && reinterpret_cast<uintptr_t>(c) % 64 != 0; ++a, ++b, ++c, --n) *c = f(*a, *b);
+  const auto plain = [&](int64_t begin, int64_t end) { map<false>(a + begin, b + begin, c + begin, end - begin, f); };
+  const auto past = [&](int64_t begin, int64_t end) { map<true>(a + begin, b + begin, c + begin, end - begin, f); };
+  return std::min(best_ns(n, threads, repeats, plain), best_ns(n, threads, repeats, past));
+}
+
+// In as many sums as hide how long an addition takes.
+float dot(const float* a, const float* b, int64_t n) {
+  constexpr int64_t kSums = 8;
+  Lanes sums[kSums] = {};
+  for (int64_t i = 0; i + 16 * kSums <= n; i += 16 * kSums) {
+    for (int64_t s = 0; s < kSums; ++s) {
+      sums[s] += *reinterpret_cast<const Lanes*>(a + i + 16 * s) * *reinterpret_cast<const Lanes*>(b + i + 16 * s);
+    }
+  }
+  float sum = 0;
+  for (const Lanes& lanes : sums) {
+    for (int lane = 0; lane < 16; ++lane) sum += lanes[lane];
+  }
+  return sum;
 }
 
 // Multiply-adds in as many independent chains as hide their latency: on x86 12 of 16 floats, which fit its registers.
@@ -123,5 +143,11 @@ double stream_scale(const float* a, float* c, int64_t n, int threads, int repeat
 }
 double stream_add(const float* a, const float* b, float* c, int64_t n, int threads, int repeats) {
   return best_of_both(a, b, c, n, threads, repeats, [](auto x, auto y) { return x + y; });
+}
+double stream_dot(const float* a, const float* b, int64_t n, int threads, int repeats) {
+  return best_ns(n, threads, 2 * repeats, [&](int64_t begin, int64_t end) {
+    volatile float used = dot(a + begin, b + begin, end - begin);
+    static_cast<void>(used);
+  });
 }
 }

@@ -45,11 +45,11 @@ class Machine:
         return function
 
     def stream_seconds(self, name: str) -> float:
-        """The best pass of `copy`, `scale` or `add`: both kinds of stores, one thread and all."""
+        """The best pass of copy, scale, add or dot: both kinds of stores, one thread and all."""
         function = self._function(f"stream_{name}")
-        *inputs, result = self._arrays if name == "add" else self._arrays[:2]
-        pointers = [ctypes.c_void_p(a.ctypes.data) for a in (*inputs, result)]
-        size, threads = ctypes.c_int64(result.size), sorted({1, CORES})
+        arrays = self._arrays if name == "add" else self._arrays[:2]
+        pointers = [ctypes.c_void_p(a.ctypes.data) for a in arrays]
+        size, threads = ctypes.c_int64(arrays[0].size), sorted({1, CORES})
         each = self._passes // 2 // len(threads)
         return min(function(*pointers, size, count, each) for count in threads) * 1e-9
 
