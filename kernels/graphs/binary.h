@@ -75,6 +75,10 @@ inline Value are_equal(Graph& g, Value x, Value y, DType dtype) {
   return g.addition(same, g.less_than(g.absolute(g.subtraction(x, y)), like(g, x, kEqualBelow)));
 }
 
+inline Value are_not_equal(Graph& g, Value x, Value y, DType dtype) {
+  return dtype == DType::float32 ? g.logical_not(are_equal(g, x, y, dtype)) : g.not_equal(x, y);
+}
+
 // Whether |x - y| <= atol + rtol |y|, which is truncated for integers. NaN is close to NaN if `equal_nan`.
 inline Value is_close(Graph& g, Value x, Value y, Value rtol, Value atol, bool equal_nan) {
   const Value size = g.cast(g.absolute(y), g.dtype(rtol));
