@@ -17,16 +17,8 @@ class Joins {
     for (size_t i = 0; i < region_.steps.size(); ++i) {
       Step* const step = &region_.steps[i];
       made_by[step->result] = i;
-      for (uint32_t n = 0; n < 2 && !region_.registers[step->result].uniform; ++n) {
-        const size_t before = made_by[step->operands[n]];
-        if (before == kNone || before == i || !may_vanish(before)) continue;
-        Step* const first = &region_.steps[before];
-        const bool joined = add_product(step, n, *first) || limit(step, n, *first) ||
-                            (n == 0 && (distance(step, *first) || reciprocal_root(step, *first)));
-        if (!joined) continue;
-        first->fn = nullptr;
-        break;
-      }
+      // What became a limit may be the second of two.
+      while (!region_.registers[step->result].uniform && (join_operand(step, made_by) || same(step, made_by))) continue;
     }
     remove_joined();
   }
@@ -39,7 +31,7 @@ class Joins {
     for (size_t i = 0; i < region_.steps.size(); ++i) {
       const Step& step = region_.steps[i];
       made_by[step.result] = i;
-      if (step.fn != kernels_.add_product || region_.registers[step.result].uniform) continue;
+      if (step.fn != kernels_.add_product.fn || region_.registers[step.result].uniform) continue;
       if (!is_constant(step.operands[2])) continue;
       for (uint32_t n = 0; n < 2 && chains[i].constants.empty(); ++n) {
         const uint32_t sum = step.operands[n], x = step.operands[1 - n];
@@ -71,23 +63,50 @@ class Joins {
 
   // -- pairs --------------------------------------------------------------------------------------
 
+  // Whether the step has taken over the one that makes its first or second operand.
+  bool join_operand(Step* step, const std::vector<size_t>& made_by) {
+    for (uint32_t n = 0; n < std::min(step->operand_count, 2u); ++n) {
+      const size_t before = made_by[step->operands[n]];
+      if (before == kNone || !may_vanish(before)) continue;
+      Step* const first = &region_.steps[before];
+      if (!add_product(step, n, *first) && !product(step, n, *first) && !limit(step, n, *first) &&
+          !(n == 0 && (clamp(step, *first) || distance(step, *first) || reciprocal_root(step, *first) ||
+                       compare_size(step, *first) || differ(step, *first)))) {
+        continue;
+      }
+      first->fn = nullptr;
+      return true;
+    }
+    return false;
+  }
+
   bool add_product(Step* step, uint32_t n, const Step& product) const {
     if (step->fn != function(NodeKind::addition) || product.fn != function(NodeKind::multiplication)) return false;
-    const uint32_t other = step->operands[1 - n];
-    become(step, kernels_.add_product, kernels_.stream_add_product, product);
-    step->operands[step->operand_count++] = other;
+    become_with(step, kernels_.add_product, product, step->operands[1 - n]);
+    return true;
+  }
+
+  bool product(Step* step, uint32_t n, const Step& first) const {
+    if (step->fn != function(NodeKind::multiplication) || first.fn != step->fn) return false;
+    become_with(step, kernels_.product, first, step->operands[1 - n]);
+    return true;
+  }
+
+  bool clamp(Step* step, const Step& low) const {
+    if (step->fn != kernels_.at_most.fn || low.fn != kernels_.at_least.fn) return false;
+    become_with(step, kernels_.clamp, low, step->operands[1]);
     return true;
   }
 
   bool distance(Step* step, const Step& difference) const {
     if (step->fn != function(NodeKind::absolute) || difference.fn != function(NodeKind::subtraction)) return false;
-    become(step, kernels_.distance, nullptr, difference);
+    become(step, kernels_.distance, difference);
     return true;
   }
 
   bool reciprocal_root(Step* step, const Step& root) const {
     if (step->fn != function(NodeKind::reciprocal) || root.fn != function(NodeKind::square_root)) return false;
-    become(step, kernels_.reciprocal_root, kernels_.stream_reciprocal_root, root);
+    become(step, kernels_.reciprocal_root, root);
     return true;
   }
 
@@ -98,19 +117,60 @@ class Joins {
     const uint32_t x = comparison.operands[0], y = comparison.operands[1];
     if (step->operands[1] != y || step->operands[2] != x) return false;
     step->selects = false;
-    become(step, is_low ? kernels_.at_least : kernels_.at_most,
-           is_low ? kernels_.stream_at_least : kernels_.stream_at_most, comparison);
+    become(step, is_low ? kernels_.at_least : kernels_.at_most, comparison);
     // Each was read by the comparison too.
     --region_.registers[x].readers;
     --region_.registers[y].readers;
     return true;
   }
 
-  static void become(Step* step, BlockFn fn, BlockFn stream_fn, const Step& first) {
-    step->fn = fn;
-    step->stream_fn = stream_fn;
+  bool compare_size(Step* step, const Step& size) const {
+    if (size.fn != function(NodeKind::absolute)) return false;
+    for (int kind = 0; kind < kNodeCount; ++kind) {
+      const JoinedFn& joined = kernels_.compare_size[kind];
+      if (joined.fn == nullptr || step->fn != function(static_cast<NodeKind>(kind))) continue;
+      become_with(step, joined, size, step->operands[1]);
+      return true;
+    }
+    return false;
+  }
+
+  bool differ(Step* step, const Step& same) const {
+    const BlockFn logical_not = kernels_.pointwise[index_of(NodeKind::logical_not)][index_of(DType::bool_)];
+    if (step->fn != logical_not || same.fn != kernels_.same.fn) return false;
+    become(step, kernels_.differ, same);
+    return true;
+  }
+
+  // (x == y) + (|x - y| < z), of bools
+  bool same(Step* step, const std::vector<size_t>& made_by) {
+    if (step->fn != kernels_.pointwise[index_of(NodeKind::addition)][index_of(DType::bool_)]) return false;
+    const auto maker = [&](uint32_t operand) {
+      const size_t at = made_by[operand];
+      return at != kNone && may_vanish(at) ? &region_.steps[at] : nullptr;
+    };
+    Step *const equal = maker(step->operands[0]), *const less = maker(step->operands[1]);
+    if (equal == nullptr || less == nullptr || equal == less) return false;
+    if (equal->fn != function(NodeKind::equal) || less->fn != function(NodeKind::less_than)) return false;
+    Step* const distance = maker(less->operands[0]);
+    if (distance == nullptr || distance->fn != kernels_.distance.fn) return false;
+    if (!std::equal(equal->operands, equal->operands + 2, distance->operands)) return false;
+    become_with(step, kernels_.same, *distance, less->operands[1]);
+    for (uint32_t operand : {equal->operands[0], equal->operands[1]}) --region_.registers[operand].readers;
+    for (Step* joined : {equal, less, distance}) joined->fn = nullptr;
+    return true;
+  }
+
+  static void become(Step* step, const JoinedFn& joined, const Step& first) {
+    step->fn = joined.fn;
+    step->stream_fn = joined.stream_fn;
     step->operand_count = first.operand_count;
     std::copy(first.operands, first.operands + first.operand_count, step->operands);
+  }
+  // And with an operand behind those of the first.
+  static void become_with(Step* step, const JoinedFn& joined, const Step& first, uint32_t other) {
+    become(step, joined, first);
+    step->operands[step->operand_count++] = other;
   }
 
   // -- polynomials --------------------------------------------------------------------------------

@@ -30,6 +30,9 @@ class Analysis {
     for (Value value : nodes) add_node(value);
     for (Value value : outputs) add_output(value);
     join_steps(kernels_, &region_);
+    for (Step& step : region_.steps) {
+      if (asks_ahead_in_vain(step)) step.stream_fn = nullptr;
+    }
     for (uint32_t i = static_cast<uint32_t>(region_.steps.size()); i-- > 0;) guard_arms(i);
     merge_dimensions();
   }
@@ -86,6 +89,16 @@ class Analysis {
     MPS_CHECK(step->fn != nullptr, kInternal, "no block function: expected one for ", info(node.kind).name, " of ",
               name(operand_dtype), ".");
     return true;
+  }
+
+  // A function that writes truths past the caches asks memory for more of its operands, also if they are in a slot.
+  bool asks_ahead_in_vain(const Step& step) const {
+    if (region_.registers[step.result].dtype != DType::bool_ || step.stream_fn == nullptr) return false;
+    for (uint32_t i = 0; i < 2; ++i) {
+      const Register& operand = region_.registers[step.operands[i]];
+      if (!operand.uniform && operand.input == kNone) return true;
+    }
+    return false;
   }
 
   // Guards what a selection's arms alone read, where that is much.

@@ -7,29 +7,45 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #include "plugin/host/vector_loops.h"
 #include "plugin/host/vector_math.h"
+#include "plugin/host/vector_ops.h"
 #include "plugin/host/vector_streams.h"
 
 namespace mps {
 namespace {
 
-MPS_BLOCK_FUNCTION add_product(const void* x, const void* y, const void* z, void* out, size_t n) {
+template <typename Op>
+MPS_BLOCK_FUNCTION ternary(const void* x, const void* y, const void* z, void* out, size_t n) {
   const float* const a = static_cast<const float*>(x);
   const float* const b = static_cast<const float*>(y);
   const float* const c = static_cast<const float*>(z);
-  float* const to = static_cast<float*>(out);
+  auto* const to = static_cast<decltype(Op::f(0, 0, 0))*>(out);
   MPS_NO_DEPENDENCE
-  for (size_t i = 0; i < n; ++i) to[i] = a[i] * b[i] + c[i];
+  for (size_t i = 0; i < n; ++i) to[i] = Op::f(a[i], b[i], c[i]);
 }
 
-MPS_BLOCK_FUNCTION stream_add_product(const void* x, const void* y, const void* z, void* out, size_t n) {
+template <typename Op>
+MPS_BLOCK_FUNCTION stream_ternary(const void* x, const void* y, const void* z, void* out, size_t n) {
   const float* const a = static_cast<const float*>(x);
   const float* const b = static_cast<const float*>(y);
   const float* const c = static_cast<const float*>(z);
-  stream_results<float>(out, n, [&](size_t i) __attribute__((always_inline)) { return a[i] * b[i] + c[i]; });
+  const auto f = [&](size_t i) __attribute__((always_inline)) { return Op::f(a[i], b[i], c[i]); };
+  if constexpr (std::is_same_v<decltype(f(0)), float>) {
+    stream_results<float>(out, n, f);
+  } else {
+    stream_truths(a, b, out, n, f);
+  }
 }
+
+struct AddProduct {
+  static inline __attribute__((always_inline)) float f(float x, float y, float z) { return x * y + z; }
+};
+struct Product {
+  static inline __attribute__((always_inline)) float f(float x, float y, float z) { return x * y * z; }
+};
 
 // Limits to one side: of equal numbers the first is taken, and NaN stays.
 struct AtLeast {
@@ -37,6 +53,32 @@ struct AtLeast {
 };
 struct AtMost {
   static inline __attribute__((always_inline)) float f(float x, float y) { return x > y ? y : x; }
+};
+
+struct Clamp {
+  static inline __attribute__((always_inline)) float f(float x, float low, float high) {
+    return AtMost::f(AtLeast::f(x, low), high);
+  }
+};
+
+template <typename Compare>
+struct OfSize {
+  static inline __attribute__((always_inline)) vector_ops::Boolean f(float x, float y) {
+    return Compare::f(__builtin_fabsf(x), y);
+  }
+};
+
+// Equal, as infinities can be, or nearer than that.
+struct Same {
+  static inline __attribute__((always_inline)) vector_ops::Boolean f(float x, float y, float below) {
+    return static_cast<vector_ops::Boolean>((x == y) | (__builtin_fabsf(x - y) < below));
+  }
+};
+
+struct Differ {
+  static inline __attribute__((always_inline)) vector_ops::Boolean f(float x, float y, float below) {
+    return static_cast<vector_ops::Boolean>((x != y) & !(__builtin_fabsf(x - y) < below));
+  }
 };
 
 // Two steps in one, which rounds as the first does.

@@ -40,6 +40,11 @@ struct ReduceFns {
   void (*merge)(const void* other, void* acc, size_t n);
 };
 
+// A function, and the same with stores that go past the caches.
+struct JoinedFn {
+  BlockFn fn, stream_fn;
+};
+
 // As in graph.h.
 struct RandomCounter {
   uint32_t key[2], block[4];
@@ -82,8 +87,10 @@ struct VectorKernels {
   BlockFn pointwise[kNodeCount][kDTypeCount];  // unary, binary, compare; by the operands' register dtype
   BlockFn select[kDTypeCount];                 // by the dtype of the two values
   BlockFn cast[kDTypeCount][kDTypeCount];      // from, to; register dtypes
-  // float32, each operation rounded: x * y + z; x < y ? y : x; x > y ? y : x; |x - y|; 1 / sqrt(x).
-  BlockFn add_product, at_least, at_most, distance, reciprocal_root;
+  // float32, each operation rounded: x * y + z; x * y * z; x < y ? y : x; x > y ? y : x; at_most(at_least(x, y), z);
+  // |x - y|; 1 / sqrt(x); and as bools, x == y || |x - y| < z and the contrary.
+  JoinedFn add_product, product, at_least, at_most, clamp, distance, reciprocal_root, same, differ;
+  JoinedFn compare_size[kNodeCount];  // comparisons of |x| with y
   // float32: (c0 * x + c1) * x + c2 ..., each operation rounded. y: constants of a region one after the other, 8 bytes
   // each, the first how many coefficients follow.
   BlockFn polynomial;
@@ -101,11 +108,10 @@ struct VectorKernels {
   void (*add_dots)(const float* x, const float* rows, size_t count, size_t stride, float* sums, size_t n);
   FourierFns fourier;
   // What has the same name above, with stores that go past the caches, for results too large to be found there again:
-  // float32 nodes, binary ones of four and eight bytes, casts of such to four, and a copy of anything. Other threads
-  // may read them once this one has called end_stream and told them so.
+  // float32 nodes, those of two operands of four and eight bytes, casts of such to four, and a copy of anything. Other
+  // threads may read them once this one has called end_stream and told them so.
   BlockFn stream_pointwise[kNodeCount][kDTypeCount], stream_cast[kDTypeCount][kDTypeCount];
   BlockFn stream_select;  // of four bytes; null where it would be no faster
-  BlockFn stream_add_product, stream_at_least, stream_at_most, stream_reciprocal_root;
   void (*stream)(void* to, const void* from, size_t bytes);
   void (*end_stream)();
 };

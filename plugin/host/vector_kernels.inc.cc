@@ -200,6 +200,13 @@ MPS_BLOCK_FUNCTION stream_binary(const void* x, const void* y, const void*, void
   stream_results<T>(out, n, [&](size_t i) __attribute__((always_inline)) { return Op::f(a[i], b[i]); });
 }
 
+template <typename Op, typename T>
+MPS_BLOCK_FUNCTION stream_compare(const void* x, const void* y, const void*, void* out, size_t n) {
+  const T* const a = static_cast<const T*>(x);
+  const T* const b = static_cast<const T*>(y);
+  stream_truths(a, b, out, n, [&](size_t i) __attribute__((always_inline)) { return Op::f(a[i], b[i]); });
+}
+
 template <typename From, typename To>
 MPS_BLOCK_FUNCTION stream_cast(const void* x, const void*, const void*, void* out, size_t n) {
   const From* const a = static_cast<const From*>(x);
@@ -299,8 +306,14 @@ constexpr void add_node(VectorKernels& table) {
       if constexpr (kDType == DType::float32) table.stream_pointwise[kRow][kColumn] = stream_unary<OpOf<kKind>, T>;
     } else if constexpr (kInfo.family == NodeFamily::kBinary || kInfo.family == NodeFamily::kCompare) {
       table.pointwise[kRow][kColumn] = binary<OpOf<kKind>, T>;
-      if constexpr (kInfo.family == NodeFamily::kBinary && sizeof(T) >= 4) {
-        table.stream_pointwise[kRow][kColumn] = stream_binary<OpOf<kKind>, T>;
+      constexpr bool kCompares = kInfo.family == NodeFamily::kCompare;
+      if constexpr (kCompares && kDType == DType::float32) {
+        using Op = OfSize<OpOf<kKind>>;
+        table.compare_size[kRow] = {binary<Op, T>, stream_compare<Op, T>};
+      }
+      if constexpr (sizeof(T) >= 4) {
+        table.stream_pointwise[kRow][kColumn] =
+            kCompares ? stream_compare<OpOf<kKind>, T> : stream_binary<OpOf<kKind>, T>;
       }
     } else if constexpr (kInfo.family == NodeFamily::kReduce) {
       using Op = OpOf<kKind>;
@@ -360,15 +373,15 @@ constexpr VectorKernels make_table(const char* name) {
   table.add_scaled_rows = add_scaled_rows;
   table.add_dots = add_dots;
   table.fourier = {fourier_stage, fourier_multiply, fourier_part, fourier_join, fourier_load, fourier_store};
-  table.add_product = add_product;
-  table.stream_add_product = stream_add_product;
-  table.at_least = binary<AtLeast, float>;
-  table.at_most = binary<AtMost, float>;
-  table.stream_at_least = stream_binary<AtLeast, float>;
-  table.stream_at_most = stream_binary<AtMost, float>;
-  table.distance = binary<Distance, float>;
-  table.reciprocal_root = unary<ReciprocalRoot, float>;
-  table.stream_reciprocal_root = stream_unary<ReciprocalRoot, float>;
+  table.add_product = {ternary<AddProduct>, stream_ternary<AddProduct>};
+  table.product = {ternary<Product>, stream_ternary<Product>};
+  table.at_least = {binary<AtLeast, float>, stream_binary<AtLeast, float>};
+  table.at_most = {binary<AtMost, float>, stream_binary<AtMost, float>};
+  table.clamp = {ternary<Clamp>, stream_ternary<Clamp>};
+  table.same = {ternary<Same>, stream_ternary<Same>};
+  table.differ = {ternary<Differ>, stream_ternary<Differ>};
+  table.distance = {binary<Distance, float>, stream_binary<Distance, float>};
+  table.reciprocal_root = {unary<ReciprocalRoot, float>, stream_unary<ReciprocalRoot, float>};
   table.polynomial = polynomial;
 #if defined(__AVX512BW__)
   table.stream_select = stream_select;

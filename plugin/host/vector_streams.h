@@ -52,10 +52,29 @@ inline __attribute__((always_inline)) void stream_lines(void* out, size_t n, F f
 }
 
 template <typename T, typename F>
+inline __attribute__((always_inline)) void fill_line(F f, size_t i, T* line) {
+  MPS_KEEP_LOOP
+  for (size_t j = 0; j < kLineBytes / sizeof(T); ++j) line[j] = f(i + j);
+}
+
+template <typename T, typename F>
 inline __attribute__((always_inline)) void stream_results(void* out, size_t n, F f) {
-  stream_lines<T>(out, n, f, [&](size_t i, T* line) __attribute__((always_inline)) {
-    MPS_KEEP_LOOP
-    for (size_t j = 0; j < kLineBytes / sizeof(T); ++j) line[j] = f(i + j);
+  stream_lines<T>(out, n, f, [&](size_t i, T* line) __attribute__((always_inline)) { fill_line(f, i, line); });
+}
+
+// out[i] = f(i), a truth, of elements of two arrays. That reads far more than it writes, and so is at what a core can
+// read: it must never wait, not even at the end of a block, for lines that it has not asked for.
+template <typename T, typename F>
+inline __attribute__((always_inline)) void stream_truths(const T* a, const T* b, void* out, size_t n, F f) {
+  constexpr size_t kAhead = 1024 / sizeof(T), kPerLine = kLineBytes / sizeof(T);
+  // There are no vectors of enumerators.
+  const auto truth = [&](size_t i) __attribute__((always_inline)) { return static_cast<uint8_t>(f(i)); };
+  stream_lines<uint8_t>(out, n, truth, [&](size_t i, uint8_t* line) __attribute__((always_inline)) {
+    for (size_t j = 0; j < kLineBytes; j += kPerLine) {
+      __builtin_prefetch(a + i + kAhead + j, 0, 2);
+      __builtin_prefetch(b + i + kAhead + j, 0, 2);
+    }
+    fill_line(truth, i, line);
   });
 }
 

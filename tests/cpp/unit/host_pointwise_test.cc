@@ -218,8 +218,8 @@ TEST(Pointwise, CopiesAnInputThatIsOverwrittenByAnotherOutput) {
   expect_reference(graph, random_feeds(graph, random), "negative in x", {{0, 0}});
 }
 
-// Two nodes that become one step: limits, products with sums, distances, reciprocal roots; and where they must stay
-// two.
+// Nodes that become one step: limits, products of three and with sums, distances, reciprocal roots; and where they must
+// stay two.
 TEST(Pointwise, StepsThatJoinGiveTheSameBits) {
   std::mt19937 random(11);
   for (DType dtype : {DType::float32, DType::float16, DType::bfloat16, DType::int32}) {
@@ -236,10 +236,22 @@ TEST(Pointwise, StepsThatJoinGiveTheSameBits) {
     graph.result(graph.addition(graph.multiplication(x, high), product));
     graph.result(graph.addition(y, product));
     graph.result(graph.addition(graph.multiplication(y, y), graph.multiplication(x, x)));
+    graph.result(graph.multiplication(graph.multiplication(y, high), x));
+    graph.result(graph.multiplication(x, graph.multiplication(product, product)));
+    const Value square = graph.multiplication(x, x);
+    graph.result(graph.multiplication(square, square));
     graph.result(graph.absolute(graph.subtraction(x, y)));
     const Value difference = graph.subtraction(y, x);
     graph.result(difference);
     graph.result(graph.absolute(difference));
+    graph.result(graph.less_than(graph.absolute(x), y));
+    graph.result(graph.equal(graph.absolute(y), high));
+    graph.result(graph.greater_than(x, graph.absolute(y)));
+    const Value near = graph.less_than(graph.absolute(graph.subtraction(x, y)), high);
+    graph.result(graph.addition(graph.equal(x, y), near));
+    const Value far = graph.less_than(graph.absolute(graph.subtraction(y, x)), high);
+    graph.result(graph.logical_not(graph.addition(graph.equal(y, x), far)));
+    graph.result(graph.addition(graph.equal(y, y), graph.less_than(graph.absolute(graph.subtraction(y, low)), high)));
     if (is_float(dtype)) {
       graph.result(graph.reciprocal(graph.square_root(x)));
       const Value root = graph.square_root(graph.absolute(y));

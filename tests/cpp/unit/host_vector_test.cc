@@ -217,15 +217,15 @@ TEST(VectorKernels, ReciprocalRootsAreRoundedAsTheTwoSteps) {
   for (const VectorKernels* kernels : all_vector_kernels()) {
     x.clear();
     for (uint32_t i = 0; i < 1u << 24; ++i) x.push_back(bits_float(0x3f800000u + i));
-    expect_both(kernels->reciprocal_root, kernels->name);
+    expect_both(kernels->reciprocal_root.fn, kernels->name);
     x.clear();
     for (uint64_t bits = 0; bits < uint64_t{1} << 32; bits += 4099)
       x.push_back(bits_float(static_cast<uint32_t>(bits)));
-    expect_both(kernels->reciprocal_root, kernels->name);
+    expect_both(kernels->reciprocal_root.fn, kernels->name);
     // Usual numbers all around a single other.
     x.assign(1000, 3.0f);
     for (size_t other : {size_t{0}, size_t{300}, size_t{999}}) x[other] = other == 300 ? kInfinity : 1e-40f;
-    expect_both(kernels->stream_reciprocal_root, kernels->name);
+    expect_both(kernels->reciprocal_root.stream_fn, kernels->name);
   }
 }
 
@@ -425,7 +425,8 @@ TEST(VectorKernels, StreamedNodesGiveTheSameBits) {
         if (streams == nullptr) continue;
         ++nodes;
         const char* const what = kNodeInfos[k].name;
-        compare(kernels->pointwise[k][index(dtype)], streams, dtype, what, kernels->name, kernels->end_stream);
+        const DType result = kNodeInfos[k].family == NodeFamily::kCompare ? DType::bool_ : dtype;
+        compare(kernels->pointwise[k][index(dtype)], streams, result, what, kernels->name, kernels->end_stream);
       }
       for (int to = 0; to < kDTypeCount; ++to) {
         const BlockFn streams = kernels->stream_cast[index(dtype)][to];
