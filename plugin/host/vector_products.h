@@ -55,7 +55,7 @@ inline __attribute__((always_inline)) void add_dots_of(const float* x, const flo
   Floats lanes[kRows][kVectors] = {};
   size_t i = 0;
   for (; i + kLine <= n; i += kLine) {
-    for (size_t r = 0; r < kRows; ++r) __builtin_prefetch(rows + r * stride + i + kAhead);
+    for (size_t r = 0; r < kRows; ++r) __builtin_prefetch(rows + r * stride + i + kAhead, 0, 2);
     for (size_t v = 0; v < kVectors; ++v) {
       const Floats factor = load_floats(x + i + v * kFloats);
       for (size_t r = 0; r < kRows; ++r) lanes[r][v] += factor * load_floats(rows + r * stride + i + v * kFloats);
@@ -71,7 +71,7 @@ inline __attribute__((always_inline)) void add_dots_of(const float* x, const flo
 }
 
 MPS_BLOCK_FUNCTION add_dots(const float* x, const float* rows, size_t count, size_t stride, float* sums, size_t n) {
-  constexpr size_t kGroup = 2;
+  constexpr size_t kGroup = 4;
   size_t r = 0;
   for (; r + kGroup <= count; r += kGroup) add_dots_of<kGroup>(x, rows + r * stride, stride, sums + r, n);
   for (; r < count; ++r) add_dots_of<1>(x, rows + r * stride, stride, sums + r, n);

@@ -69,7 +69,7 @@ inline __attribute__((always_inline)) A reduce_row(const X* x, size_t n) {
   if (n * sizeof(X) >= kLongRow) {
     for (; i + kLanes <= n; i += kLanes) {
       const char* const here = reinterpret_cast<const char*>(x + i);
-      for (size_t at = 0; at < kLanes * sizeof(X); at += kLineBytes) __builtin_prefetch(here + kAhead + at);
+      for (size_t at = 0; at < kLanes * sizeof(X); at += kLineBytes) __builtin_prefetch(here + kAhead + at, 0, 2);
       take(x + i);
     }
   }
