@@ -91,12 +91,17 @@ class Analysis {
     return true;
   }
 
-  // A function that writes truths past the caches asks memory for more of its operands, also if they are in a slot.
+  // A function that writes truths past the caches asks memory for more of its operands, also if blocks of them are in
+  // scratch memory.
   bool asks_ahead_in_vain(const Step& step) const {
     if (region_.registers[step.result].dtype != DType::bool_ || step.stream_fn == nullptr) return false;
+    const auto is_in_memory = [&](const Register& operand) {
+      return operand.input != kNone && !is_short_float(operand.stored) &&
+             region_.inputs[operand.input].access == InputAccess::kDense;
+    };
     for (uint32_t i = 0; i < 2; ++i) {
       const Register& operand = region_.registers[step.operands[i]];
-      if (!operand.uniform && operand.input == kNone) return true;
+      if (!operand.uniform && !is_in_memory(operand)) return true;
     }
     return false;
   }
