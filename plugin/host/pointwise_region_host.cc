@@ -99,7 +99,7 @@ class Analysis {
       return operand.input != kNone && !is_short_float(operand.stored) &&
              region_.inputs[operand.input].access == InputAccess::kDense;
     };
-    for (uint32_t i = 0; i < 2; ++i) {
+    for (uint32_t i = 0; i < std::min(step.operand_count, 2u); ++i) {
       const Register& operand = region_.registers[step.operands[i]];
       if (!operand.uniform && !is_in_memory(operand)) return true;
     }

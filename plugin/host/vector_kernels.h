@@ -108,8 +108,8 @@ struct VectorKernels {
   void (*add_dots)(const float* x, const float* rows, size_t count, size_t stride, float* sums, size_t n);
   FourierFns fourier;
   // What has the same name above, with stores that go past the caches, for results too large to be found there again:
-  // float32 nodes, those of two operands of four and eight bytes, casts of such to four, and a copy of anything. Other
-  // threads may read them once this one has called end_stream and told them so.
+  // float32 nodes, those of two operands of four and eight bytes, casts of such to four and to bool, and a copy of
+  // anything. Other threads may read them once this one has called end_stream and told them so.
   BlockFn stream_pointwise[kNodeCount][kDTypeCount], stream_cast[kDTypeCount][kDTypeCount];
   BlockFn stream_select;  // of four bytes; null where it would be no faster
   void (*stream)(void* to, const void* from, size_t bytes);

@@ -210,7 +210,12 @@ MPS_BLOCK_FUNCTION stream_compare(const void* x, const void* y, const void*, voi
 template <typename From, typename To>
 MPS_BLOCK_FUNCTION stream_cast(const void* x, const void*, const void*, void* out, size_t n) {
   const From* const a = static_cast<const From*>(x);
-  stream_results<To>(out, n, [&](size_t i) __attribute__((always_inline)) { return vector_ops::cast<To>(a[i]); });
+  const auto f = [&](size_t i) __attribute__((always_inline)) { return vector_ops::cast<To>(a[i]); };
+  if constexpr (std::is_same_v<To, Boolean>) {
+    stream_truths(a, a, out, n, f);
+  } else {
+    stream_results<To>(out, n, f);
+  }
 }
 
 #if defined(__AVX512BW__)
@@ -330,7 +335,7 @@ constexpr void add_cast(VectorKernels& table) {
   if constexpr (kFrom != kTo && is_register(kFrom) && is_register(kTo)) {
     table.cast[static_cast<size_t>(kFrom)][static_cast<size_t>(kTo)] = cast<Host<kFrom>, Host<kTo>>;
     // The compiler finds no vectors for results of eight bytes a line at a time.
-    if constexpr (sizeof(Host<kFrom>) >= 4 && sizeof(Host<kTo>) == 4) {
+    if constexpr (sizeof(Host<kFrom>) >= 4 && (sizeof(Host<kTo>) == 4 || kTo == DType::bool_)) {
       table.stream_cast[static_cast<size_t>(kFrom)][static_cast<size_t>(kTo)] = stream_cast<Host<kFrom>, Host<kTo>>;
     }
   }
