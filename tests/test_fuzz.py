@@ -97,6 +97,12 @@ v9 = case("flash_attn_varlen_qkvpacked-padded")(v8)  # flash_attn_varlen_qkvpack
 v10 = case("add")(v9, v9)  # add: v9 v9
 v11 = case("atan2")(v10, v10)  # atan2: v10 v10
 """,
+    # At 0 a size has no slope; Paddle's is the one from above.
+    "zeros in a norm": """
+v4 = given('unit', [20, 4, 2, 8], 'float32', 'contiguous', seed=0)
+v5 = case("flash_attn_varlen_qkvpacked-padded")(v4)  # flash_attn_varlen_qkvpacked-padded: v4
+v6 = case("renorm-1")(v5)  # renorm-1: v5
+""",
     "something in place of a sum": """
 v0 = given('any', [2, 3], 'float32', 'transposed', seed=1)
 v1 = paddle.sum(v0, axis=[0], keepdim=False)  # sum any: v0

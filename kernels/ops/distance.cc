@@ -78,6 +78,13 @@ void renorm(const CustomContext& ctx, const DenseTensor& x, float p, int axis, f
   record.launch();
 }
 
+// Of the sum of sizes Paddle takes the slope at 0 from above.
+Value renorm_slope(Graph& g, Value values, Value norm, float p) {
+  if (p != 1) return graphs::p_norm_slope(g, values, norm, p);
+  const Value is_negative = g.less_than(values, number(g, values, 0));
+  return g.select(is_negative, number(g, values, -1), number(g, values, 1));
+}
+
 // Of x max / (|x| + epsilon): the factor is a function of x too.
 void renorm_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTensor& dout, float p, int axis,
                  float max_norm, DenseTensor* dx) {
@@ -91,7 +98,7 @@ void renorm_grad(const CustomContext& ctx, const DenseTensor& x, const DenseTens
   const Value above = g.addition(norm, number(g, norm, kRenormEpsilon));
   const Value factor = g.division(limit, above);
   const Value along = g.reduction_sum(g.multiplication(gradient, values), axes);
-  const Value turned = g.multiplication(graphs::p_norm_slope(g, values, norm, p), g.division(along, above));
+  const Value turned = g.multiplication(renorm_slope(g, values, norm, p), g.division(along, above));
   const Value scaled = g.multiplication(factor, g.subtraction(gradient, turned));
   write(record, dx, g.select(g.greater_than(norm, limit), scaled, gradient));
   record.launch();
