@@ -3,12 +3,26 @@
 import numpy as np
 import paddle
 
-from ..tolerance import EXACT, rounded_once
+from ..tolerance import EXACT, rounded_once, summed
 from .case import FLOATS, Case, Gradient
 
 # Letters that repeat, a text of none, one that does not fit into its frames, and padding.
 _LABELS = np.array([[1, 1, 2], [3, 2, 1], [2, 2, 2], [3, -1, -1], [0, 0, 0]], "int32")
 _LETTERS, _FRAMES = (3, 3, 3, 1, 0), (9, 7, 4, 2, 9)
+
+
+def _slope(kernel, roundings, texts, dtypes=FLOATS):
+    """A difference of probabilities, which can cancel, times what comes to the loss of its text.
+
+    Logarithms of some tens are kept in float32. `texts` is their axis.
+    """
+
+    def magnitude(scores, incoming):
+        shape = [-1 if axis == texts else 1 for axis in range(scores.ndim)]
+        return [np.broadcast_to(np.abs(incoming).reshape(shape), scores.shape)]
+
+    rule = summed(lambda *shapes: roundings)
+    return Gradient(kernel=kernel, rule=rule, dtypes=dtypes, magnitude=magnitude)
 
 
 def _ctc(normalise=False, blank=0):
@@ -36,8 +50,7 @@ WARPCTC = tuple(
         dtypes=FLOATS,
         domain="small",
         rule=rounded_once(32, 32),
-        # logarithms of some tens are kept in float32
-        gradient=Gradient(kernel="warpctc_grad", rule=rounded_once(32, 16)),
+        gradient=_slope("warpctc_grad", 1024, texts=1),
     )
     for name, call, shapes in (
         ("", _ctc(), (((1, 1, 4),), ((9, 5, 4),), ((9, 5, 11),))),
@@ -73,7 +86,7 @@ WARPRNNT = tuple(
         dtypes=("float32",),
         domain="small",
         rule=rounded_once(32, 32),
-        gradient=Gradient("warprnnt_grad", rounded_once(64, 32), dtypes=("float32",)),
+        gradient=_slope("warprnnt_grad", 4096, texts=0, dtypes=("float32",)),
     )
     for name, blank, fastemit, shapes in (
         ("", 0, 0.0, (((1, 1, 2, 3),), ((2, 3, 2, 4),), ((4, 6, 5, 7),), ((1, 17, 9, 5),))),
