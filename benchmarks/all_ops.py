@@ -13,8 +13,8 @@ measures the other.
 Memory that other machines share changes its speed by half within a second, and the best call of an
 op may come from another moment than the best of STREAM. So a turn of the device is held against the
 turn of STREAM behind it, and the median of these ratios counts. STREAM copies or, where an op reads
-two arrays and more, adds. Writing goes on beside reading, so no op that writes next to nothing
-moves as many bytes as these; it is held against what the cores can read (BabelStream's dot).
+two arrays and more, adds. Writing goes on beside reading, so no op that reads two arrays and
+writes next to nothing moves as many bytes as that; it is held against BabelStream's dot.
 
 A second can be too short to find an undisturbed call. So what missed its bar is asked `--again`
 times more, after all other rows: device, CPU and STREAM alike, and all turns count.
@@ -96,7 +96,7 @@ def stream_kernel(inputs: list[paddle.Tensor], results: list[paddle.Tensor]) -> 
     """STREAM's kernel that reads and writes as these do, and the bytes that a pass of it moves."""
     arrays = sum(t.size >= STREAM_ELEMENTS for t in inputs)
     name, moved = ("add", 3) if arrays > 1 else ("copy", 2)
-    if bytes_of(results) * NEXT_TO_NOTHING <= bytes_of(inputs):
+    if arrays > 1 and bytes_of(results) * NEXT_TO_NOTHING <= bytes_of(inputs):
         name, moved = "dot", 2
     return name, moved * 4 * STREAM_ELEMENTS
 
@@ -224,9 +224,9 @@ against Paddle's CPU device. They say nothing about a Mac.
 
 "Faster" is how many times as fast as the CPU device at its better number of threads; the best turn
 of each counts. "/ memory" is the time as a multiple of what STREAM takes for the bytes of all
-inputs and results, its copy or, for two inputs and more, its add (BabelStream's dot, where a
-result is 1/{NEXT_TO_NOTHING} of the inputs or less): the median of all turns, each held against
-the turn of STREAM behind it. "Bar" is what is promised: so many times as fast, and for
+inputs and results, its copy or, for two inputs and more, its add (BabelStream's dot, where their
+result is 1/{NEXT_TO_NOTHING} of them or less): the median of all turns, each held against the turn
+of STREAM behind it. "Bar" is what is promised: so many times as fast, and for
 ops that only move memory at most {STREAM_BAR:g} of that time. Rows are in order of how far they are
 from their bar. What missed its bar was asked again, device, CPU and STREAM alike, and all turns
 count; the last column says how often.
