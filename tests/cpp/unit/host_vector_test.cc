@@ -441,6 +441,37 @@ TEST(VectorKernels, StreamedNodesGiveTheSameBits) {
   EXPECT_EQ(casts, 7 * static_cast<int>(all_vector_kernels().size()));  // to float32, int32 and bool
 }
 
+TEST(VectorKernels, StreamedJoinedStepsGiveTheSameBits) {
+  std::mt19937 random(6);
+  Array x(DType::float32, 1100), y(DType::float32, 1100), z(DType::float32, 1100);
+  for (Array* array : {&x, &y, &z}) array->randomize(random);
+  std::memcpy(y.data(), x.data(), 300 * sizeof(float));  // some pairs are equal
+  for (const VectorKernels* kernels : all_vector_kernels()) {
+    int joined = 0;
+    const auto compare = [&](const JoinedFn& fns, DType result) {
+      if (fns.fn == nullptr) return;
+      ++joined;
+      for (size_t offset : {0, 1, 5, 16}) {
+        for (size_t n : {0, 3, 16, 37, 1000}) {
+          Array got(result, 1100), expected(result, 1100);
+          fns.fn(x.data(), y.data(), z.data(), expected.data() + size_of(result) * offset, n);
+          fns.stream_fn(x.data(), y.data(), z.data(), got.data() + size_of(result) * offset, n);
+          kernels->end_stream();
+          ASSERT_EQ(difference(got, expected), "") << "function " << joined << ", " << kernels->name << ", " << n;
+        }
+      }
+    };
+    for (const JoinedFn* fns : {&kernels->add_product, &kernels->product, &kernels->at_least, &kernels->at_most,
+                                &kernels->clamp, &kernels->distance, &kernels->reciprocal_root}) {
+      compare(*fns, DType::float32);
+    }
+    compare(kernels->same, DType::bool_);
+    compare(kernels->differ, DType::bool_);
+    for (const JoinedFn& fns : kernels->compare_size) compare(fns, DType::bool_);
+    EXPECT_EQ(joined, 15);  // six comparisons
+  }
+}
+
 TEST(VectorKernels, VectorsMeetMatricesWithTheSameBitsOnEveryInstructionSet) {
   std::mt19937 random(7);
   std::normal_distribution<float> normal;

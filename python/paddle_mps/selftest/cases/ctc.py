@@ -50,7 +50,7 @@ WARPCTC = tuple(
         dtypes=FLOATS,
         domain="small",
         rule=rounded_once(32, 32),
-        gradient=_slope("warpctc_grad", 1024, texts=1),
+        gradient=_slope("warpctc_grad", 512, texts=1),
     )
     for name, call, shapes in (
         ("", _ctc(), (((1, 1, 4),), ((9, 5, 4),), ((9, 5, 11),))),
@@ -86,7 +86,7 @@ WARPRNNT = tuple(
         dtypes=("float32",),
         domain="small",
         rule=rounded_once(32, 32),
-        gradient=_slope("warprnnt_grad", 4096, texts=0, dtypes=("float32",)),
+        gradient=_slope("warprnnt_grad", 1024, texts=0, dtypes=("float32",)),
     )
     for name, blank, fastemit, shapes in (
         ("", 0, 0.0, (((1, 1, 2, 3),), ((2, 3, 2, 4),), ((4, 6, 5, 7),), ((1, 17, 9, 5),))),
