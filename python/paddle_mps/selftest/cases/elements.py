@@ -98,7 +98,9 @@ def _put(index):
             return paddle.index_put(x.flatten(), flat, wide).reshape(x.shape)
         x = x + paddle.zeros_like(x)
         x[index(x)] = v
-        return x
+        # Of what is changed in place, and wanted no gradient before, Paddle counts its own twice
+        # where nothing was written: on the CPU device too.
+        return paddle.assign(x)
 
     return call
 
